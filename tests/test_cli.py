@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,9 +28,10 @@ from conditions import LONG
 from onnx.reference import ReferenceEvaluator
 
 import fastnn
-from fastnn import MLP, Dense, tables, verification
+from fastnn import MLP, Dense, _checks, tables, verification
 from fastnn.callbacks import Callback
 from fastnn.cli import main, report_page, splitting
+from fastnn.cli.options import checked
 from fastnn.tabular import writing
 from fastnn.tabular.ensemble import pick
 
@@ -306,6 +308,19 @@ def test_a_target_that_float32_rounds_away_is_refused(here, run):
     assert run(*command, *PLAIN, "--dtype", "float64")[0] == 0
 
 
+def test_a_target_that_float32_rounds_to_0_is_refused(here, run):
+    x = np.random.default_rng(0).normal(size=200)
+    np.savez("x.npz", x=x, y=2e-60 * x)
+    command = ("train", "x.npz", "--out", "x.safetensors", "--epochs", "2", "--quiet")
+    for options in (("--ensemble", "1"), PLAIN):
+        code, _, err = run(*command, *options)
+        assert code == 1
+        assert "x.npz: the target 'y' has standard deviation 1" in err
+        assert "too small for float32" in err
+        assert "--dtype float64" in err
+    assert run(*command, *PLAIN, "--dtype", "float64")[0] == 0
+
+
 def test_arrays_and_their_targets(here, output_of):
     X = np.random.default_rng(0).normal(size=(300, 3))
     np.save("x.npy", X)
@@ -333,6 +348,10 @@ def test_tables_from_standard_input(here):
     done = shell("fastnn predict things.safetensors - <&-")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "fastnn: error: standard input is closed; name a file\n"
+    done = shell("gzip -c things.csv | head -c 99 | fastnn predict things.safetensors -")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("fastnn: error: standard input cannot be read as a compressed fi")
+    assert done.stderr.count("\n") == 1
 
 
 def test_paths_of_any_bytes(here):
@@ -642,6 +661,13 @@ def test_commands_use_a_recipe_that_was_attached_in_python(here, output_of):
     assert output_of("predict", "own.safetensors", "things.csv").startswith("prediction\n")
 
 
+def test_a_model_file_may_be_named_like_a_table(here, output_of, run):
+    shutil.copy("things.safetensors", "things.csv.safetensors")
+    assert "price" in output_of("info", "things.csv.safetensors")
+    Path("bad.csv.safetensors").write_bytes(b"not a network")
+    assert "a table" not in run("predict", "bad.csv.safetensors", "things.csv")[2]
+
+
 def test_networks_from_python_have_no_table(here, run, output_of):
     net = MLP(2, [Dense(3, "tanh"), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
     net.save("own.safetensors")
@@ -899,6 +925,19 @@ def test_every_error_is_one_line(here, run, line, code, message):
     assert re.fullmatch("fastnn: error: [^\n]+\n", err)
     assert message in err
     assert sorted(os.listdir()) == before
+
+
+@pytest.mark.parametrize("option", ["--drop", "--class-weight"])
+def test_a_line_break_in_names_is_an_error_of_one_line(here, run, option):
+    code, _, err = run(*TRAIN, option, "a\nb")
+    assert code == 2
+    assert re.fullmatch(f"fastnn: error: argument {option}: [^\n]+ in double quotes; [^\n]+\n", err)
+
+
+def test_an_option_of_the_wrong_type_for_its_check_is_a_mistake_of_fastnn():
+    parse = checked(_checks.integer, "n", 1, kind=float)
+    with pytest.raises(TypeError, match="n must be an integer"):
+        parse("2")
 
 
 def test_an_output_path_is_checked_before_training(here, run, monkeypatch):

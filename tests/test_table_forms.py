@@ -6,6 +6,7 @@ prediction. Not here: how columns are encoded (test_tables.py), data frames (tes
 """
 
 import bz2
+import csv
 import lzma
 import re
 import zipfile
@@ -15,7 +16,7 @@ import polars as pl
 import pytest
 
 from fastnn import tables
-from fastnn.tables import TableError
+from fastnn.tables import Recipe, TableError
 from fastnn.tabular import dates, numbers, spelling
 
 PLAIN = "größe,stadt,preis\n1.5,Köln,10\n-2,Bonn,20\n,,30\n1234.5,Trier,40\n"
@@ -97,6 +98,14 @@ def test_an_encoding_may_be_stated(read, expected):
         read(PLAIN, encoding="base64")
 
 
+def test_a_byte_that_is_not_utf8_below_names_that_are(read):
+    content = "größe,b\n".encode() + b"1,x\n" * 40_000 + b"2,\xe9\n"
+    message = r"has the byte 0xe9 in line 40002, which is not UTF-8 .*: --encoding NAME"
+    with pytest.raises(TableError, match=message):
+        read(content)
+    assert len(read(content, encoding="latin-1").columns) == 2
+
+
 # ---- separators and the first line --------------------------------------------------------------
 
 
@@ -150,6 +159,12 @@ def test_a_blank_line_of_a_single_column_is_a_missing_value(read):
         read("a,b\n\n\n")
 
 
+def test_blank_lines_beside_a_long_field_are_no_rows(read):
+    limit = csv.field_size_limit()
+    assert read(f"a,b\n1,{'x' * 200_000}\n\n2,\n").n == 2
+    assert csv.field_size_limit() == limit
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1"])
 def test_line_ends_of_old_macs(read, encoding, expected):
     content = PLAIN.replace("\n", "\r").encode(encoding)
@@ -165,6 +180,26 @@ def test_row_names_of_r_have_no_name(read):
     table = read('"size" "town"\n"1" 1.5 "Bonn"\n"2" 2 "Köln"\n', "r.txt")
     assert values(table) == {"": [1, 2], "size": [1.5, 2], "town": ["Bonn", "Köln"]}
     assert table.notes[0].endswith("has no name")
+
+
+def test_a_name_with_a_line_break_is_one_name(read):
+    table = read('id,"size\nin cm",y\n1,2,3\n4,5,6\n')
+    assert values(table) == {"id": [1, 4], "size\nin cm": [2, 5], "y": [3, 6]}
+
+
+def test_rows_may_end_with_a_separator(read):
+    table = read('a;b;y\n1;"x;\n";2;\n3;z;;\n', "few.txt")
+    assert values(table) == {"a": [1, 3], "b": ["x;", "z"], "y": [2, None]}
+    assert table.notes[0].startswith("ignored the separator at the end of the rows of ")
+    rows = "1,a,2,\n" * 60
+    with pytest.raises(TableError, match="has 4 fields in line 62, but 3 names"):
+        read(f"a,b,y\n{rows}3,z,4,5\n")
+
+
+def test_a_name_like_those_that_polars_gives_is_no_repetition(read):
+    assert values(read("x,x_duplicated_0\n1,2\n")) == {"x": [1], "x_duplicated_0": [2]}
+    with pytest.raises(TableError, match="has two columns 'x'; rename"):
+        read("x,x_duplicated_1,x\n1,2,3\n")
 
 
 def test_a_file_without_names(read):
@@ -195,6 +230,16 @@ def test_files_of_weka_and_keel(read):
         assert values(read(text, name)) == {"the size": [1.5, None], "town": ["Bonn", "New York"]}
 
 
+def test_fields_of_weka(read):
+    head = "@relation few\n@attribute size real\n@attribute town string\n@data\n"
+    rows = """1,?\n 2 , "Land's End, UK"\n3,'O\\'Hara'\n4,'?'\n5,6" pipe\n"""
+    table = read(head + rows, "few.arff")
+    assert values(table)["size"] == [1, 2, 3, 4, 5]
+    assert values(table)["town"] == [None, "Land's End, UK", "O'Hara", "?", '6" pipe']
+    with pytest.raises(TableError, match="is a sparse ARFF file"):
+        read(head + "{0 1, 1 x}\n", "few.arff")
+
+
 @pytest.mark.parametrize("ending", ["bz2", "xz", "zip"])
 def test_compressed_files(read, expected, tmp_path, ending):
     if ending == "zip":
@@ -212,6 +257,25 @@ def test_files_of_arrow_and_json_lines(expected, tmp_path):
     frame.write_ndjson(tmp_path / "few.jsonl")
     for name in ("few.arrow", "few.jsonl"):
         assert values(tables.read(tmp_path / name)) == expected
+
+
+def test_a_path_is_no_pattern(tmp_path):
+    for name, number in (("a[1]", 1), ("a1", 2)):
+        frame = pl.DataFrame({"a": [number]})
+        with open(tmp_path / f"{name}.arrow", "wb") as file:
+            frame.write_ipc(file)
+        with open(tmp_path / f"{name}.parquet", "wb") as file:
+            frame.write_parquet(file)
+        (tmp_path / f"{name}.jsonl").write_text(frame.write_ndjson())
+    for ending in ("arrow", "parquet", "jsonl"):
+        assert values(tables.read(tmp_path / f"a[1].{ending}")) == {"a": [1]}
+
+
+def test_every_row_of_json_lines_decides_the_columns(tmp_path):
+    path = tmp_path / "few.jsonl"
+    path.write_text('{"a": 1}\n' * 200 + '{"a": 1.5, "b": "x"}\n')
+    table = tables.read(path)
+    assert (table.columns["a"].values[-1], table.columns["b"].texts) == (1.5, ["x"])
 
 
 # ---- numbers ------------------------------------------------------------------------------------
@@ -238,6 +302,33 @@ def test_decimal_commas_are_detected_and_noted(read):
     assert values(read("a;b\n1,5;1.25\n2;3.5\n"))["b"] == [1.25, 3.5]
 
 
+def test_thousands_are_no_decimals_beside_numbers_with_points(read):
+    table = read("price\tweight\n8,840\t0.977\n977\tN/A\n", "few.tsv")
+    assert values(table) == {"price": [8840, 977], "weight": [0.977, None]}
+    assert values(read("price;cost\n4,321;1,333.33\n"))["price"] == [4321]
+    assert values(read("price;cost\n4,321;1.333\n")) == {"price": [4.321], "cost": [1333]}
+
+
+def test_the_decimal_point_is_that_of_training(read, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = read("a;b\n1,5;x\n2,25;y\n")
+    recipe = tables.learn(table)
+    assert (table.decimal, recipe.decimal) == (",", ",")
+    assert Recipe.from_plain(recipe.to_plain()) == recipe
+    read("a;b\n1.234;x\n", "new.csv")
+    for options, number in (({}, 1234), ({"decimal": "."}, 1.234)):
+        assert recipe.read("new.csv", **options).columns["a"].values.tolist() == [number]
+    recipe = tables.learn(read("a;b\n1.5;x\n2;y\n"))
+    read("a;b\n1,5;x\n", "new.csv")
+    with pytest.raises(TableError, match=r"state the decimal point of this file: --decimal ,$"):
+        recipe.read("new.csv")
+    plain = recipe.to_plain()
+    with pytest.raises(ValueError, match="decimal must be one of"):
+        Recipe.from_plain(plain | {"decimal": ";"})
+    del plain["decimal"]  # as in older files
+    assert Recipe.from_plain(plain).read("new.csv").columns["a"].values.tolist() == [1.5]
+
+
 def test_a_decimal_comma_may_be_stated(read):
     text = "a;b\n1.234;1\n5.678;2\n"
     assert values(read(text))["a"] == [1.234, 5.678]
@@ -250,6 +341,8 @@ def test_a_decimal_comma_may_be_stated(read):
     ("text", "number"),
     [("1,234", 1234), ("1,234,567.5", 1234567.5), ("$1,200", 1200), ("-5 €", -5), ("12%", 12),
      ("1 234", 1234), ("1'234.5", 1234.5), ("1e3", 1000), ("+.5", 0.5), ("0,123", None),
+     ("1\u202f234", 1234), ("1\u00a0234", 1234), ("1\u2009234", 1234), ("1\u2019234", 1234),
+     ("\u22120.5", -0.5), ("(0.09)", -0.09), ("($1,234.50)", -1234.5), ("(-5)", None),
      ("1,23", None), ("1_000", None), ("12 kg", None), ("", None), ("1-2", None)],
 )  # fmt: skip
 def test_numbers_with_separators_units_and_signs(text, number):
@@ -268,6 +361,11 @@ def test_texts_among_numbers_count_as_missing_and_are_noted(read):
 
 
 # ---- spelling -----------------------------------------------------------------------------------
+
+
+def test_a_column_of_marks_is_missing_where_numbers_are_wanted(read):
+    table = read("a,b\n?,1\n?,2\n", kinds={"a": "number"})
+    assert values(table)["a"] == [None, None]
 
 
 def test_texts_that_spell_one_value_are_one(read):

@@ -269,6 +269,9 @@ def test_arrays_that_are_no_columns(tmp_path):
         np.savez(path, **arrays)
         with pytest.raises(TableError, match=message):
             tables.read(path)
+    np.savez(path, X=np.zeros((9, 3)), X0=np.ones(9))
+    with pytest.raises(TableError, match="has two columns 'X0', as the columns of a matrix 'X' "):
+        tables.read(path)
     np.savez(path, a=np.array([{}], object))
     with pytest.raises(TableError, match="or holds Python objects"):
         tables.read(path)
@@ -696,6 +699,15 @@ def test_classes_in_binary_files(tmp_path):
     assert pl.read_parquet(tmp_path / "p.parquet").to_dict(as_series=False) == {
         "y": [2, 0.5], "y=0.5": [0.25, 0.5], "y=2": [0.75, 0.5]
     }  # fmt: skip
+
+
+def test_deviations_have_names_of_their_own(tmp_path):
+    recipe, outputs = Recipe("classification", "y", ["a", "a_std"], []), np.eye(2)
+    text = "".join(writing.csv_text(recipe, outputs, True, outputs))
+    names = ["y", "y=a", "y=a_std", "y=a__std", "y=a_std__std"]
+    assert text.splitlines()[0].split(",") == names
+    tables.write(str(tmp_path / "p.parquet"), recipe, outputs, True, outputs)
+    assert pl.read_parquet(tmp_path / "p.parquet").columns == names
 
 
 def test_paths_that_cannot_be_written(tmp_path):

@@ -165,6 +165,16 @@ def size_of_target(name: str, y: NDArray[Any], dtype: str) -> None:
         )
 
 
+def spread_of_target(name: str, deviation: float, dtype: str) -> None:
+    """Check that outputs of a dtype can be as small as the deviations of targets."""
+    if deviation < np.finfo(dtype).tiny:
+        remedy = ', or use dtype="float64" (on the command line: --dtype float64)'
+        raise ValueError(
+            f"{name} has standard deviation {deviation:g}, too small for {dtype}: multiply it by a "
+            f"constant{remedy if dtype != 'float64' else ''}"
+        )
+
+
 def offset_of_target(name: str, mean: float, deviation: float, dtype: str) -> None:
     """Check that outputs of a dtype can tell targets apart that are so far from 0.
 

@@ -15,7 +15,7 @@ from fastnn.exchange import model_files
 from fastnn.many import Fits
 from fastnn.tabular import remedies
 from fastnn.tabular.models import Model
-from fastnn.tabular.reading import TABLE_ENDINGS, WORKBOOKS
+from fastnn.tabular.reading import COMPRESSED, TABLE_ENDINGS, WORKBOOKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,4 +82,4 @@ def _saying_what_it_is(
 def is_table(path: str) -> bool:
     """Return whether a path has the ending of a table's file."""
     stem, ending = os.path.splitext(path.lower())
-    return ending in TABLE_ENDINGS or os.path.splitext(stem)[1] in TABLE_ENDINGS
+    return (os.path.splitext(stem)[1] if ending in COMPRESSED else ending) in TABLE_ENDINGS

@@ -38,12 +38,15 @@ def checked(
 
     def parse(text: str) -> Any:
         try:
-            return check(kind(text)) if kind is str else check(name, kind(text), *args, **kwargs)
-        except (TypeError, ValueError) as error:
+            value = kind(text)
+        except ValueError as error:
             whole = "whole " if kind is int else ""
+            raise argparse.ArgumentTypeError(f"must be a {whole}number; got {text!r}") from error
+        try:
+            return check(value) if kind is str else check(name, value, *args, **kwargs)
+        except ValueError as error:
             limits = str(error).removeprefix(f"{name} ").partition("; got")[0]
-            known = limits if limits.startswith("must") else f"must be a {whole}number"
-            raise argparse.ArgumentTypeError(f"{known}; got {text!r}") from error
+            raise argparse.ArgumentTypeError(f"{limits}; got {text!r}") from error
 
     return parse
 
@@ -65,7 +68,8 @@ def add_form_options(group: Group) -> None:
                        help="column separator of a text file: a character, tab or space (default: "
                        "detected)")  # fmt: skip
     group.add_argument("--decimal", choices=[".", ","],
-                       help="decimal point of a text file (default: detected)")  # fmt: skip
+                       help="decimal point of a text file (default: detected; in predict, that of "
+                       "the training file)")  # fmt: skip
     group.add_argument("--encoding", metavar="NAME",
                        type=checked(_checks.encoding, "encoding", kind=str),
                        help="encoding of a text file, such as latin-1 (default: UTF-8, UTF-16, or "
@@ -83,7 +87,13 @@ def form_of(options: argparse.Namespace) -> dict[str, Any]:
 
 def names(text: str) -> list[str]:
     """Return names separated by commas; double quotes enclose a name that contains a comma."""
-    return next(csv.reader([text], skipinitialspace=True)) or [""]
+    try:
+        return next(csv.reader([text], skipinitialspace=True)) or [""]
+    except csv.Error:
+        raise argparse.ArgumentTypeError(
+            f"must be names separated by commas, with a name that has a line break in double "
+            f"quotes; got {text!r}"
+        ) from None
 
 
 def units(text: str) -> list[int]:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from fastnn.cli.options import Commands
     from fastnn.tables import EncodedRows, Recipe, Table
-    from fastnn.tabular.models import Model
 
 
 def add(commands: Commands) -> None:
@@ -73,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     if options.out is not None:
         with writing(options.out):
             tables.check_place(options.out, ())
-    table = _read(options, model, recipe)
+    table = recipe.read(options.data, by=model.by, **form_of(options))
     groups = None if model.by is None else model.groups_of(table.path, table.column(model.by))
     rows = recipe.encode(table, options.unknown)
     if not options.quiet:
@@ -87,15 +86,6 @@ def run(options: argparse.Namespace) -> int:
     for block in text(recipe, outputs, options.proba, spread):
         print_now(block)
     return 0
-
-
-def _read(options: argparse.Namespace, model: Model, recipe: Recipe) -> Table:
-    """Return the columns that the networks need, and the column that selects a network if any."""
-    if model.by is None:
-        return recipe.read(options.data, **form_of(options))
-    kinds = {**recipe.kinds, model.by: "category"}
-    return tables.read(options.data, kinds=kinds, only=[*kinds], missing=recipe.missing,
-                       **form_of(options))  # fmt: skip
 
 
 def _note(table: Table, recipe: Recipe, rows: EncodedRows) -> None:

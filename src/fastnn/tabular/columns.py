@@ -17,7 +17,7 @@ import numpy as np
 
 from fastnn.tabular import dates, remedies, spelling
 from fastnn.tabular.errors import TableError
-from fastnn.tabular.numbers import as_number, is_placeholder, numbers_of
+from fastnn.tabular.numbers import are_numbers, as_number, is_placeholder, numbers_of
 from fastnn.tabular.table import DATES, Column
 
 if TYPE_CHECKING:
@@ -281,7 +281,7 @@ def _numbers(
     numbers = numbers_of(texts, source.decimal)
     is_bad = np.isnan(numbers)
     bad = [texts[i] for i in np.flatnonzero(is_bad)]
-    if all(map(is_placeholder, bad)) and len(bad) < len(texts):
+    if all(map(is_placeholder, bad)) and (wanted == "number" or len(bad) < len(texts)):
         for text in bad:
             source.placeholders.setdefault(text, []).append(name)
         return numbers
@@ -289,7 +289,11 @@ def _numbers(
         truths = [spelling.truth(text) for text in texts]
         if None not in truths:
             return np.array(truths, np.float64)
-        raise TableError(_is_not(source.path, name, texts, "numbers", codes, is_bad))
+        message = _is_not(source.path, name, texts, "numbers", codes, is_bad)
+        if source.is_plain_text and are_numbers(bad, "," if source.decimal == "." else "."):
+            remedy = remedies.other_decimal(source.decimal)
+            message += f", or state the decimal point of this file: {remedy}"
+        raise TableError(message)
     if len(bad) * 10 <= len(texts):
         row, n = _first(codes, is_bad), int(np.append(is_bad, False)[codes].sum())
         raise TableError(_almost_numbers(source, name, texts[codes[row]], row, n - 1))

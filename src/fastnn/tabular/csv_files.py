@@ -11,16 +11,17 @@ import csv
 import io
 import os
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
 from fastnn.tabular import text_files
 from fastnn.tabular.errors import TableError, one_line_about, polars_for, polars_path
-from fastnn.tabular.numbers import needs_comma
+from fastnn.tabular.numbers import decimal_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import polars
     from numpy.typing import NDArray
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 #: How many distinct texts of a column are examined to find the decimal point.
 _SAMPLE = 1000
+
+#: The most characters of a field; Python's csv takes a C long, which may have 32 bits.
+_LONGEST = 2**31 - 1
 
 
 class CsvFile:
@@ -84,18 +88,20 @@ class CsvFile:
             frame = frame.filter(~self._pl.Series(blank))
         return dict(zip(some, frame.select(wanted).get_columns(), strict=True))
 
-    def decimal_of(self, columns: Mapping[str, Any]) -> str:
-        """Return the decimal point of a file's numbers, as stated or as found from its columns."""
+    def decimal_of(self, columns: Mapping[str, Any], missing: Sequence[str]) -> str:
+        """Return the decimal point of a file's numbers, as stated or as found from its columns.
+
+        `missing` are the texts that stand for a missing value.
+        """
         if self._form.decimal is not None:
             return self._form.decimal
-        for series in columns.values():
-            if series.str.contains(",", literal=True).any():
-                texts = series.drop_nulls().str.strip_chars().unique(maintain_order=True)
-                some = texts.filter(texts != "").head(_SAMPLE).to_list()
-                if needs_comma(some, self._separator):
-                    self.notes.append(f"numbers of {self._path} have decimal commas")
-                    return ","
-        return "."
+        if not any(series.str.contains(",", literal=True).any() for series in columns.values()):
+            return "."
+        decimal = decimal_of((_some_texts(each, missing) for each in columns.values()),
+                             self._separator)  # fmt: skip
+        if decimal == ",":
+            self.notes.append(f"numbers of {self._path} have decimal commas")
+        return decimal
 
     def _decode(self) -> None:
         """Convert the content to UTF-8, which polars needs, and note the original encoding."""
@@ -118,8 +124,8 @@ class CsvFile:
         size = len(self._content) if self._content is not None else os.path.getsize(self._path)
         lines = text_files.lines_of(head, size <= len(self._head))
         ending = os.path.splitext(self._path.removesuffix(".gz"))[1].lower()
-        if "@" in head and text_files.without_attributes(head) is not None:
-            self._rewrite(lambda text: text_files.without_attributes(text) or text)
+        if "@" in head and text_files.without_attributes(self._path, head) is not None:
+            self._rewrite(lambda text: text_files.without_attributes(self._path, text) or text)
             self._separator, self._has_names = ",", True
             return
         given = self._form.separator or ("\t" if ending in (".tsv", ".tab") else None)
@@ -128,8 +134,9 @@ class CsvFile:
             self._separator = "\t"
             self._rewrite(text_files.with_single_separators)
             lines = [re.sub(r'("[^"]*")|[ \t]+', lambda m: m[1] or "\t", x.strip()) for x in lines]
-        widths = [len(text_files.fields_of(line, self._separator)) for line in lines]
-        first = text_files.fields_of(lines[0], self._separator) if lines else []
+        rows = text_files.rows_of(lines, self._separator)
+        widths = [len(row) for row in rows]
+        first = rows[0] if rows else []
         names = [field.strip() for field in first]
         self._has_names = self._form.header and not text_files.cannot_be_names(names)
         if self._form.header and not self._has_names:
@@ -140,8 +147,12 @@ class CsvFile:
         if not self._has_names and len(first) > 1 and head[:1] in ("\r", "\n"):
             self._rewrite(lambda text: text.lstrip("\r\n"))  # else polars finds no columns
         if len(set(widths[1:])) == 1 and widths[1] == widths[0] + 1 and self._has_names:
-            self._rewrite(lambda text: f'""{self._separator}{text}')
-            self.notes.append(f"the first column of {self._path} has no name")
+            if any(row[-1].strip() for row in rows[1:]):
+                self._rewrite(lambda text: f'""{self._separator}{text}')
+                self.notes.append(f"the first column of {self._path} has no name")
+            else:
+                self._rewrite(lambda t: text_files.without_last_separators(t, self._separator))
+                self.notes.append(f"ignored the separator at the end of the rows of {self._path}")
 
     def _rewrite(self, change: Any) -> None:
         """Replace the text by the result of a function."""
@@ -160,7 +171,7 @@ class CsvFile:
         errors = self._pl.exceptions
         file = polars_path(self._path) if self._content is None else io.BytesIO(self._content)
         options |= {"infer_schema_length": 0, "separator": self._separator, "glob": False}
-        options |= {"has_header": self._has_names}
+        options = {"has_header": self._has_names, **options}
         try:
             with one_line_about(self._path, "CSV", errors.PanicException):
                 frame: polars.DataFrame = self._pl.read_csv(file, **options)
@@ -176,21 +187,22 @@ class CsvFile:
 
     def _refuse_repeated(self) -> None:
         """Check that no name is repeated; polars would rename the second to NAME_duplicated_0."""
-        for i, name in enumerate(self.names):
-            renamed = re.fullmatch(r"(.*)_duplicated_\d+", name)
-            original = renamed[1] if renamed and renamed[1] in self.names else name
-            if original in self.names[:i]:
-                raise TableError(
-                    f"{self._path} has two columns {original!r}; rename one of them, or if "
-                    "the first line is a row: --no-header"
-                )
+        names = self.names
+        if any("_duplicated_" in name for name in names):
+            first = self._parse(has_header=False, n_rows=1).row(0)
+            names = [(name or "").strip() for name in first]
+        repeated = next((name for name, n in Counter(names).items() if n > 1), None)
+        if repeated is not None:
+            raise TableError(
+                f"{self._path} has two columns {repeated!r}; rename one of them, or if the first "
+                "line is a row: --no-header"
+            )
 
     def _blank_lines(self, n: int) -> NDArray[np.bool_]:
         """Return which of n rows are blank lines; check that all other rows are complete."""
         width = len(self._written)
         blank: list[bool] = []
-        with contextlib.suppress(csv.Error), self._lines() as lines:
-            rows = csv.reader(lines, delimiter=self._separator)
+        with one_line_about(self._path, "CSV", csv.Error), self._rows() as rows:
             for row in rows:
                 is_blank = len(row) < 2 and not "".join(row).strip()
                 if blank or not is_blank:  # polars skips blank lines before the first line
@@ -203,7 +215,22 @@ class CsvFile:
                         "line, or write missing values as empty fields"
                     )
         found = np.array(blank[self._has_names :], bool)
+        if len(found) != n and found.any():
+            raise TableError(
+                f"{self._path} has blank lines, but which of them are rows is unclear, as its "
+                "quotes or line ends are damaged; remove the blank lines"
+            )
         return found if len(found) == n else np.zeros(n, bool)
+
+    @contextlib.contextmanager
+    def _rows(self) -> Iterator[Any]:
+        """Return a csv.reader of the file, for fields of any length."""
+        limit = csv.field_size_limit(_LONGEST)
+        try:
+            with self._lines() as lines:
+                yield csv.reader(lines, delimiter=self._separator)
+        finally:
+            csv.field_size_limit(limit)
 
     def _lines(self) -> TextIO:
         """Return the file opened as text."""
@@ -215,8 +242,7 @@ class CsvFile:
         """Return what is wrong with a CSV file, and where."""
         first = str(error).partition("\n")[0]
         if "more fields" in first:
-            with contextlib.suppress(csv.Error), self._lines() as lines:
-                rows = csv.reader(lines, delimiter=self._separator)
+            with contextlib.suppress(csv.Error), self._rows() as rows:
                 width = len(next(rows))
                 for row in rows:
                     if len(row) > width:
@@ -226,3 +252,10 @@ class CsvFile:
                             "that contain the separator, or name it: --separator"
                         )
         return f"{self._path} cannot be read as CSV: {first}; look for a quote that is never closed"
+
+
+def _some_texts(column: polars.Series, missing: Sequence[str]) -> list[str]:
+    """Return the first distinct texts of a column, except those that stand for a missing value."""
+    texts = column.drop_nulls().str.strip_chars().unique(maintain_order=True)
+    some: list[str] = texts.filter(~texts.is_in(missing)).head(_SAMPLE).to_list()
+    return some

@@ -290,14 +290,15 @@ def mean_and_scale(name: str, y: NDArray[Any], output: str, dtype: str) -> tuple
     """Return the shift and the divisor that standardize a target (n,).
 
     These are its mean and its standard deviation (1 if it is constant), or 0 and the mean for a
-    network whose outputs are exponentials. An error names the target if it is so large, or so far
-    from 0, that a network of `dtype` cannot predict it.
+    network whose outputs are exponentials. An error names the target if it is so large, so
+    far from 0, or so close to 0 that a network of `dtype` cannot predict it.
     """
     _checks.size_of_target(name, y, POLICIES[dtype].name)
     mean, deviation = float(y.mean()), float(y.std())
     if output == "exp":
         return 0.0, mean or 1.0
     if y.min() < y.max():
+        _checks.spread_of_target(name, deviation, POLICIES[dtype].name)
         _checks.offset_of_target(name, mean, deviation, dtype)
     return mean, deviation or 1.0
 

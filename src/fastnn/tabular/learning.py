@@ -227,7 +227,7 @@ def learn(
         raise TableError(_nothing_left(table, target, ignored))
     if is_rich:
         columns = _with_numbers_in_detail(columns, table, rows)
-    return Recipe(task, target, classes, columns, ignored, missing)
+    return Recipe(task, target, classes, columns, ignored, missing, table.decimal)
 
 
 def _nothing_left(table: Table, target: str | None, ignored: Mapping[str, str]) -> str:

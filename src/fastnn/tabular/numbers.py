@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -21,6 +21,10 @@ PLACEHOLDERS = (
     "?", "-", "--", "---", ".", "..", "*", "\\n", "none", "nil", "n.a.", "n/d", "nd", "na", "nan",
     "unknown", "missing", "not available", "#value!", "#div/0!", "#num!", "#ref!", "#n/a", "#null!",
 )  # fmt: skip
+
+#: What programs write in place of a space, an apostrophe or a minus sign.
+_SIMPLE = str.maketrans({"\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2019": "'",
+                         "\u2212": "-"})  # fmt: skip
 
 _UNITS = "$€£¥"
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
@@ -41,8 +45,9 @@ def numbers_of(texts: Sequence[str], decimal: str) -> NDArray[np.float64]:
     """Return the number that each text stands for (n,), NaN for a text that is not a number.
 
     A point is the decimal point of an otherwise plain number, whatever `decimal` is, unless all
-    points in the texts separate thousands.
+    points in the texts separate thousands. A number in parentheses is negative, as in accounting.
     """
+    texts = [_simplified(text) for text in texts]
     plain = np.array([as_number(text) for text in texts], np.float64)
     pattern = _PATTERNS[decimal]
     is_grouped = decimal == "," and all(pattern.fullmatch(text) for text in texts if "." in text)
@@ -57,6 +62,13 @@ def numbers_of(texts: Sequence[str], decimal: str) -> NDArray[np.float64]:
     return plain
 
 
+def _simplified(text: str) -> str:
+    """Return a number's text with plain spaces and signs: "-0.09" for "(0.09)"."""
+    simple = text.translate(_SIMPLE)
+    is_negative = simple.startswith("(") and simple.endswith(")")
+    return f"-{simple[1:-1].strip()}" if is_negative else simple
+
+
 def as_number(text: str) -> float:
     """Return the number that a text is, NaN if it is not one."""
     if "_" in text:  # float() accepts Python's 1_000
@@ -67,17 +79,31 @@ def as_number(text: str) -> float:
         return np.nan
 
 
-def needs_comma(texts: Sequence[str], separator: str) -> bool:
-    """Return whether all texts are numbers with commas as decimal points.
+def decimal_of(columns: Iterable[Sequence[str]], separator: str) -> str:
+    """Return the decimal point of columns of texts in a file with this separator between columns.
 
-    In a file with commas between its columns, commas that can separate thousands are not taken for
-    decimal points.
+    It is a comma if a column of numbers has commas that cannot separate thousands, such as 1,5. If
+    all commas can, such as in 1,234, they are decimal points unless the separator is a comma, too,
+    or a column of numbers has points that cannot separate thousands, such as 0.977.
     """
-    texts = [text for text in texts if not is_placeholder(text)]
-    with_comma = [text for text in texts if "," in text]
-    if not with_comma or np.isnan(numbers_of(texts, ",")).any():
-        return False
-    return separator != "," or bool(np.isnan(numbers_of(with_comma, ".")).any())
+    known = [[text for text in texts if not is_placeholder(text)] for texts in columns]
+    with_commas = [texts for texts in known if are_numbers(texts, ",") and "," in "".join(texts)]
+    if any(not are_numbers([text for text in texts if "," in text], ".") for texts in with_commas):
+        return ","
+    is_doubtful = bool(with_commas) and separator != ","
+    return "," if is_doubtful and not any(map(_need_point, known)) else "."
+
+
+def are_numbers(texts: Sequence[str], decimal: str) -> bool:
+    """Return whether all texts are numbers."""
+    return not np.isnan(numbers_of(texts, decimal)).any()
+
+
+def _need_point(texts: Sequence[str]) -> bool:
+    """Return whether all texts are numbers, some with a point that cannot separate thousands."""
+    return are_numbers(texts, ".") and any(
+        "." in text and _PATTERNS[","].fullmatch(_simplified(text)) is None for text in texts
+    )
 
 
 def is_placeholder(text: str) -> bool:

@@ -22,7 +22,6 @@ from fastnn.tabular.errors import (
     listed,
     one_line_about,
     polars_for,
-    polars_path,
     require_columns,
 )
 from fastnn.tabular.frames import raw_columns
@@ -100,6 +99,7 @@ def read(
         How a text file is written. By default the separator is the one of ``, ; | tab space`` that
         the first lines have in common, the decimal point is found from the values, and the encoding
         is UTF-8, UTF-16 or, if it is neither, Windows-1252; ``table.notes`` says what was found.
+        ``table.decimal`` is the decimal point, which a recipe keeps for further files.
     header : bool, default True
         Whether the first line of a text file has the names of the columns. If not, they are named
         "0", "1", ...
@@ -139,8 +139,9 @@ def read(
     found, renamed = matching(path, wanted, file.names, is_matrix)
     require_columns(path, [name for name in kinds if name not in found], file.names)
     raw = file.load(list(found.values()))
-    decimal = file.decimal_of(raw) if isinstance(file, CsvFile) else "."
-    source = Source(path, file.is_plain_text, [*MISSING, *missing], decimal)
+    stand_for_missing = [*MISSING, *map(str, missing)]
+    found_decimal = file.decimal_of(raw, stand_for_missing) if isinstance(file, CsvFile) else None
+    source = Source(path, file.is_plain_text, stand_for_missing, found_decimal or ".")
     columns = {
         name: column_of(source, name, raw[there], kinds.get(name)) for name, there in found.items()
     }
@@ -149,7 +150,7 @@ def read(
         raise TableError(f"{path} has no rows; add at least one")
     notes = [*file.notes, *_placeholders(source), *_guesses(source), *renamed]
     others = [name for name in file.names if name not in found.values()]
-    return Table(path, n, columns, others, notes)
+    return Table(path, n, columns, others, notes, found_decimal)
 
 
 def _placeholders(source: Source) -> list[str]:
@@ -237,21 +238,25 @@ _FRAMES = {
 }
 
 
+#: All rows of JSON lines decide which columns there are, and their types.
+_EVERY_ROW = {"infer_schema_length": None}
+
+
 def _open_frame(path: str, form: str, schema: str, function: str) -> _Lazy:
     """Open a file that polars reads as a data frame."""
     pl = polars_for(path)
     errors = pl.exceptions.PolarsError, pl.exceptions.PanicException
-    options: dict[str, Any] = {} if form != "Parquet" else {"glob": False}
+    read_some = getattr(pl, function)
 
     def load(some: list[str]) -> Mapping[str, Raw]:
-        with one_line_about(path, form, *errors):
-            read_some, source = getattr(pl, function), polars_path(path)
-            frame = read_some(source, columns=some, **options) if schema else read_some(source)
-            columns: Mapping[str, Raw] = frame.select(some).to_dict()
+        # An open file: polars would take [, * and ? in a path for a pattern of several files.
+        with open(path, "rb") as file, one_line_about(path, form, *errors):
+            options = {"columns": some} if schema else _EVERY_ROW
+            columns: Mapping[str, Raw] = read_some(file, **options).select(some).to_dict()
         return columns
 
     with open(path, "rb") as file, one_line_about(path, form, *errors):
-        names = getattr(pl, schema)(file) if schema else getattr(pl, function)(file).columns
+        names = getattr(pl, schema)(file) if schema else read_some(file, **_EVERY_ROW).columns
     return _Lazy(list(names), load)
 
 
@@ -271,14 +276,21 @@ def _arrays(path: str) -> dict[str, NDArray[Any]]:
     columns: dict[str, NDArray[Any]] = {}
     for key, array in found.items():
         if array.dtype.names and array.ndim == 1:
-            columns |= {key + name: array[name] for name in array.dtype.names}
+            some = {key + name: array[name] for name in array.dtype.names}
         elif array.ndim == 2 and (array.shape[1] != 1 or not key):
-            columns |= {f"{key}{j}": array[:, j] for j in range(array.shape[1])}
+            some = {f"{key}{j}": array[:, j] for j in range(array.shape[1])}
         elif array.ndim in (1, 2) and key:
-            columns[key] = array.reshape(-1)
+            some = {key: array.reshape(-1)}
         else:
             what = repr(key) if key else "its array"
             raise TableError(f"{path}: {what} has shape {array.shape}; it must be (n, columns)")
+        repeated = next((name for name in some if name in columns), None)
+        if repeated is not None:
+            raise TableError(
+                f"{path} has two columns {repeated!r}, as the columns of a matrix 'X' are called "
+                "'X0', 'X1', ...; rename an array"
+            )
+        columns |= some
     if len({len(column) for column in columns.values()}) > 1:
         lengths = ", ".join(f"{name!r} {len(column)}" for name, column in columns.items())
         raise TableError(f"{path} has columns of different lengths: {lengths}; make them equal")

@@ -16,6 +16,7 @@ from fastnn.tabular.encoding import EncodedRows, Entry, encode
 from fastnn.tabular.naming import distinct
 from fastnn.tabular.reading import read
 from fastnn.tabular.table import Table
+from fastnn.tabular.text_files import DECIMALS
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
@@ -46,6 +47,9 @@ class Recipe:
         Columns that are not used, each with the reason.
     missing : list of str
         Texts that stand for a missing value, besides those of ``MISSING``.
+    decimal : {".", ","}, optional
+        The decimal point of the training file, with which `read` reads further text files; None if
+        it is found from the values of each file.
 
     See Also
     --------
@@ -58,6 +62,7 @@ class Recipe:
     columns: list[Entry]
     ignored: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+    decimal: str | None = None
 
     @property
     def kinds(self) -> dict[str, str]:
@@ -78,9 +83,16 @@ class Recipe:
         """Whether each input is a number to be standardized: (n_in,). All others are 0 or 1."""
         return np.array([flag for entry in self.columns for flag in entry.is_measured], bool)
 
-    def read(self, data: Any, **form: Any) -> Table:
-        """Read the columns that the network needs from a file or a data frame; see `read`."""
-        return read(data, kinds=self.kinds, only=list(self.kinds), missing=self.missing, **form)
+    def read(self, data: Any, *, by: str | None = None, **form: Any) -> Table:
+        """Read the columns that the network needs from a file or a data frame; see `read`.
+
+        `by` is a further column of categories to read. By default, text files have the decimal
+        point of the training file.
+        """
+        kinds = self.kinds if by is None else {**self.kinds, by: "category"}
+        if form.get("decimal") is None:
+            form["decimal"] = self.decimal
+        return read(data, kinds=kinds, only=list(kinds), missing=self.missing, **form)
 
     def encode(self, table: Any, unknown: str = "error") -> EncodedRows:
         """Return the rows of a table as inputs for the network.
@@ -168,12 +180,14 @@ class Recipe:
             "columns": [entry.to_plain() for entry in self.columns],
             "ignored": dict(self.ignored),
             "missing": list(self.missing),
+            "decimal": self.decimal,
         }
 
     @classmethod
     def from_plain(cls, plain: Any) -> Recipe:
         """Return the recipe from the result of `to_plain`; a ValueError names the problem."""
         names = ("task", "target", "classes", "columns", "ignored", "missing")
+        added = ("decimal",)  # older files lack it
         plain = _checks.fields("the recipe", plain, None, ("format",))
         found = plain.pop("format")
         if found != _FORMAT:
@@ -181,12 +195,14 @@ class Recipe:
                 f"the recipe has format {found!r:.60} but must have {_FORMAT}; train the network "
                 "again with this version of fastnn"
             )
-        plain = _checks.fields("the recipe", plain, names)
+        plain = _checks.fields("the recipe", plain, (*names, *added), names)
         listed = _checks.plain_list("columns", plain["columns"])
         plain["columns"] = [Entry.from_plain(f"column {i}", c) for i, c in enumerate(listed)]
         for name, kind in (("ignored", dict), ("missing", list), ("classes", list | None)):
             if not isinstance(plain[name], kind):
                 raise TypeError(f"the recipe's {name} must be a {getattr(kind, '__name__', kind)}")
+        if plain.get("decimal") is not None:
+            _checks.choice("the recipe's decimal", plain["decimal"], DECIMALS)
         return cls(**plain)
 
 

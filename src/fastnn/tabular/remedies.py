@@ -41,6 +41,11 @@ def as_date(path: str, name: str, kind: str) -> str:
     return f"kinds={kinds!r}" if path == FRAME else _option(option, [name])
 
 
+def other_decimal(decimal: str) -> str:
+    """Return how to state that a text file has the other decimal point: ``--decimal ,``."""
+    return "--decimal " + {".": ",", ",": "."}[decimal]
+
+
 def shell_argument(text: str) -> str:
     """Return a text quoted for a shell."""
     import shlex  # slow to import and rarely needed

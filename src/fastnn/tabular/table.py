@@ -70,6 +70,8 @@ class Table:
         Names of the columns that were not read.
     notes : list of str
         What was assumed about the file: its encoding, its number format, the matching of names.
+    decimal : {".", ","}, optional
+        The decimal point of the numbers in a text file; None for other tables.
     """
 
     path: str
@@ -77,6 +79,7 @@ class Table:
     columns: dict[str, Column]
     others: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    decimal: str | None = None
 
     def column(self, name: str) -> Column:
         """Return a column by name; a TableError lists the available names."""

@@ -31,6 +31,9 @@ _HEAD = 1 << 16
 #: How many lines of these bytes must agree on a separator.
 _LINES = 50
 
+#: The decimal points of text files.
+DECIMALS = (".", ",")
+
 _MARKS = {  # byte order marks; longer ones first, as a short one may be their prefix
     codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8-sig",
@@ -72,7 +75,7 @@ class Form:
             separator = _checks.table_separator(self.separator)
             object.__setattr__(self, "separator", separator)
         if self.decimal is not None:
-            _checks.choice("decimal", self.decimal, (".", ","))
+            _checks.choice("decimal", self.decimal, DECIMALS)
         if self.encoding is not None:
             _checks.encoding(self.encoding)
         _checks.flag("header", self.header)
@@ -80,11 +83,13 @@ class Form:
 
 def content_of(path: str) -> bytes | None:
     """Return the bytes of a file, decompressed; None for plain text, which is read in place."""
+    kinds = EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile
     if path == "-":
         if sys.stdin is None:
             raise TableError("standard input is closed; name a file")
         content = sys.stdin.buffer.read()
-        return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+        with one_line_about("standard input", "a compressed file", *kinds):
+            return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
     openers: dict[str, Callable[[str], Any]] = {
         ".gz": gzip.open,
         ".bz2": bz2.open,
@@ -96,7 +101,6 @@ def content_of(path: str) -> bytes | None:
         return None
     with open(path, "rb"):  # so that an error of the OS names the path
         pass
-    kinds = EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile
     with one_line_about(path, "a compressed file", *kinds), opener(path) as file:
         unpacked: bytes = file.read()
     return unpacked
@@ -159,6 +163,13 @@ def decoded(path: str, content: bytes, encoding: str | None) -> tuple[str, str]:
             raise TableError(
                 f"{path} is not {stated.upper()} text; name its encoding: --encoding NAME"
             ) from error
+        if isinstance(error, UnicodeDecodeError) and not content.partition(b"\n")[0].isascii():
+            line = content.count(b"\n", 0, error.start) + 1
+            raise TableError(
+                f"{path} has the byte 0x{content[error.start]:02x} in line {line}, which is not "
+                "UTF-8 text, but its first line is; correct the line, or name the encoding: "
+                "--encoding NAME"
+            ) from error
     try:
         return content.decode("cp1252"), "Windows-1252"
     except UnicodeDecodeError:
@@ -214,7 +225,11 @@ def _numbers(names: list[str]) -> list[str]:
     return [name for name in names if as_number(name) == as_number(name)]
 
 
-def without_attributes(text: str) -> str | None:
+#: A field of a Weka file and the comma after it: in single quotes, in double quotes, or plain.
+_WEKA_FIELD = re.compile(r"""[ \t]*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^,]*?))[ \t]*,""")
+
+
+def without_attributes(path: str, text: str) -> str | None:
     """Return a file of Weka (ARFF) or KEEL as CSV; None for other texts.
 
     The head of such a file has a line "@attribute NAME ..." per column and ends with "@data".
@@ -225,13 +240,32 @@ def without_attributes(text: str) -> str | None:
     body = rest[0] if rest else ""
     found = re.findall(r"""(?im)^\s*@attribute\s+(?:'([^']*)'|"([^"]*)"|([^\s{]+))""", head)
     names = ",".join('"{}"'.format("".join(parts).replace('"', '""')) for parts in found)
-    lines = (re.sub(r" *, *", ",", line.strip().replace("'", '"')) for line in body.splitlines())
-    return "\n".join([names, *(x for x in lines if x.strip() and not x.startswith("%"))]) + "\n"
+    lines = [line for line in map(str.strip, body.splitlines()) if line and line[0] != "%"]
+    if lines and lines[0].startswith("{"):
+        raise TableError(
+            f"{path} is a sparse ARFF file, whose rows, such as {{0 1, 2 3}}, list only some "
+            "columns; convert it by Weka's filter SparseToNonSparse, or save it as CSV"
+        )
+    return "\n".join([names, *map(_weka_row, lines)]) + "\n"
 
 
-def fields_of(line: str, separator: str) -> list[str]:
-    """Return the fields of a line."""
-    return next(csv.reader([line], delimiter=separator), [])
+def _weka_row(line: str) -> str:
+    """Return a row of a Weka file as a line of CSV; an unquoted ? stands for a missing value."""
+    return ",".join(
+        "" if plain == "?" else quoted(re.sub(r"\\(.)", r"\1", single or double) or plain)
+        for single, double, plain in _WEKA_FIELD.findall(f"{line},")
+    )
+
+
+def rows_of(lines: list[str], separator: str) -> list[list[str]]:
+    """Return the fields of each row; a row has several lines if line breaks are in quotes."""
+    return [row for row in csv.reader(lines, delimiter=separator) if row]
+
+
+def without_last_separators(text: str, separator: str) -> str:
+    """Return text without the separator at the end of each line, except in quotes."""
+    found = rf'("(?:[^"]|"")*")|{re.escape(separator)} *(?=[\r\n]|\Z)'
+    return re.sub(found, lambda m: m[1] or "", text)
 
 
 def quoted(text: str) -> str:

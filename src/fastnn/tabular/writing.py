@@ -87,8 +87,8 @@ def write(
         the probabilities.
     spread : ndarray of shape (n, n_out), optional
         Standard deviations of the outputs, such as those over an ensemble. They get columns of
-        their own: "price_std" after "price", "cut=Ideal_std" after all probabilities. A .npy file
-        omits them.
+        their own: "price_std" after "price", "cut=Ideal_std" after all probabilities. They end with
+        "__std" if a class has such a name itself. A .npy file omits them.
 
     Raises
     ------
@@ -133,7 +133,10 @@ def _names(recipe: Recipe, proba: bool, spread: NDArray[Any] | None) -> list[str
     found = _proba_names(recipe) if proba else []
     if spread is None or (recipe.classes is not None and not proba):
         return found
-    return [*found, *(f"{name}_std" for name in found or [_name(recipe)])]
+    suffix = "_std"
+    while any(f"{name}{suffix}" in found for name in found):  # classes "a" and "a_std"
+        suffix = f"_{suffix}"
+    return [*found, *(f"{name}{suffix}" for name in found or [_name(recipe)])]
 
 
 def _numbers(
