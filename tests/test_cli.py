@@ -686,8 +686,7 @@ def test_metadata_that_python_code_has_changed_is_checked(here, run):
     for key, value, message in (
         ("training", None, "the training record must be a dict"),
         ("training", {}, "the training record is missing 'fastnn'"),
-        ("table", {}, "the recipe is missing 'format'"),
-        ("table", 3, "the recipe must be a dict"),
+        ("table", {"format": 9, "columns": [], "ignored": {}}, "the recipe has format 9"),
     ):
         other = net.copy()
         other.metadata[key] = value
@@ -695,6 +694,19 @@ def test_metadata_that_python_code_has_changed_is_checked(here, run):
         code, out, err = run("info", "other.safetensors")
         assert (code, out) == (1, "")
         assert err.startswith(f"fastnn: error: other.safetensors: {message}")
+
+
+@pytest.mark.parametrize("value", [{}, {"rows": 5}, "customers"])
+def test_metadata_named_table_need_not_be_a_recipe(value, here, run):
+    frame, y = {"a": [1.0, 2.0, 3.0], "b": [0.0, 1.0, 0.0]}, [1.0, 2.0, 3.0]
+    net = MLP(2, [Dense(1)], loss="squared_error", optimizer="adam", seed=0)
+    net.metadata = {"table": value}
+    net.fit(pl.DataFrame(frame), y)
+    assert net.predict(pl.DataFrame(frame)).shape == (3, 1)
+    net.save("own.safetensors")
+    code, out, _ = run("info", "own.safetensors")
+    assert code == 0
+    assert "weights 12 bytes" in out
 
 
 def test_an_export_to_json_has_all_that_predictions_need(here, output_of):

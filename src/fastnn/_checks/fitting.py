@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ def batch_size(value: object) -> int | None:
         raise TypeError(f"batch_size must be an integer, or None for all rows; got {shown(value)}")
     if isinstance(value, int) and value == -1:
         raise ValueError("batch_size must be at least 1, or None for all rows; got -1")
-    return None if value is None else integer("batch_size", value, low=1)
+    return None if value is None else integer("batch_size", value, low=1, high=math.inf)
 
 
 def shuffle(value: Any, name: str = "shuffle") -> Any:
