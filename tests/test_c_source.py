@@ -21,6 +21,7 @@ from fastnn import (
     CrossEntropy,
     Dense,
     Dropout,
+    Fits,
     Huber,
     Quantile,
     Standardize,
@@ -334,6 +335,15 @@ def test_unfit_names_are_refused(tmp_path, monkeypatch, path, name, error, messa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["affine", "dots", "layer_norm"])
+def test_a_name_that_a_function_has_is_refused(tmp_path, name):
+    net = network(3, [Dense(8, "relu"), LayerNorm(), Dense(1)])
+    with pytest.raises(ValueError, match=f"name='{name}' gives a function the name {name}_step"):
+        net.to_c(tmp_path / "net.c", name=name, training=True)
+    assert list(tmp_path.iterdir()) == []
+    net.to_c(tmp_path / "net.c", name=name)
+
+
 def test_the_same_network_gives_the_same_text(tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
@@ -476,6 +486,15 @@ def test_several_networks_predict_their_mean(tmp_path, compiler, dtype):
     close(predicted(library, fits[0], X), mean, dtype)
 
 
+def test_networks_that_are_not_trained_are_left_out(tmp_path):
+    nets = networks(network(5, [Dense(3)]), learning_rate=[0.01, 1e9, 0.02])
+    X = rows_for(5, "float32")
+    fits = fit_many(nets, X, X[:, :3], epochs=3, on_error="record")
+    assert fits.is_trained.tolist() == [True, False, True]
+    library = built(tmp_path, fits)
+    close(predicted(library, fits[0], X), fits.predict(X, "mean"), "float32")
+
+
 def test_several_networks_that_have_no_mean_are_refused(tmp_path):
     fits, X = several()
     path = tmp_path / "net.c"
@@ -485,10 +504,15 @@ def test_several_networks_that_have_no_mean_are_refused(tmp_path):
     other.adapt(2 * X)
     with pytest.raises(ValueError, match="Standardize layers have seen different rows"):
         to_c([fits[0], other], path)
-    with pytest.raises(
-        ValueError, match=r"net\[1\] differs from net\[0\] in its inputs, layers or dtype"
-    ):
+    with pytest.raises(ValueError, match=r"net\[1\] differs from net\[0\] in its dtype"):
         to_c([fits[0], fits[1].copy(dtype="float64")], path)
+    for name, value in (("classes", list("abc")), ("feature_names", list("abcde"))):
+        other = fits[1].copy()
+        setattr(other, name, value)
+        with pytest.raises(ValueError, match=rf"net\[1\] differs from net\[0\] in its {name}"):
+            to_c([fits[0], other], path)
+    with pytest.raises(ValueError, match="none of these networks is trained"):
+        to_c(Fits(list(fits)), path)
     with pytest.raises(ValueError, match="net has no networks"):
         to_c([], path)
     with pytest.raises(TypeError, match=r"net\[0\] must be an MLP"):

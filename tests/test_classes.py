@@ -184,6 +184,7 @@ def changed(value, i=3):
 FITS = {
     "missing": (changed(None), ["y[3] is None", "give every row a label"]),
     "nan": (changed(float("nan")), ["y[3] is nan", "drop the row"]),
+    "masked": (np.ma.masked_equal(TEXT, "cat"), ["y has masked values", "drop their rows"]),
     "pandas-missing": (pd.Series(changed(None), dtype="category"), ["y[3] is nan", "drop"]),
     "mixed": (changed(2), ["text and numbers", "y[3], which is 2", "astype(str)"]),
     "bytes": (changed(b"cat"), ["y[3] is b'cat'", "which is not a label"]),

@@ -107,6 +107,10 @@ def network(stack, optimizer="sgd", dtype="float64", **options):
     return net
 
 
+def narrow(edges):
+    return NumericEmbedding(3, bins=[[0.0, 1.0], edges], columns=[0, 2])
+
+
 def all_bytes(net):
     return b"".join(w.tobytes() for w in net.get_weights())
 
@@ -422,6 +426,14 @@ def test_categories_of_large_rows_are_checked(monkeypatch):
         (lambda: NumericEmbedding(3, bins=[[1.0]]), "bins[0] must be two or more numbers"),
         (lambda: NumericEmbedding(3, bins=[[1.0, 1.0]]), "bins[0] must be two or more numbers"),
         (lambda: NumericEmbedding(3, bins=BINS, columns=[1]), "an entry for each of 1 columns"),
+        (
+            lambda: network([narrow([0.0, 1e-309, 1.0]), Dense(2)]),
+            "bins of column 2 has the edges 0.0 and 1e-309, too close to each other for float64",
+        ),
+        (
+            lambda: network([narrow([0.0, 1e-39, 1.0]), Dense(2)]).copy(dtype="float32"),
+            "for float32; drop one of them, or multiply the column by a constant, or build the",
+        ),
         (lambda: NumericEmbedding(3, "periodic", sigma=0), "sigma must be"),
         (lambda: NumericEmbedding(3, "periodic", activation="softmax"), "acts on whole rows"),
         (lambda: network([NumericEmbedding(3, bins=BINS), Dense(2)]), "bins is for 3 columns, but"),

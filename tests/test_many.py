@@ -3,6 +3,7 @@
 import _thread
 import copy
 import itertools
+import pickle
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -168,6 +169,18 @@ def test_sparse_rows_give_the_networks_of_dense_ones():
     assert [bits(net) for net in fits] == [bits(net) for net in dense]
     for reduce in (None, "mean"):
         assert np.array_equal(fits.predict(sparse, reduce), dense.predict(sparse.toarray(), reduce))
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u4", "u8"])
+def test_sparse_rows_may_have_unsigned_indices(dtype):
+    rows = fastnn.SparseRows(
+        np.arange(1.0, 7), np.arange(6) % 3, np.arange(7).astype(dtype), (6, 3)
+    )
+    numbers = np.array([4, 0, 2])
+    np.testing.assert_array_equal(rows[numbers].toarray(), rows.toarray()[numbers])
+    options = {"rows": [numbers], "callbacks": [Callback()]}
+    fits = fit_many([net_of()], rows, y[:6], **options)
+    assert bits(fits[0]) == bits(fit_many([net_of()], rows.toarray(), y[:6], **options)[0])
 
 
 def test_groups_have_a_network_each():
@@ -424,13 +437,30 @@ def test_networks_are_the_combinations_of_the_values():
     assert len(grid) == len(grid.parameters) == 8
     net = grid[5]
     assert grid.parameters[5] == {
-        "layers": [Dense(4), Dense(1)], "learning_rate": 0.1, "seeds": 6,
+        "layers": (Dense(4), Dense(1)), "learning_rate": 0.1, "seeds": 6,
     }  # fmt: skip
     assert (net.seed, net.layers, net.learning_rate) == (6, (Dense(4), Dense(1)), 0.1)
     assert bits(grid[-3]) == bits(net)
     assert [net.seed for net in grid[:3]] == [5, 6, 5]
     with pytest.raises(IndexError, match="8 networks"):
         grid[8]
+
+
+@pytest.mark.parametrize("twin_of", [copy.deepcopy, lambda nets: pickle.loads(pickle.dumps(nets))],
+                         ids=["copy", "pickle"])  # fmt: skip
+def test_a_copy_makes_the_same_networks(twin_of):
+    sizes = [4, 8, 16, 32]
+    nets = networks(net_of(), layers=[[Dense(n), Dense(1)] for n in sizes])
+    for _ in range(10):
+        assert [net.layers[0].units for net in nets] == sizes
+        nets = twin_of(nets)
+
+
+def test_a_list_that_changes_later_changes_no_network():
+    layers = [Dense(4), Dense(1)]
+    nets = networks(net_of(), layers=[layers])
+    layers[0] = Dense(9)
+    assert nets[0].layers == nets.parameters[0]["layers"] == (Dense(4), Dense(1))
 
 
 def test_networks_of_other_seeds_share_what_was_computed_of_the_specification(monkeypatch):
@@ -590,6 +620,14 @@ def test_an_error_of_a_callback_says_of_which_network_it_is():
     assert error.__notes__ == ["raised in the training of nets[1]"]
 
 
+def test_an_error_of_a_callback_is_no_divergence():
+    error = FloatingPointError("division by zero")
+    with pytest.raises(FloatingPointError, match=r"^nets\[0\]: division by zero"):
+        fit_many([net_of()], X, y, callbacks=[Failing(error)], on_error="record")
+    fits = fit_many([net_of(optimizer=SGD(1e9))], X, y, callbacks=[Callback()], on_error="record")
+    assert fits.statuses[0].kind == "diverged"
+
+
 class Interrupting(Callback):
     """Sends Ctrl-C in the second epoch, and returns when the call has told the network to stop."""
 
@@ -630,6 +668,11 @@ def test_an_interrupted_call_returns_what_is_trained_and_leaves_the_rest_as_it_w
         ({"rows": [[90], None]}, r"rows\[0\] has row 90, but X has rows 0 to 89"),
         ({"rows": [[], None]}, r"rows\[0\] has no rows"),
         ({"rows": [[0.5], None]}, r"rows\[0\] must be row numbers"),
+        ({"rows": [np.array([2**64 - 1], "u8"), None]}, r"rows\[0\] has row 18446744073709551615"),
+        ({"rows": [np.ma.masked_equal([3, 4], 4), None]}, r"rows\[0\] has masked values"),
+        ({"y": np.ma.masked_greater(y, 0)}, "y has masked values"),
+        ({"sample_weight": np.ma.masked_greater(y**2, 1)}, "sample_weight has masked values"),
+        ({"groups": np.ma.masked_equal(np.arange(90) % 2, 0)}, "groups has masked values"),
         ({"groups": y[:4]}, "groups must have a label for each"),
         ({"groups": [*np.arange(88) % 2, np.nan, None]}, "the group of 2 rows is missing"),
         ({"validation_data": (X, y)}, "no argument 'validation_data'; pass them as validation="),

@@ -25,6 +25,7 @@ from fastnn import (
     EarlyStopping,
     ModelCheckpoint,
     ModelFileError,
+    Standardize,
     fit_many,
     load,
     load_many,
@@ -126,6 +127,18 @@ def test_networks_that_are_finished_are_not_trained_again(tmp_path):
                      callbacks=with_rule(0, Failing))  # fmt: skip
     assert bits(found) == bits(first)
     assert found.parameters == first.parameters
+
+
+def test_networks_that_standardize_go_on(tmp_path):
+    layers = [Standardize(), Dense(1)]
+    base = MLP(3, layers, loss="squared_error", optimizer="adam", seed=0)
+    options = {"checkpoint": tmp_path / "runs", "n_threads": 1}
+    first = fit_many(networks(base, n=2), X, y, callbacks=with_rule(1, Interrupting), epochs=3,
+                     **options)  # fmt: skip
+    assert [status.kind for status in first.statuses] == ["finished", "not started"]
+    found = fit_many(networks(base, n=2), X, y, callbacks=nothing, epochs=3, **options)
+    assert bits(found) == bits(fit_many(networks(base, n=2), X, y, epochs=3))
+    assert found[0].standardization is not None
 
 
 def test_what_finished_before_an_error_is_kept(tmp_path):
@@ -401,6 +414,23 @@ def test_a_checkpoint_of_another_call_is_refused_by_what_differs(case, tmp_path)
     assert {net.step for net in nets} == {0}
 
 
+@pytest.mark.parametrize("name", ["X", "y"])
+def test_a_checkpoint_for_other_names_of_columns_or_classes_is_refused(name, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    texts = np.array(["b", "a"])[(y > 0).astype(int)]
+
+    def fit(columns, categories):
+        base = MLP(3, [Dense(2, "softmax")], loss="cross_entropy", optimizer="sgd", seed=0)
+        frame = pandas.DataFrame(X, columns=list(columns))
+        targets = pandas.Series(pandas.Categorical(texts, categories=list(categories)))
+        return fit_many(networks(base, n=2), frame, targets, checkpoint=tmp_path / "runs")
+
+    first = fit("uvw", "ab")
+    assert bits(fit("uvw", "ab")) == bits(first)
+    with pytest.raises(ValueError, match=f"is of a call with different {name}; pass the same"):
+        fit(*{"X": ("uvz", "ab"), "y": ("uvw", "ba")}[name])
+
+
 @pytest.mark.parametrize(
     "nets",
     [
@@ -518,6 +548,12 @@ def random_state(seed):
 def test_objects_of_any_kind_are_told_apart(make):
     assert digests.of_value([make(1)]) == digests.of_value([make(1)])
     assert digests.of_value([make(1)]) != digests.of_value([make(2)])
+
+
+def test_the_order_of_a_dict_does_not_count():
+    one, other = {0: 1.0, 1: 2.0}, {1: 2.0, 0: 1.0}
+    assert digests.of_value(one) == digests.of_value(other)
+    assert digests.of_value(one) != digests.of_value({0: 2.0, 1: 1.0})
 
 
 def test_an_object_without_a_value_counts_by_its_class():

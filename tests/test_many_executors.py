@@ -461,6 +461,25 @@ def test_a_mapped_file_is_not_copied(tmp_path):
     os.unlink(part.path)
 
 
+@pytest.mark.parametrize("case", ["written to", "another file", "a shorter file", "no file"])
+def test_a_mapped_array_whose_file_has_other_rows_is_copied(case, tmp_path):
+    path, other = tmp_path / "X.npy", tmp_path / "other.npy"
+    np.save(path, np.zeros_like(X) if case == "written to" else X)
+    mapped = np.load(path, mmap_mode="c")
+    if case == "written to":
+        mapped[:] = X
+    elif case == "no file":
+        path.unlink()
+    else:
+        np.save(other, X + 1 if case == "another file" else X[:5])
+        os.replace(other, path)
+    shared = workers.InFile.of(workers.common(plan_of(1, X=mapped), [0], map_files=True))
+    try:
+        np.testing.assert_array_equal(shared.get().X, X)
+    finally:
+        os.unlink(shared.path)
+
+
 @pytest.mark.parametrize("kind", ["processes", "joblib-loky"])
 def test_no_file_is_left(kind, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

@@ -124,6 +124,16 @@ def test_epochs_whose_weights_were_restored_come_back(tmp_path):
     assert twins.values().tolist() == fits.values().tolist()
 
 
+def test_networks_do_not_share_their_metadata(tmp_path):
+    nets = [net_of(0), net_of(1)]
+    for net in nets:
+        net.metadata = {"who": ["a"]}
+    Fits(nets).save(tmp_path / "many.safetensors")
+    found = load_many(tmp_path / "many.safetensors")
+    found[0].metadata["who"].append("b")
+    assert found[1].metadata == {"who": ["a"]}
+
+
 def test_a_history_may_have_any_numbers(tmp_path):
     fits = fit_many(networks(net_of(), n=2), X, y, epochs=2)
     fits.histories[0].history |= {"nan": [np.nan, 1.5], "ï": [np.inf, -np.inf, -0.0, 5e-324]}
@@ -187,6 +197,9 @@ def test_a_loss_that_is_a_function_is_passed_again(tmp_path):
         load_many(path, loss=3)
     Fits([net_of()]).save(path)
     with pytest.raises(ValueError, match="loss"):
+        load_many(path, loss=scaled)
+    Fits([]).save(path)
+    with pytest.raises(ValueError, match="this file has no networks: leave loss out"):
         load_many(path, loss=scaled)
 
 

@@ -225,6 +225,25 @@ def test_the_mean_of_several_networks_is_the_runtimes(n, dtype, path, rng):
     assert_close(run(path, X), expected, CLOSE[dtype])
 
 
+def test_networks_that_are_not_trained_are_left_out(path, rng):
+    nets = [network(rng, [Dense(2)])[0] for _ in range(3)]
+    fits, X = fastnn.Fits(nets), rng.normal(size=(7, 5)).astype("f4")
+    with pytest.raises(ValueError, match="none of these networks is trained"):
+        fastnn.onnx.export(fits, path)
+    for number in (0, 2):
+        fits.statuses[number] = fastnn.Status("finished", 1)
+    fastnn.onnx.export(fits, path)
+    assert_close(run(path, X), fits.predict(X, "mean").astype("f4"), 1e-5)
+
+
+def test_networks_of_other_classes_are_refused(path):
+    layers = [Dense(2, "softmax")]
+    nets = [MLP(5, layers, loss="cross_entropy", optimizer="adam", seed=i) for i in range(2)]
+    nets[0].classes, nets[1].classes = ("a", "b"), ("b", "a")
+    with pytest.raises(ValueError, match=r"net\[1\] differs from net\[0\] in its classes"):
+        fastnn.onnx.export(nets, path)
+
+
 def test_writing_leaves_the_network_as_it_was(path, rng):
     net, X = network(rng, [Standardize(), Dense(3, "elu"), Dense(1)])
     before = net.predict(X), net.get_weights()

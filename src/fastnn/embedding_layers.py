@@ -203,8 +203,8 @@ class NumericEmbedding(Layer):
     Raises
     ------
     TypeError, ValueError
-        If an argument is out of its range. Whether the columns exist is checked when a network is
-        built.
+        If an argument is out of its range. Whether the columns exist, and whether the bins are wide
+        enough for the network's dtype, is checked when a network is built.
 
     See Also
     --------

@@ -58,6 +58,8 @@ class SparseRows:
         self.data: NDArray[Any] = np.asanyarray(data)
         self.indices: NDArray[Any] = np.asanyarray(indices)
         self.indptr: NDArray[Any] = np.asanyarray(indptr)
+        if self.indptr.dtype.kind == "u":  # differences of unsigned integers would wrap around
+            self.indptr = self.indptr.astype(np.int64)
         rows, columns = shape
         self.shape = rows, columns
 

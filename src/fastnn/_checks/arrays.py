@@ -59,14 +59,19 @@ def as_array(name: str, value: Any, takes_csr: bool = False) -> NDArray[Any]:
     if hasattr(value, "tocsr") or hasattr(value, "todense"):
         rows = f"{name}.tocsr() or " if takes_csr and hasattr(value, "tocsr") else ""
         raise TypeError(f"{name} is a sparse matrix; pass {rows}{name}.toarray()")
-    if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
-        raise ValueError(f"{name} has masked values; fill them or drop their rows")
+    no_masked_values(name, value)
     try:
         array = _conversion.read(value)
     except (ValueError, TypeError, RuntimeError, BufferError) as error:
         raise TypeError(f"{name} cannot be read as an array: {error}") from error
     _require_numbers(name, array.dtype, value)
     return array
+
+
+def no_masked_values(name: str, value: object) -> None:
+    """Check that no value is masked: the mask would be lost, and the value below it be used."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
+        raise ValueError(f"{name} has masked values; fill them or drop their rows")
 
 
 def _require_numbers(name: str, dtype: np.dtype[Any], original: Any) -> None:

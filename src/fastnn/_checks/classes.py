@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from fastnn import _conversion
+from fastnn._checks.arrays import no_masked_values
 from fastnn._checks.targets import class_weight
 from fastnn._checks.values import did_you_mean, items, number, quoted, shown
 
@@ -135,6 +136,7 @@ def as_numbers(name: str, value: Any, loss: Loss, n_out: int, known: Classes | N
 
 def _labels(name: str, value: Any) -> list[Any]:
     """Return labels (n,) or (n, 1) as a list; none may be missing."""
+    no_masked_values(name, value)
     array = np.asarray(value)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]

@@ -25,6 +25,7 @@ __all__ = [
     "rows_of_quantiles",
     "sizes",
     "varies",
+    "wide_bins",
 ]
 
 
@@ -113,6 +114,25 @@ def _edges(name: str, value: object) -> tuple[float, ...]:
     if len(edges) < 2 or any(low >= high for low, high in pairwise(edges)):
         raise ValueError(f"{name} must be two or more numbers that increase; got {shown(value)}")
     return edges
+
+
+def wide_bins(stage: Mapping[str, Any], dtype: np.dtype[Any]) -> None:
+    """Check that numbers of `dtype` can be divided by the width of each bin of a stage."""
+    columns, bins = stage["columns"], stage["bins"]
+    for column, edges in zip(range(len(bins)) if columns is None else columns, bins, strict=True):
+        for low, high in pairwise(edges):
+            if _reciprocal_is_finite(high - low, dtype):
+                continue
+            helps = _reciprocal_is_finite(high - low, np.dtype(np.float64))
+            wider = ", or build the MLP with dtype='float64'" if helps else ""
+            raise ValueError(
+                f"bins of column {column} has the edges {low!r} and {high!r}, too close to each "
+                f"other for {dtype}; drop one of them, or multiply the column by a constant{wider}"
+            )
+
+
+def _reciprocal_is_finite(width: float, dtype: np.dtype[Any]) -> bool:
+    return 1 / width <= float(np.finfo(dtype).max)
 
 
 def rows_of_quantiles(name: str, value: Any) -> NDArray[np.float64]:

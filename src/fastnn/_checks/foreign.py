@@ -157,16 +157,21 @@ def not_of_groups(name: str, has_groups: bool) -> None:
         )
 
 
-def alike(name: str, described: Sequence[object]) -> None:
-    """Check that there is a network and that all have the same inputs, layers and precision."""
+def alike(name: str, described: Mapping[int, Mapping[str, object]]) -> None:
+    """Check that there is a network, and that all networks have the same attributes.
+
+    `described` has the attributes of each network by its number.
+    """
     if not described:
         raise ValueError(f"{name} has no networks; pass one or more")
-    for number, each in enumerate(described):
-        if each != described[0]:
-            raise ValueError(
-                f"{name}[{number}] differs from {name}[0] in its inputs, layers or dtype; networks "
-                "that are written together may differ only in their weights"
-            )
+    first = next(iter(described))
+    for number, attributes in described.items():
+        for attribute, value in attributes.items():
+            if value != described[first][attribute]:
+                raise ValueError(
+                    f"{name}[{number}] differs from {name}[{first}] in its {attribute}; networks "
+                    "that are written together may differ only in their weights"
+                )
 
 
 def one_to_train(name: str, n: int) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from fastnn import _conversion
-from fastnn._checks.arrays import as_array
+from fastnn._checks.arrays import as_array, no_masked_values
 from fastnn._checks.fitting import rows_to_train, shuffle, validation_data
 from fastnn._checks.targets import given_targets
 from fastnn._checks.values import choice, integer, is_bool, items, number, shown
@@ -53,6 +53,7 @@ def shared_rows(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
         raise ValueError(f"X must have two dimensions, (n, n_in); got shape {X.shape}")
     n, arrays = X.shape[0], []
     for name, value in (("y", y), ("sample_weight", sample_weight)):
+        no_masked_values(name, value)
         found = None if value is None else np.asarray(value)
         if found is not None and found.shape[:1] != (n,):
             raise ValueError(f"{name} must have the {n} rows of X; got shape {found.shape}")
@@ -130,6 +131,7 @@ def row_numbers(name: str, value: Any, n_rows: int) -> Indices | None:
     if isinstance(value, slice):
         chosen = np.arange(n_rows)[value]
     else:
+        no_masked_values(name, value)
         chosen = np.asarray(value)
         if chosen.dtype == bool and chosen.shape == (n_rows,):
             chosen = np.flatnonzero(chosen)
@@ -140,17 +142,18 @@ def row_numbers(name: str, value: Any, n_rows: int) -> Indices | None:
             )
     if not chosen.size:
         raise ValueError(f"{name} has no rows; give at least one, or None for all")
-    found = _conversion.in_dtype(chosen, np.int64, own=True)
-    low, high = int(found.min()), int(found.max())
+    low, high = int(chosen.min()), int(chosen.max())  # as int64, 2**64 - 1 would be -1
     if low < -n_rows or high >= n_rows:
         wrong = low if low < -n_rows else high
         raise ValueError(f"{name} has row {wrong}, but X has rows 0 to {n_rows - 1}")
+    found = _conversion.in_dtype(chosen, np.int64, own=True)
     found[found < 0] += n_rows
     return found
 
 
 def groups(value: Any, n_rows: int) -> tuple[NDArray[Any], Indices]:
     """Return the distinct group labels, sorted, and the index of each row's label among them."""
+    no_masked_values("groups", value)
     labels = np.asarray(value)
     if labels.shape != (n_rows,):
         raise ValueError(
@@ -360,7 +363,10 @@ def seeds_or_n(values: Mapping[str, Any]) -> None:
 
 
 def axes(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, list[Any]]:
-    """Return the lists of values that span a grid of networks, by argument of MLP."""
+    """Return the lists of values that span a grid of networks, by argument of MLP.
+
+    Values that are lists become tuples, which cannot change after they have been checked.
+    """
     found = {}
     for name, value in values.items():
         if name not in names:
@@ -372,7 +378,7 @@ def axes(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, list[Any]
             raise ValueError(
                 f"{name} must be a list with a value for each network; got {shown(value)}"
             )
-        found[name] = listed
+        found[name] = [tuple(one) if isinstance(one, list) else one for one in listed]
     return found
 
 

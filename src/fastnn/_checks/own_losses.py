@@ -91,3 +91,12 @@ def loss_for_file(value: object, saved: Loss, kind: type[_Loss]) -> _Loss:
     if not isinstance(value, kind):
         loss_function("loss", value)
     return saved
+
+
+def loss_for_networks(value: object, n: int) -> None:
+    """Check that a file whose loss is passed has networks."""
+    if n == 0:
+        raise ValueError(
+            f"loss={shown(value)} is for a file whose loss is a function; this file has no "
+            "networks: leave loss out"
+        )

@@ -167,6 +167,16 @@ _KEYWORDS = re.compile(
 )
 
 
+def c_name_is_free(name: str, prefix: str, source: str) -> None:
+    """Check that no name that will begin with a prefix is that of a function in a source."""
+    found = re.search(rf"\b{prefix}_(step|predict|predict_with)\(", source)
+    if found:
+        raise ValueError(
+            f"{name}={prefix!r} gives a function the name {found[0][:-1]}, which another function "
+            "of the source has; pass another name="
+        )
+
+
 def c_name(name: str, value: object, by_path: bool) -> str:
     """Return a prefix for names in C: an identifier, taken from a path if `by_path`."""
     if not isinstance(value, str):

@@ -40,7 +40,8 @@ def to_c(net: Networks, path: Any, *, name: str | None = None, training: bool = 
     net : MLP, Fits, list of MLP, or fitted estimator or Pipeline
         An estimator of ``fastnn.sklearn`` or scikit-learn, or a pipeline of scalers and such an
         estimator, is converted by `from_sklearn`; ensembles and estimators for tables stand for
-        their networks. Several networks must have the same layers; the outputs are then the mean of
+        their networks, a Fits for its networks that were trained to their end. Several networks
+        must have the same layers, classes and names of columns; the outputs are then the mean of
         theirs.
     path : str or path
         The C file, ending with ".c"; the header beside it has the same name.
@@ -54,7 +55,8 @@ def to_c(net: Networks, path: Any, *, name: str | None = None, training: bool = 
     TypeError
         If `net` is neither an MLP nor such an estimator.
     ValueError
-        If the estimator is not fitted, or for the reasons that `MLP.to_c` names.
+        If the estimator is not fitted, no network of a Fits is trained, several networks differ in
+        more than their weights, or for the reasons that `MLP.to_c` names.
     OSError
         If a file cannot be written.
 
@@ -117,6 +119,8 @@ class _Writer:
         self.constants = constants[0]
         for each in constants:
             _checks.same_constants("to_c", constants[0], each)
+        self.sections = "\n".join(section.text for section in needed(self.section_names()))
+        _checks.c_name_is_free("name", name, self.sections)
 
     # ---- the header -----------------------------------------------------------------------------
 
@@ -192,7 +196,7 @@ class _Writer:
         parts = [
             self.head(file) + f'#include "{header}"\n',
             f"#define FASTNN_BITS {8 * self.precision.dtype.itemsize}\n",
-            *(section.text for section in needed(self.section_names())),
+            self.sections,
             *([] if self.training else [self.weights_type()]),
             self.weights(),
             *self.predict_functions(),

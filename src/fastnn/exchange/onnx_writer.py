@@ -83,8 +83,9 @@ def export(
     net : MLP, Fits, list of MLP, or fitted estimator or Pipeline
         An estimator of ``fastnn.sklearn`` or scikit-learn, or a pipeline of scalers and such an
         estimator, is converted by `from_sklearn`; ensembles and estimators for tables stand for
-        their networks. Several networks must have the same layers; the model's outputs are the mean
-        of theirs, and `from_onnx` does not read such a model.
+        their networks, a Fits for its networks that were trained to their end. Several networks
+        must have the same layers, classes and names of columns; the model's outputs are the mean of
+        theirs, and `from_onnx` does not read such a model.
     path : str or path, optional
         The file. An existing file is replaced once the new one is complete. Without a path the
         model is returned.
@@ -102,8 +103,9 @@ def export(
     ImportError
         If onnx is not installed.
     TypeError, ValueError
-        If an argument is invalid, the network's Standardize has seen no data, or its weights take
-        more than the 2 GB that an ONNX file can hold.
+        If an argument is invalid, no network of a Fits is trained, several networks differ in more
+        than their weights, the network's Standardize has seen no data, or its weights take more
+        than the 2 GB that an ONNX file can hold.
     OSError
         If the file cannot be written; an existing file is left unchanged.
 

@@ -7,6 +7,8 @@ networks (c_source.py, onnx_writer.py).
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from fastnn import _checks
 from fastnn.exchange.scikit_learn import Estimator, network_of
 from fastnn.many import Fits
@@ -17,8 +19,9 @@ Networks: TypeAlias = MLP | Estimator | Fits | Sequence[MLP]
 
 
 def networks_of(net: Networks) -> list[MLP]:
-    """Return the networks whose outputs are averaged: one, or those in a `Fits` or a list.
+    """Return the networks whose outputs are averaged: one, or several of a `Fits` or a list.
 
+    These are the networks of a `Fits` that were trained to their end, and all networks of a list.
     An estimator of several networks says which they are.
     """
     if hasattr(net, "_averaged"):
@@ -27,11 +30,16 @@ def networks_of(net: Networks) -> list[MLP]:
     if not isinstance(net, Fits | list | tuple):
         return [network_of(net)]
     _checks.not_of_groups("net", isinstance(net, Fits) and net.groups is not None)
-    nets: list[MLP] = list(net)
-    for number, each in enumerate(nets):
+    nets: dict[int, MLP] = dict(enumerate(net))
+    if isinstance(net, Fits):
+        nets = {i: nets[i] for i in np.flatnonzero(net.is_trained).tolist()}
+        _checks.some_trained(len(nets))
+    for number, each in nets.items():
         _checks.one_of_these(f"net[{number}]", each, MLP, "an MLP")
-    _checks.alike("net", [(each.n_in, each.layers, each.dtype) for each in nets])
-    return nets
+    names = "n_in", "layers", "dtype", "classes", "feature_names"
+    described = {i: {name: getattr(each, name) for name in names} for i, each in nets.items()}
+    _checks.alike("net", described)
+    return list(nets.values())
 
 
 def inputs_of(nets: Sequence[MLP]) -> list[Any]:

@@ -98,8 +98,8 @@ class Checkpoint:
             digest = outcome and digest_of(outcome.specification, outcome.snapshot)
             _checks.same_network(self.path, number, digest == starts[number].tobytes())
         for number, outcome in found.items():
-            ours = files.kind_of_stack(self.fits.outcome(number))
-            if files.kind_of_stack(outcome) != ours:
+            ours = files.kind_of_network(self.fits.outcome(number))
+            if files.kind_of_network(outcome) != ours:
                 raise self._not_readable(f"nets[{number}] does not match the network in it")
         for number, outcome in found.items():
             if not (raises and outcome.status.kind == DIVERGED):

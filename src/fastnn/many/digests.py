@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import _conversion
 from fastnn.exchange import configuration, model_files
 
 if TYPE_CHECKING:
@@ -29,10 +30,13 @@ SIZE = 16
 
 
 def of_call(members: Members) -> dict[str, str]:
-    """Return the hexadecimal digest of each argument, except the networks, by its name."""
+    """Return the hexadecimal digest of each argument, except the networks, by its name.
+
+    The names of the columns of X, and the categories of y, become those of the networks.
+    """
     arguments = {
-        "X": members.X,
-        "y": members.y,
+        "X": [members.X, members.feature_names],
+        "y": [members.y, _conversion.categories(members.targets)],
         "sample_weight": members.sample_weight,
         "rows or groups": [members.rows, members.groups],
         "validation": [members.validation, members.validation_rows],
@@ -48,8 +52,13 @@ def of_call(members: Members) -> dict[str, str]:
 
 def of_value(value: Any) -> bytes:
     """Return the digest of an argument."""
+    return _digest(value, [])
+
+
+def _digest(value: Any, above: list[Any]) -> bytes:
+    """Return the digest of a value inside of the containers `above`."""
     digest = hashlib.blake2b(digest_size=SIZE)
-    _feed(digest, value, [])
+    _feed(digest, value, above)
     return digest.digest()
 
 
@@ -97,13 +106,15 @@ def _feed(digest: hashlib.blake2b, value: Any, above: list[Any]) -> None:
     elif any(value is one for one in above):
         return
     elif isinstance(value, dict):
-        _feed(digest, list(value.items()), [*above, value])
+        above = [*above, value]
+        keys = sorted(value, key=lambda key: _digest(key, above))  # equal dicts differ in order
+        _feed(digest, [(key, value[key]) for key in keys], above)
     elif isinstance(value, list | tuple):
         _feed_text(digest, str(len(value)))
         for item in value:
             _feed(digest, item, [*above, value])
     elif isinstance(value, set | frozenset):
-        digest.update(b"".join(sorted(map(of_value, value))))
+        digest.update(b"".join(sorted(_digest(item, [*above, value]) for item in value)))
     elif isinstance(value, np.random.Generator):
         _feed(digest, value.bit_generator.state, above)
     elif isinstance(value, np.random.RandomState):

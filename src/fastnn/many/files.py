@@ -22,6 +22,7 @@ Not here: the container (exchange/safetensors.py), files of one network
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import math
@@ -151,9 +152,18 @@ class _Index:
 
 def kind_of_stack(outcome: Outcome) -> dict[str, Any]:
     """Return the properties that all networks of one stack share."""
-    spec, snapshot = outcome.specification, outcome.snapshot
-    moments = len(snapshot.blocks) - 1 - spec.optimizer.use_ema
-    return _kind(spec, moments, snapshot.standardization is not None)
+    is_adapted = outcome.snapshot.standardization is not None
+    return _kind(outcome.specification, _moments(outcome), is_adapted)
+
+
+def kind_of_network(outcome: Outcome) -> dict[str, Any]:
+    """Return the properties of its stack that a network has before and after its training."""
+    return _kind(outcome.specification, _moments(outcome), True)
+
+
+def _moments(outcome: Outcome) -> int:
+    """Return the number of blocks of moments in a snapshot."""
+    return len(outcome.snapshot.blocks) - 1 - outcome.specification.optimizer.use_ema
 
 
 def _kind(spec: Specification, moments: int, standardized: bool) -> dict[str, Any]:
@@ -252,7 +262,7 @@ def decode(
             Outcome(
                 spec,
                 model_files.snapshot_from(plain, spec, standardization, blocks),
-                dict(_checks.fields("metadata", tables["metadata"][row["metadata"]])),
+                copy.deepcopy(_checks.fields("metadata", tables["metadata"][row["metadata"]])),
                 statuses[row["status"]],
                 history,
                 _checks.epoch_of(row["best_epoch"], history.epoch),

@@ -101,8 +101,9 @@ def fit_many(
         Workers that train the networks instead of threads of this call: an executor of
         ``concurrent.futures`` or of loky, a ``dask.distributed.Client``, or the active backend of
         joblib. Rows are sent once, networks in portions; the portion of a lost worker is trained
-        again. Processes need callbacks, metrics and losses that can be pickled, and call copies of
-        the callbacks.
+        again. Processes need callbacks, metrics and losses that can be pickled. They call copies of
+        the callbacks and draw from copies of the objects in `shuffle`; the objects themselves stay
+        as they were.
     verbose : {0, 1} or bool, default 0
         1 shows progress over the networks on stderr: a bar if tqdm is installed, otherwise lines.
 

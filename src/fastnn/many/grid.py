@@ -79,7 +79,7 @@ class Networks(Sequence[MLP]):
     def __init__(self, base: MLP, axes: dict[str, list[Any]]) -> None:
         self.base = base.copy()
         self._axes = axes
-        self._specifications: dict[Any, Specification] = {}  # by all values except the seed
+        self._specifications: dict[Any, Specification] = {}  # by all places except the seed's
         first = {name: values[0] for name, values in axes.items()}
         for name, values in axes.items():  # tries every value once, to raise errors now
             for value in values:
@@ -108,14 +108,15 @@ class Networks(Sequence[MLP]):
             return [self[i] for i in range(*number.indices(len(self)))]
         if not -len(self) <= number < len(self):
             raise IndexError(f"there are {len(self)} networks; got number {number}")
-        rest, chosen = number % len(self), {}
+        rest, places = number % len(self), {}
         for name, values in reversed(self._axes.items()):
-            rest, place = divmod(rest, len(values))
-            chosen[name] = values[place]
-        return self._make(chosen)
+            rest, places[name] = divmod(rest, len(values))
+        return self._make(places)
 
-    def _make(self, chosen: dict[str, Any]) -> MLP:
-        alike = tuple((name, id(value)) for name, value in chosen.items() if name != "seeds")
+    def _make(self, places: dict[str, int]) -> MLP:
+        """Return a new network from the places of its values in the axes."""
+        chosen = {name: self._axes[name][place] for name, place in places.items()}
+        alike = tuple(place for name, place in places.items() if name != "seeds")
         if alike not in self._specifications:
             self._specifications[alike] = self._specification(chosen)
         spec = self._specifications[alike]

@@ -477,6 +477,7 @@ def _parsed(tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> tuple
 
 def _with_function(states: list[State], loss: Callable[..., Any] | CustomLoss) -> list[State]:
     """Return the networks with the function of each CustomLoss set; at least one must have it."""
+    _checks.loss_for_networks(loss, len(states))
     found = list(states)
     own = [i for i, state in enumerate(states) if isinstance(state.specification.loss, CustomLoss)]
     for i in own or [0]:

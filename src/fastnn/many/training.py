@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from fastnn.callbacks import EarlyStopping, History
+from fastnn.callbacks import Callback, EarlyStopping, History
 from fastnn.many.outcomes import DIVERGED, FINISHED, STOPPED, Status, with_number
 from fastnn.many.unattended import Unattended
 from fastnn.training.state import Snapshot
@@ -13,7 +13,6 @@ from fastnn.training.state import Snapshot
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from fastnn.callbacks import Callback
     from fastnn.many.members import Members
     from fastnn.many.progress import Progress
     from fastnn.many.results import Fits
@@ -132,8 +131,8 @@ class Crew:
         before: Snapshot = state.snapshot()
         options = self.members.options(number)
         callbacks: list[Callback] = options["callbacks"]
-        kept = History()  # keeps the epochs of a member that diverges
-        options["callbacks"] = [*callbacks, kept]
+        kept, divergence = History(), _Divergence()  # for a member that diverges
+        options["callbacks"] = [*callbacks, kept, divergence]
         if state.classes is None:
             state.classes = self.members.classes_of(state)
         state.feature_names = state.feature_names or self.members.feature_names
@@ -143,16 +142,15 @@ class Crew:
         except KeyboardInterrupt:
             state.take(before)
             raise
-        except FloatingPointError as error:
-            if self.raises:
+        except BaseException as error:
+            if error is not divergence.error and state.network.step == before.step:
+                # The fit was refused.
+                state.classes, state.feature_names = before.classes, before.feature_names
+            if self.raises or error is not divergence.error:
                 raise
             epochs = state.network.epoch - before.epoch
             fits.histories[number] = kept
             fits.statuses[number] = Status(DIVERGED, epochs, str(error))
-        except BaseException:
-            if state.network.step == before.step:  # the fit was refused
-                state.classes, state.feature_names = before.classes, before.feature_names
-            raise
         else:
             if self.stopping and len(history.epoch) < self.members.epochs[number]:
                 state.take(before)
@@ -165,6 +163,17 @@ class Crew:
         finally:
             state.inputs_of_call = ()
         self.progress.count(fits.statuses[number])
+
+
+class _Divergence(Callback):
+    """Tells the error of a fit that diverges from errors that callbacks and metrics raise."""
+
+    error: FloatingPointError | None = None
+
+    def on_nonfinite_loss(self, error: FloatingPointError) -> bool:
+        """Keep the error, which `fit` raises next."""
+        self.error = error
+        return False
 
 
 def _restored_epoch(callbacks: list[Callback]) -> int | None:

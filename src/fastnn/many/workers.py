@@ -70,8 +70,16 @@ class _Mapped:
         return np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
 
 
+#: Bytes of a mapped array that are compared with its file at a time.
+_COMPARED = 1 << 24
+
+
 def _mapped(value: Any) -> Any:
-    """Return a _Mapped for an array that is the whole of a mapped file; otherwise the array."""
+    """Return a _Mapped for an array that is the whole of a mapped file; otherwise the array.
+
+    The file must still hold the array: a private mapping may have been written to, and another file
+    may have been given the name.
+    """
     whole: Any = value if type(value) is np.memmap else getattr(value, "base", None)
     is_whole = (
         type(whole) is np.memmap
@@ -82,7 +90,21 @@ def _mapped(value: Any) -> Any:
     )
     if not is_whole:
         return value
-    return _Mapped(os.path.abspath(whole.filename), whole.dtype, whole.shape, whole.offset)
+    found = _Mapped(os.path.abspath(whole.filename), whole.dtype, whole.shape, whole.offset)
+    return found if _are_same_bytes(found, whole) else value
+
+
+def _are_same_bytes(mapped: _Mapped, array: NDArray[Any]) -> bool:
+    """Whether the file that other processes would map has the bytes of an array."""
+    try:
+        file = mapped.map()
+    except (OSError, ValueError):  # it is gone, or too short
+        return False
+    one, other = (rows.reshape(-1).view(np.uint8) for rows in (file, array))
+    return all(
+        np.array_equal(one[at : at + _COMPARED], other[at : at + _COMPARED])
+        for at in range(0, len(one), _COMPARED)
+    )
 
 
 # ---- data shared by all members -----------------------------------------------------------------

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastnn import _cpu, losses
+from fastnn import _checks, _cpu, losses
 from fastnn._precision import KERNELS, rounds_operands
 from fastnn.layers import stages
 from fastnn.training import own_loss
@@ -57,6 +57,8 @@ def _stages(spec: Specification) -> list[dict[str, Any]]:
     """Return the specifications of the stages, of the kinds that the precision policy asks for."""
     found: list[dict[str, Any]] = stages(spec.layers)
     for stage in found:
+        if "bins" in stage:
+            _checks.wide_bins(stage, spec.dtype)
         if stage["kind"] in ROUNDING and rounds_operands(spec.policy, stage["units"]):
             stage["kind"] = ROUNDING[stage["kind"]]
     return found
