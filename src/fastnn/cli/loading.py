@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import fastnn
 from fastnn import ModelFileError, _checks
 from fastnn.exchange import model_files
-from fastnn.many import Fits
 from fastnn.tabular import remedies
 from fastnn.tabular.models import Model
 from fastnn.tabular.reading import COMPRESSED, TABLE_ENDINGS, WORKBOOKS
@@ -20,6 +19,7 @@ from fastnn.tabular.reading import COMPRESSED, TABLE_ENDINGS, WORKBOOKS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from fastnn.many import Fits
     from fastnn.mlp import MLP
     from fastnn.tables import Recipe
 
@@ -48,7 +48,8 @@ def networks(path: str) -> Fits:
     """Return the networks of a model file, one or many; the file needs no recipe."""
     train = f"train on it first: fastnn train {remedies.shell_argument(path)} --target COLUMN"
     with _saying_what_it_is(path, f"{train} --out FILE"):
-        fits = fastnn.load_many(path) if model_files.has_many(path) else Fits([fastnn.load(path)])
+        has_many = model_files.has_many(path)
+        fits = fastnn.load_many(path) if has_many else Model.of(fastnn.load(path)).fits
     _checks.some_networks(path, len(fits))
     return fits
 

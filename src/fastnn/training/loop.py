@@ -274,7 +274,7 @@ class Fit:
             plan.validation,
             None,
             batch=plan.batch_size or plan.source.n,
-            epochs=plan.epochs,
+            epochs=min(plan.epochs, sys.maxsize),
             shuffle=plan.shuffle,
             callbacks=plan.callbacks,
             metrics=plan.metrics,

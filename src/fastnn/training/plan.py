@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,7 @@ def make(
     spec = state.specification
     metrics = metric_kinds.resolve(metrics, spec.loss, spec.n_out)
     batch_size = _checks.batch_size(batch_size)
-    epochs = _checks.integer("epochs", epochs, low=0)
+    epochs = _checks.integer("epochs", epochs, low=0, high=math.inf)
     shuffle = _checks.shuffle(shuffle)
     callbacks = _checks.callback_list(callbacks, Callback)
     verbose = _checks.verbosity(verbose)
