@@ -72,7 +72,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
     groups_ : ndarray of shape (n_groups,)
         The groups in `fit`, sorted, except those whose rows all have weight 0.
     estimators_ : dict of group to estimator
-        The fitted estimator of each group. The key of a datetime64 is a `datetime.datetime`.
+        The fitted estimator of each group. The key of a datetime64 is a ``datetime.datetime``.
     default_ : estimator
         With ``handle_unknown="default"``, the estimator that was trained on all rows.
     fits_ : Fits
