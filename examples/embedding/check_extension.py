@@ -21,6 +21,13 @@ for n in (1, 33):
         sys.exit("a step's loss differs")
 if any((a != b).any() for a, b in zip(net.get_weights(), twin.get_weights(), strict=True)):
     sys.exit("weights differ")
+for rows, floats in ((0, X[:0]), (299, X), (2**62, X[:0])):  # 2**62 rows have 0 bytes, modulo 2**64
+    try:
+        _score.predict(net, rows, bytearray(floats.tobytes()), bytearray(4 * len(floats)))
+    except ValueError as error:
+        print(f"{rows} rows:", error)
+    else:
+        sys.exit("a buffer of another size is taken")
 X[7, 3] = np.nan
 try:
     _score.predict(net, 300, X, out)

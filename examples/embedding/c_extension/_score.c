@@ -21,8 +21,9 @@ static int is_floats(const Py_buffer *buffer, Py_ssize_t rows, Py_ssize_t column
     Py_ssize_t row = columns * (Py_ssize_t)sizeof(float);
     if (rows >= 1 && buffer->len % row == 0 && buffer->len / row == rows) return 1;
     PyErr_Format(PyExc_ValueError,
-                 "a buffer has %zd bytes; pass rows of %zd bytes, and their number", buffer->len,
-                 row);
+                 "a buffer has %zd bytes, not %zd rows of %zd bytes; pass the number of its rows, "
+                 "at least 1",
+                 buffer->len, rows, row);
     return 0;
 }
 
