@@ -142,7 +142,8 @@ cdef inline void place_tile(const Stage *stage, const StageBuffers *buffers, Py_
 
 cdef inline void add_gradient(const Net *net, const Tile *tile, Py_ssize_t rows, bint more,
                               real *g) noexcept nogil:
-    """Compute the gradient over the rows; if the tile has no pairs, they are made here."""
+    """Compute the gradient over the rows; the pairs of a single row, or of a tile without, are made
+    here."""
     cdef fastnn_pair[2 * PANEL + PANEL] room
     cdef fastnn_pair *pairs = room
     cdef Py_ssize_t r, some
