@@ -25,8 +25,9 @@ import numpy as np
 import pytest
 from conditions import LONG, is_refused, until
 
-from fastnn import MLP, Callback, Dense, Dropout
+from fastnn import MLP, Activate, Adam, Callback, Dense, Dropout, LayerNorm
 from fastnn.exchange import model_files
+from fastnn.inspection import flops_of_a_row
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((250, 70))
@@ -85,6 +86,41 @@ def workers():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_bits_do_not_depend_on_the_number_of_threads(dtype, isa):
     digests = {n: fitted(classifier(n, dtype), epochs=4) for n in (1, 2, 3, 4, 8)}
+    assert len(set(digests.values())) == 1, digests
+
+
+# Layers, options of the net, and rows in a batch. On two threads a step has 80 million operations
+# for each, so there are several portions; three and four threads have them in larger steps.
+LONG_STEPS = {
+    "rows": ([Dense(200, "relu"), Dense(100, "tanh")], {"optimizer": "adam"}, 800),
+    "columns": ([Dense(512, "relu"), Dense(300, "tanh")], {"optimizer": "adam"}, 130),
+    "two rounds": ([Dense(100, "tanh"), Dense(50, "tanh")], {"optimizer": "nadam"}, 1800),
+    "clipped": ([Dense(200, "relu"), Dense(100, "relu", l2=1e-4)],
+                {"optimizer": Adam(global_clipnorm=0.1)}, 800),
+    "normalized": ([Dense(200), LayerNorm(), Activate("relu"), Dropout(0.3), Dense(100, "relu")],
+                   {"optimizer": "adam"}, 800),
+    "bfloat16": ([Dense(200, "relu"), Dense(100, "relu")],
+                 {"optimizer": "adam", "dtype": "mixed_bfloat16"}, 801),
+    "zeros": ([Dense(300, "relu"), Dense(100, "relu")], {"optimizer": "adam"}, 800),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LONG_STEPS)
+def test_bits_do_not_depend_on_which_thread_takes_a_portion(name):
+    layers, options, batch = LONG_STEPS[name]
+    rng = np.random.default_rng(1)
+    rows, labels = rng.standard_normal((2 * batch, 160), dtype=np.float32), np.arange(2 * batch) % 5
+    if name == "zeros":
+        rows[rng.random(rows.shape) < 0.85] = 0
+
+    def trained(n_threads):
+        net = MLP(160, [*layers, Dense(5, "softmax")], loss="cross_entropy", seed=3,
+                  n_threads=n_threads, **options)  # fmt: skip
+        assert sum(flops_of_a_row(net).values()) * batch >= 2 * 80e6
+        history = net.fit(rows, labels, batch_size=batch, epochs=4, shuffle=name != "zeros")
+        return digest(*net.get_weights(), np.array(history.history["loss"]))
+
+    digests = {n: trained(n) for n in (1, 2, 3, 4)}
     assert len(set(digests.values())) == 1, digests
 
 

@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 #if !defined(_WIN32)
@@ -138,6 +139,42 @@ static void check_attendance(void) {
     CHECK(found.size == 3 && found.waited_ns > 0);
     found = fastnn_run(1, keep_waiting, &arriving);
     CHECK(found.size == 1 && found.waited_ns == 0);
+}
+
+/* ---- Portions ---- */
+
+enum { PORTIONS = 5, INTERVALS = 40 };
+
+struct harvest {
+    int slow;                                     /* the rank that takes long for each portion */
+    long taken[INTERVALS][8 * PORTIONS * SPREAD]; /* how often each portion was taken */
+};
+
+/* Each rank takes portions until none is left. */
+static void take_portions(void *context, fastnn_team *team, int rank) {
+    struct harvest *harvest = context;
+    int size = fastnn_team_size(team), portion;
+    for (int i = 0; i < INTERVALS; i++) {
+        while ((portion = fastnn_team_take(team, rank, PORTIONS)) >= 0) {
+            CHECK(portion < size * PORTIONS);
+            harvest->taken[i][portion * SPREAD]++;
+            if (rank == harvest->slow) busy_for(20000);
+        }
+        fastnn_team_barrier(team);
+        for (int k = 0; rank == 0 && k < size * PORTIONS; k++)
+            CHECK(harvest->taken[i][k * SPREAD] == 1);
+        fastnn_team_barrier(team);
+    }
+}
+
+/* Every portion is taken once, whoever is slow. */
+static void check_portions(int turns) {
+    static struct harvest harvest;
+    for (int i = 0; i < turns; i++) {
+        memset(&harvest, 0, sizeof harvest);
+        harvest.slow = i % 5 - 1;
+        fastnn_run(2 + i % 7, take_portions, &harvest);
+    }
 }
 
 static void check_many(void) {
@@ -384,6 +421,7 @@ int main(int argc, char **argv) {
     check_teams(dispatches);
     check_rhythms(dispatches / 20);
     check_attendance();
+    check_portions(dispatches / 500);
     check_nesting();
     check_callers(dispatches);
     check_claims(dispatches);

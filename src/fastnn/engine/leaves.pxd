@@ -320,6 +320,7 @@ cdef extern from "engine/pool.h" nogil:
         pass
     int fastnn_team_size(const fastnn_team *team)
     void fastnn_team_barrier(fastnn_team *team)
+    int fastnn_team_take(fastnn_team *team, int rank, int portions)
     ctypedef struct fastnn_attendance:
         int size
         int64_t waited_ns

@@ -13,6 +13,11 @@
  * task ends with a barrier, too, but workers arrive there without waiting and go back to their own
  * gates. Each worker has its own, so that a team of two does not wake a pool of sixteen.
  *
+ * Portions. A rank that is done with its own work before a barrier takes portions of others' work:
+ * a CPU may be slower than another, or be taken away for a while. The number of portions that have
+ * been taken from a rank is stored with the number of the interval between two barriers, so nothing
+ * has to be reset at a barrier.
+ *
  * Ownership. Each library that this is linked into (one for each precision) has one pool, created
  * at its first use and never freed: the workers are detached and sleep until the process ends. The
  * thread that sets `busy` owns the pool for one task. A thread that finds `busy` set works alone
@@ -41,6 +46,7 @@ enum {
     SPIN_NS = 20000, /* by the clock, since a pause lasts 10 to 150 cycles depending on the CPU */
     POLLS = 64,      /* reads of a gate between two reads of the clock: up to a few microseconds */
     STACK_BYTES = 1 << 20,
+    TAKEN_BITS = 16, /* for the number of portions taken; the rest counts intervals for ages */
 };
 
 /* ---- Gates: wait until a counter changes ---- */
@@ -110,11 +116,17 @@ static int64_t gate_wait(struct gate *gate, unsigned seen, int spin_ns) {
 
 /* ---- A team and its barrier ---- */
 
+struct work {
+    _Alignas(LINE) _Atomic(uint64_t) taken; /* interval << TAKEN_BITS | portions taken in it */
+};
+
 struct fastnn_team {
-    int size, spin_ns;                   /* constant while a task runs */
-    _Alignas(LINE) atomic_int arrived;   /* written by every rank */
-    _Atomic(int64_t) waited_ns;          /* written after a long wait only */
-    _Alignas(LINE) struct gate all_here; /* polled by waiting ranks: on a line of its own */
+    int size, spin_ns;                     /* constant while a task runs */
+    uint64_t interval;                     /* the number of barriers so far; written at barriers */
+    _Alignas(LINE) atomic_int arrived;     /* written by every rank */
+    _Atomic(int64_t) waited_ns;            /* written after a long wait only */
+    _Alignas(LINE) struct gate all_here;   /* polled by waiting ranks: on a line of its own */
+    struct work works[FASTNN_MAX_THREADS]; /* of each rank; untouched beyond those that exist */
 };
 
 /* Count one rank as arrived; return true for the last one, which lets the others continue. The size
@@ -123,6 +135,7 @@ static bool team_arrive(fastnn_team *team) {
     int size = team->size;
     if (atomic_fetch_add_explicit(&team->arrived, 1, memory_order_acq_rel) + 1 < size) return false;
     atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
+    team->interval++;
     gate_step(&team->all_here);
     return true;
 }
@@ -136,6 +149,27 @@ void fastnn_team_barrier(fastnn_team *team) {
     if (team_arrive(team)) return;
     int64_t waited = gate_wait(&team->all_here, seen, spin_ns);
     if (waited > 0) atomic_fetch_add_explicit(&team->waited_ns, waited, memory_order_relaxed);
+}
+
+/* Take one of the portions of a rank's work; return -1 if none is left. */
+static int team_take_of(fastnn_team *team, int rank, int portions) {
+    _Atomic(uint64_t) *taken = &team->works[rank].taken;
+    uint64_t begun = team->interval << TAKEN_BITS;
+    uint64_t seen = atomic_load_explicit(taken, memory_order_relaxed), next;
+    do {
+        next = seen < begun ? begun : seen;
+        if (next - begun >= (uint64_t)portions) return -1;
+    } while (!atomic_compare_exchange_weak_explicit(taken, &seen, next + 1, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    return (int)(next - begun);
+}
+
+int fastnn_team_take(fastnn_team *team, int rank, int portions) {
+    for (int i = 0; i < team->size; i++) {
+        int owner = (rank + i) % team->size, portion = team_take_of(team, owner, portions);
+        if (portion >= 0) return owner * portions + portion;
+    }
+    return -1;
 }
 
 /* ---- The pool and its workers ---- */
@@ -179,6 +213,7 @@ static bool pool_add_worker(struct pool *pool) {
     if (!gate_init(&worker->start)) return false;
     worker->pool = pool;
     worker->rank = pool->n_workers + 1;
+    atomic_init(&pool->team.works[worker->rank].taken, 0);
     bool created = fastnn_start_thread(worker_main, worker, STACK_BYTES);
     pool->n_workers += created;
     pool->n_cpus = fastnn_cpus_available();
@@ -214,6 +249,8 @@ static struct pool *pool_get(void) {
     atomic_init(&made->team.arrived, 0);
     atomic_init(&made->team.waited_ns, 0);
     atomic_init(&made->busy, false);
+    made->team.interval = 1;
+    atomic_init(&made->team.works[0].taken, 0);
     made->n_workers = made->n_cpus = 0;
     made->caller_cpu = -1;
     if (atomic_compare_exchange_strong(&the_pool, &current, made)) return made;

@@ -1,5 +1,6 @@
 /* The threads that fastnn computes with: run one function on several threads, with barriers.
- * Not here: how many threads to use, and which rows and tiles each owns; the caller decides both.
+ * Not here: how many threads to use, and which rows and tiles each computes; the caller decides
+ * both.
  *
  *     static void step(void *context, fastnn_team *team, int rank)
  *     {
@@ -41,6 +42,12 @@ int fastnn_team_size(const fastnn_team *team);
 /* Return when every rank has called this; what any of them wrote before is then visible to all.
  * Every rank must call it equally often. In a team of one it does nothing. */
 void fastnn_team_barrier(fastnn_team *team);
+
+/* Take the next portion of the work between two barriers, in a team of at least two. The work of
+ * each rank consists of `portions` portions, 1 to 65535, the same number on every rank: those of
+ * rank r are r portions, ..., r portions + portions - 1. A rank takes its own portions first and
+ * then those that are left of the next ranks. Returns -1 when all are taken. */
+int fastnn_team_take(fastnn_team *team, int rank, int portions);
 
 /* The number of forks between the process that loaded fastnn and this one; it grows in a child. */
 int fastnn_forks(void);

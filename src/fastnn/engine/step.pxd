@@ -5,9 +5,13 @@
 #     its tiles of parameters:  gradients and their use (GradientUse)
 #     ------------------------- barrier: all parameters are updated -----------------------------
 #
-# Every number is computed by one thread, in one order of summation, so the bits don't depend on the
-# size of the team. All deltas of a step use the parameters from before the step. Nothing allocates
-# memory.
+# In long steps, rows and tiles are divided into portions: a thread that is done with its own takes
+# portions that others have not begun, since one CPU may be slower than another for a while. A step
+# by columns has no portions of rows: there is a barrier after each layer.
+#
+# Every number is computed by one thread, in one order of summation, so the bits depend neither on
+# the size of the team nor on which thread takes a portion. All deltas of a step use the parameters
+# from before the step. Nothing allocates memory.
 
 from libc.math cimport INFINITY, isfinite
 from libc.stdint cimport int64_t, uint64_t
@@ -45,6 +49,7 @@ from fastnn.engine.leaves cimport (
     fastnn_team,
     fastnn_team_barrier,
     fastnn_team_size,
+    fastnn_team_take,
     real,
 )
 from fastnn.engine.net cimport (
@@ -60,6 +65,7 @@ from fastnn.engine.net cimport (
     Strip,
     Tile,
     Update,
+    chunk_rows,
     clips_norm,
     divides_columns,
     lowest_with_parameters,
@@ -77,7 +83,8 @@ from fastnn.engine.row_phase cimport (
     train_rows,
 )
 from fastnn.engine.rows cimport index_columns
-from fastnn.engine.run cimport NOT_YET, Run
+from fastnn.engine.run cimport INTERRUPTED, NOT_YET, Run
+from fastnn.engine.team cimport MOST_PORTIONS, PORTION_FLOPS, SEVERAL_CHUNKS
 from fastnn.engine.postponed cimport catch_up_rows, catch_up_tiles, mark_tiles, update_rows
 
 cdef enum GradientUse:            # use of the gradients, decided once a round, in use_of
@@ -94,11 +101,14 @@ cdef struct Round:                # rows of a batch that go through a step toget
     double penalty_scale          # factor of the penalties in the batch's loss
     bint skips_zeros              # gradients skip zeros of the inputs, in strips of tiles
     bint by_columns               # threads divide the columns of some stages, not the rows
+    int row_portions              # portions of each thread's rows; 1: no thread takes others' rows
+    int tile_portions             # the same for its tiles
     int64_t t                     # number of the step, from 1
 
-cdef struct TileShare:            # a thread's tiles of the parameters
-    bint by_columns               # it has the tiles of its columns in each stage
-    int rank, size
+cdef struct TileShare:            # tiles of the parameters: those of a thread, or a portion of them
+    bint by_columns               # divided by the columns of each stage,
+    int team                      # for a team of this size:
+    int number, count             # share `number` of `count`
     Py_ssize_t first, stop        # otherwise these, counted over all stages
 
 
@@ -123,15 +133,16 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
         now.first, now.last = at == 0, rows - at <= most
         now.skips_zeros = run.skips_zeros  # read here by all threads; one may clear it later
         now.by_columns = run.by_columns and not now.skips_zeros and thread.size > 1
+        now.row_portions = now.tile_portions = 1
+        if thread.size > 1:
+            set_portions(run, &now, thread.size)
         if thread.columns != NULL:
             index_and_catch_up(run, team, thread, position + at, &now)
         if now.by_columns:
             mine = train_columns(run, team, thread, step, position + at, at, divisor, now.rows,
                                  few)
         else:
-            mine = train_rows(run, thread, step, position + at, at, divisor,
-                              row_share(net, now.rows, thread.rank, thread.size),
-                              row_share(net, now.rows, thread.rank + 1, thread.size), few)
+            mine = train_portions(run, team, thread, step, position + at, at, divisor, &now, few)
         fastnn_team_barrier(team)
         record_time(thread.clock, WAIT)
         if thread.rank == 0:  # in the order of the rows, for any team
@@ -150,6 +161,43 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
         record_time(thread.clock, WAIT)
         at += now.rows
     return True
+
+
+cdef inline void set_portions(const Run *run, Round *now, int size) noexcept nogil:
+    """Decide into how many portions the rows and the tiles of each thread are divided, if any.
+
+    Rows are divided if each thread has several chunks, which are the portions: deltas read W again
+    for each portion. Tiles are not divided if updates are postponed: each thread updates its own
+    part of the indexed rows of W.
+    """
+    cdef Py_ssize_t chunk = chunk_rows(run.net) * size
+    cdef int most = <int>min(MOST_PORTIONS, now.rows * run.net.row_flops / (PORTION_FLOPS() * size))
+    if most < 2:
+        return
+    if now.rows >= SEVERAL_CHUNKS * chunk:
+        now.row_portions = <int>min(most, (now.rows + chunk - 1) // chunk)
+    if not postpones_updates(run):
+        now.tile_portions = most
+
+
+cdef inline double train_portions(Run *run, fastnn_team *team, const ThreadState *thread,
+                                  int64_t step, Py_ssize_t position, Py_ssize_t before,
+                                  double divisor, const Round *now, bint few) noexcept nogil:
+    """Train this thread's share of the rows, and portions of other threads' rows; a team of one
+    returns their loss."""
+    cdef const Net *net = run.net
+    cdef int number = thread.rank, count = thread.size * now.row_portions
+    cdef double loss = 0.0
+    if now.row_portions > 1:
+        number = fastnn_team_take(team, thread.rank, now.row_portions)
+    while number >= 0:
+        loss = train_rows(run, thread, step, position, before, divisor,
+                          row_share(net, now.rows, number, count),
+                          row_share(net, now.rows, number + 1, count), few)
+        if now.row_portions == 1 or run.ended == INTERRUPTED:
+            break
+        number = fastnn_team_take(team, thread.rank, now.row_portions)
+    return loss
 
 
 cdef inline void keep_parameters(const Run *run, fastnn_team *team, const ThreadState *thread,
@@ -306,10 +354,10 @@ cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState
     if use == UPDATE_ON_LINE:
         update_on_line(run, thread, now)
     else:
-        mine = share_of_tiles(run.net, thread, now)
-        train_tiles(run, use, now, &mine, thread)
+        train_tile_portions(run, team, thread, use, now)
         if use == STORE_AND_CLIP:
             fastnn_team_barrier(team)  # all gradients are known
+            mine = share_of_tiles(run.net, now, thread.size, thread.rank, 1)
             update_clipped(run, now, &mine, thread.scratch)
     if postpones_updates(run):
         if thread.columns.whole:
@@ -317,6 +365,22 @@ cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState
         elif (now.t - run.buffers.indexed.begun) % (PAST - 1) == 0:
             catch_up_all(run, thread.rank, thread.size, now.t)
     fastnn_restore_subnormals(before)
+
+
+cdef inline void train_tile_portions(Run *run, fastnn_team *team, const ThreadState *thread,
+                                     GradientUse use, const Round *now) noexcept nogil:
+    """Compute and use the gradients of this thread's share of the tiles, and of portions of other
+    threads' tiles."""
+    cdef TileShare part
+    cdef int number = thread.rank
+    if now.tile_portions > 1:
+        number = fastnn_team_take(team, thread.rank, now.tile_portions)
+    while number >= 0:
+        part = share_of_tiles(run.net, now, thread.size, number, now.tile_portions)
+        train_tiles(run, use, now, &part, thread)
+        if now.tile_portions == 1:
+            break
+        number = fastnn_team_take(team, thread.rank, now.tile_portions)
 
 
 cdef inline void update_on_line(const Run *run, const ThreadState *thread,
@@ -339,7 +403,7 @@ cdef inline void update_on_line(const Run *run, const ThreadState *thread,
 
 cdef inline void train_tiles(Run *run, GradientUse use, const Round *now, const TileShare *mine,
                              const ThreadState *thread) noexcept nogil:
-    """Compute and use the gradients of this thread's tiles of all stages."""
+    """Compute and use the gradients of a share of the tiles of all stages."""
     cdef const Net *net = run.net
     cdef const Stage *stage
     cdef Py_ssize_t i, number, first, stop, below = 0
@@ -474,30 +538,32 @@ cdef inline void update_clipped(Run *run, const Round *now, const TileShare *min
         below += stage.n_tiles
 
 
-cdef inline TileShare share_of_tiles(const Net *net, const ThreadState *thread,
-                                     const Round *now) noexcept nogil:
-    """Return this thread's tiles: with now.by_columns, those of the columns that it computes."""
-    cdef TileShare mine
-    mine.by_columns, mine.rank, mine.size = now.by_columns, thread.rank, thread.size
-    mine.first = first_tile(net, thread.rank, thread.size, now.skips_zeros)
-    mine.stop = first_tile(net, thread.rank + 1, thread.size, now.skips_zeros)
-    return mine
+cdef inline TileShare share_of_tiles(const Net *net, const Round *now, int team, int number,
+                                     int portions) noexcept nogil:
+    """Return portion `number` of the tiles, counted over all threads of a team, each of which has
+    `portions`; with now.by_columns, a thread's tiles are those of the columns that it computes."""
+    cdef TileShare part
+    part.by_columns, part.team = now.by_columns, team
+    part.number, part.count = number, team * portions
+    part.first = first_tile(net, number, part.count, now.skips_zeros)
+    part.stop = first_tile(net, number + 1, part.count, now.skips_zeros)
+    return part
 
 
-cdef inline (Py_ssize_t, Py_ssize_t) tiles_of(const TileShare *mine, const Stage *stage,
+cdef inline (Py_ssize_t, Py_ssize_t) tiles_of(const TileShare *part, const Stage *stage,
                                               Py_ssize_t below) noexcept nogil:
-    """Return this thread's first tile of a stage, and the tile after its last one; `below` tiles
+    """Return the first tile of a share in a stage, and the tile after its last one; `below` tiles
     precede those of the stage."""
     cdef Py_ssize_t panels, down
-    if not mine.by_columns:
-        return max(0, mine.first - below), min(stage.n_tiles, mine.stop - below)
-    if divides_columns(stage, mine.size):
+    if not part.by_columns:
+        return max(0, part.first - below), min(stage.n_tiles, part.stop - below)
+    if divides_columns(stage, part.team):
         panels = panels_of(stage.n_out)
         down = stage.n_tiles // panels
-        return (share(panels, mine.rank, mine.size) * down,
-                share(panels, mine.rank + 1, mine.size) * down)
-    return (share(stage.n_tiles, mine.rank, mine.size),
-            share(stage.n_tiles, mine.rank + 1, mine.size))
+        return (share(panels, part.number, part.count) * down,
+                share(panels, part.number + 1, part.count) * down)
+    return (share(stage.n_tiles, part.number, part.count),
+            share(stage.n_tiles, part.number + 1, part.count))
 
 
 cdef inline Py_ssize_t first_tile(const Net *net, int rank, int size,

@@ -1,5 +1,6 @@
-# The size of a team, and the rows of a slice, after which signals are handled. The size of a team
-# may change between any two slices, since results are bit-identical for every size.
+# The size of a team, the size of the portions of its work, and the rows of a slice, after which
+# signals are handled. The size of a team may change between any two slices, since results are
+# bit-identical for every size.
 
 from fastnn.engine.net cimport Net, chunk_rows
 
@@ -11,6 +12,17 @@ cdef inline double THREADING_FLOPS() noexcept nogil:
 # Flops of a slice of an epoch, about 10 ms. Signals are handled between slices.
 cdef inline double SLICE_FLOPS() noexcept nogil:
     return 4e8
+
+
+# Flops of a portion of a step at least, about 0.4 ms: a thread that is done takes portions of other
+# threads' work, which costs a transfer between caches.
+cdef inline double PORTION_FLOPS() noexcept nogil:
+    return 4e7
+
+
+cdef enum:
+    MOST_PORTIONS = 8             # of a thread's rows or tiles
+    SEVERAL_CHUNKS = 4            # of rows for each thread, from which on rows are divided
 
 
 # Calls of fewer flops, some microseconds, keep the GIL: to release and acquire it takes 10 % of a
