@@ -122,9 +122,9 @@ struct work {
 
 struct fastnn_team {
     int size, spin_ns;                     /* constant while a task runs */
-    uint64_t interval;                     /* the number of barriers so far; written at barriers */
     _Alignas(LINE) atomic_int arrived;     /* written by every rank */
     _Atomic(int64_t) waited_ns;            /* written after a long wait only */
+    uint64_t interval;                     /* the number of barriers so far */
     _Alignas(LINE) struct gate all_here;   /* polled by waiting ranks: on a line of its own */
     struct work works[FASTNN_MAX_THREADS]; /* of each rank; untouched beyond those that exist */
 };
