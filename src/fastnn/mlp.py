@@ -205,7 +205,8 @@ class MLP:
 
     def _hold(self, state: State) -> None:
         """Become the façade over a state."""
-        self._state, self._network = state, state.network
+        # Without the checks of __setattr__, which take a microsecond.
+        vars(self).update(_state=state, _network=state.network)
 
     @classmethod
     def _of(cls, state: State) -> Self:

@@ -16,7 +16,7 @@ from fastnn.training.specification import Specification
 from fastnn.training.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 #: Names of the arguments of networks(): arguments of MLP, preceded in _NAMES by seeds and rate.
 _OF_MLP = tuple(name for name in configuration.NAMES if name not in ("n_in", "seed", "dtype"))
@@ -79,25 +79,26 @@ class Networks(Sequence[MLP]):
     def __init__(self, base: MLP, axes: dict[str, list[Any]]) -> None:
         self.base = base.copy()
         self._axes = axes
-        self._specifications: dict[Any, Specification] = {}  # by all places except the seed's
+        #: Specifications by the places of all values but the seed, and the checked seeds.
+        self._specifications: dict[tuple[int, ...], Specification] = {}
+        self._seeds = [_checks.seed(value) for value in axes.get("seeds", ())]
+        self._seed_axis = list(axes).index("seeds") if "seeds" in axes else len(axes)
         first = {name: values[0] for name, values in axes.items()}
         for name, values in axes.items():  # tries every value once, to raise errors now
-            for value in values:
-                if name == "seeds":
-                    _checks.seed(value)
-                else:
-                    self._specification({**first, name: value})
+            for value in values if name != "seeds" else ():
+                self._specification({**first, name: value})
 
     @property
     def parameters(self) -> list[dict[str, Any]]:
         """The values of each network, by argument."""
-        return [dict(zip(self._axes, some, strict=True)) for some in self._combinations()]
-
-    def _combinations(self) -> Iterable[tuple[Any, ...]]:
-        return itertools.product(*self._axes.values())
+        combinations = itertools.product(*self._axes.values())
+        return [dict(zip(self._axes, some, strict=True)) for some in combinations]
 
     def __len__(self) -> int:
         return math.prod(map(len, self._axes.values()))
+
+    def __iter__(self) -> Iterator[MLP]:
+        return map(self._make, itertools.product(*(range(len(v)) for v in self._axes.values())))
 
     @overload
     def __getitem__(self, number: int) -> MLP: ...
@@ -108,19 +109,22 @@ class Networks(Sequence[MLP]):
             return [self[i] for i in range(*number.indices(len(self)))]
         if not -len(self) <= number < len(self):
             raise IndexError(f"there are {len(self)} networks; got number {number}")
-        rest, places = number % len(self), {}
-        for name, values in reversed(self._axes.items()):
-            rest, places[name] = divmod(rest, len(values))
-        return self._make(places)
+        rest, places = number % len(self), []
+        for values in reversed(self._axes.values()):
+            rest, place = divmod(rest, len(values))
+            places.append(place)
+        return self._make(tuple(reversed(places)))
 
-    def _make(self, places: dict[str, int]) -> MLP:
+    def _make(self, places: tuple[int, ...]) -> MLP:
         """Return a new network from the places of its values in the axes."""
-        chosen = {name: self._axes[name][place] for name, place in places.items()}
-        alike = tuple(place for name, place in places.items() if name != "seeds")
-        if alike not in self._specifications:
-            self._specifications[alike] = self._specification(chosen)
-        spec = self._specifications[alike]
-        seed = _checks.seed(chosen.get("seeds", spec.seed))
+        at = self._seed_axis
+        alike = places[:at] + places[at + 1 :]
+        spec = self._specifications.get(alike)
+        if spec is None:
+            pairs = zip(self._axes.items(), places, strict=True)
+            spec = self._specification({name: values[place] for (name, values), place in pairs})
+            self._specifications[alike] = spec
+        seed = self._seeds[places[at]] if self._seeds else spec.seed
         threads = self.base._state.default_threads
         state = State(spec.with_seed(seed), initialize=True, default_threads=threads)
         state.feature_names = self.base.feature_names
