@@ -205,8 +205,10 @@ class MLP:
 
     def _hold(self, state: State) -> None:
         """Become the façade over a state."""
-        # Without the checks of __setattr__, which take a microsecond.
-        vars(self).update(_state=state, _network=state.network)
+        # Without the checks of __setattr__, which take a microsecond. An update of vars(self) would
+        # make a dictionary, and so each later access to an attribute slower.
+        object.__setattr__(self, "_state", state)
+        object.__setattr__(self, "_network", state.network)
 
     @classmethod
     def _of(cls, state: State) -> Self:
