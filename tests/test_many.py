@@ -441,6 +441,7 @@ def test_networks_are_the_combinations_of_the_values():
     }  # fmt: skip
     assert (net.seed, net.layers, net.learning_rate) == (6, (Dense(4), Dense(1)), 0.1)
     assert bits(grid[-3]) == bits(net)
+    assert [bits(net) for net in grid] == [bits(grid[i]) for i in range(8)]
     assert [net.seed for net in grid[:3]] == [5, 6, 5]
     with pytest.raises(IndexError, match="8 networks"):
         grid[8]
