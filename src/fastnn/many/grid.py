@@ -79,13 +79,13 @@ class Networks(Sequence[MLP]):
     def __init__(self, base: MLP, axes: dict[str, list[Any]]) -> None:
         self.base = base.copy()
         self._axes = axes
-        #: Specifications by the places of all values but the seed, and the checked seeds.
-        self._specifications: dict[tuple[int, ...], Specification] = {}
         self._seeds = [_checks.seed(value) for value in axes.get("seeds", ())]
         self._seed_axis = list(axes).index("seeds") if "seeds" in axes else len(axes)
+        # By the places of all values but the seed, on which specifications do not depend.
+        self._specifications: dict[tuple[int, ...], Specification] = {}
         first = {name: values[0] for name, values in axes.items()}
-        for name, values in axes.items():  # tries every value once, to raise errors now
-            for value in values if name != "seeds" else ():
+        for name in axes:  # tries every value once, to raise errors now
+            for value in axes[name] if name != "seeds" else ():
                 self._specification({**first, name: value})
 
     @property
