@@ -1,6 +1,6 @@
 # Memory for the rows of a batch in every stage. Kind.lay_out places the buffers of a stage.
 
-from libc.stdint cimport int32_t, int64_t, uint16_t
+from libc.stdint cimport int32_t, uint16_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 

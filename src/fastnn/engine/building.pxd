@@ -2,9 +2,7 @@
 # description of the network for tiny.c. Sizes are Python integers until memory is allocated, so
 # that they cannot overflow.
 
-from libc.math cimport INFINITY
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset
 
 from fastnn.engine.leaves cimport (
     PANEL,

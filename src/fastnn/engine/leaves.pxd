@@ -327,6 +327,7 @@ cdef extern from "engine/pool.h" nogil:
     fastnn_attendance fastnn_run(int n_threads,
                                  void (*task)(void *, fastnn_team *, int) noexcept nogil,
                                  void *context)
+    int fastnn_forks()
 
 cdef extern from "engine/pace.h" nogil:
     enum:
@@ -367,9 +368,6 @@ cdef extern from "capi/precision.h" nogil:
         pass
 
     const fastnn_api fastnn_functions
-
-cdef extern from "engine/pool.h" nogil:
-    int fastnn_forks()
 
 cdef extern from "engine/counters.h" nogil:
     Py_ssize_t fastnn_take_next(Py_ssize_t *counter)

@@ -4,7 +4,7 @@
 # takes the column. Not here: which members are trained together (members.pxd).
 
 from libc.math cimport isfinite
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, memset, strcmp
 
 from fastnn.engine.leaves cimport (
@@ -19,7 +19,6 @@ from fastnn.engine.leaves cimport (
     fastnn_lockstep_rows,
     fastnn_restore_subnormals,
     fastnn_step,
-    fastnn_tiny,
     fastnn_tiny_layer,
     real,
 )

@@ -6,7 +6,7 @@ cimport numpy as cnp
 from libc.stdint cimport int64_t
 
 from fastnn.engine.leaves cimport PANEL, real
-from fastnn.engine.net cimport Net, Stage, panels_of
+from fastnn.engine.net cimport Net, Stage
 
 cdef inline int REAL_TYPE() noexcept:
     return cnp.NPY_FLOAT if sizeof(real) == 4 else cnp.NPY_DOUBLE

@@ -4,7 +4,7 @@
 from libc.string cimport memcpy
 
 from fastnn.engine.leaves cimport PANEL, fastnn_loss, fastnn_loss_args, real
-from fastnn.engine.net cimport Buffers, Net, Pass, Stage, StageBuffers, panels_of
+from fastnn.engine.net cimport Buffers, Net, Pass, StageBuffers, panels_of
 from fastnn.engine.stages.dense cimport activate
 
 

@@ -163,8 +163,8 @@ cdef inline void catch_up_tiles(const Net *net, const Stage *stage, Nonzeros *no
                            stage.W + (q * n_in + row) * PANEL, nonzeros.done + q * n_in + row, 1)
 
 
-cdef inline void mark_tiles(const Stage *stage, Nonzeros *nonzeros, Py_ssize_t first,
-                            Py_ssize_t stop, int64_t t) noexcept nogil:
+cdef inline void mark_tiles(Nonzeros *nonzeros, Py_ssize_t first, Py_ssize_t stop,
+                            int64_t t) noexcept nogil:
     """Record that t updates have been made of tiles first ... stop of W."""
     cdef Py_ssize_t number, row, q, n_in = nonzeros.n_in, down = panels_of(n_in)
     for number in range(first, stop):

@@ -9,7 +9,6 @@ from libc.string cimport memcpy, memset
 
 from fastnn.engine.leaves cimport (
     PANEL,
-    fastnn_entry,
     fastnn_loss,
     fastnn_sparse_row,
     real,

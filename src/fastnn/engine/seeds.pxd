@@ -3,7 +3,7 @@
 # takes less than a microsecond to make, and its numbers do not change with NumPy's version. Not
 # here: orders of rows (orders.pxd).
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 cdef enum:
     POOL = 4                      # 32-bit words that a seed is mixed into

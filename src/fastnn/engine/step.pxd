@@ -18,14 +18,8 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
 from fastnn.engine.clock cimport (
-    DELTA,
-    FORWARD,
-    INPUT,
-    LOSS,
     UPDATE,
     WAIT,
-    Clock,
-    monotonic,
     record_time,
 )
 from fastnn.engine.gradients cimport (
@@ -48,7 +42,6 @@ from fastnn.engine.leaves cimport (
     fastnn_restore_subnormals,
     fastnn_team,
     fastnn_team_barrier,
-    fastnn_team_size,
     fastnn_team_take,
     real,
 )
@@ -59,8 +52,6 @@ from fastnn.engine.net cimport (
     Buffers,
     Columns,
     Net,
-    Nonzeros,
-    Pass,
     Stage,
     Strip,
     Tile,
@@ -121,21 +112,13 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
     they return the same.
     """
     cdef Net *net = run.net
-    cdef Py_ssize_t at = 0, most = round_rows(net)
+    cdef Py_ssize_t at = 0
     cdef bint few = rows * net.members <= FEW_ROWS
     cdef Round now
     cdef double mine
-    now.t, now.penalty_scale = step + 1, 1.0
-    if net.scales_penalties:
-        now.penalty_scale = 1.0 / divisor if divisor > 0 else 0.0
     while at < rows:
-        now.rows = min(most, rows - at)
-        now.first, now.last = at == 0, rows - at <= most
-        now.skips_zeros = run.skips_zeros  # read here by all threads; one may clear it later
-        now.by_columns = run.by_columns and not now.skips_zeros and thread.size > 1
-        now.row_portions = now.tile_portions = 1
-        if thread.size > 1:
-            set_portions(run, &now, thread.size)
+        now = round_from(run, at, rows, divisor, thread.size)
+        now.t = step + 1
         if thread.columns != NULL:
             index_and_catch_up(run, team, thread, position + at, &now)
         if now.by_columns:
@@ -163,6 +146,26 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
     return True
 
 
+cdef inline Round round_from(const Run *run, Py_ssize_t at, Py_ssize_t rows, double divisor,
+                             int size) noexcept nogil:
+    """Return the round of a batch of `rows` rows that begins at its row `at`, for a team of `size`
+    threads; the number of the step is left to the caller."""
+    cdef const Net *net = run.net
+    cdef Py_ssize_t most = round_rows(net)
+    cdef Round now
+    now.rows = min(most, rows - at)
+    now.first, now.last = at == 0, rows - at <= most
+    now.penalty_scale = 1.0
+    if net.scales_penalties:
+        now.penalty_scale = 1.0 / divisor if divisor > 0 else 0.0
+    now.skips_zeros = run.skips_zeros  # read here by all threads; one may clear it later
+    now.by_columns = run.by_columns and not now.skips_zeros and size > 1
+    now.row_portions = now.tile_portions = 1
+    if size > 1:
+        set_portions(run, &now, size)
+    return now
+
+
 cdef inline void set_portions(const Run *run, Round *now, int size) noexcept nogil:
     """Decide into how many portions the rows and the tiles of each thread are divided, if any.
 
@@ -180,23 +183,29 @@ cdef inline void set_portions(const Run *run, Round *now, int size) noexcept nog
         now.tile_portions = most
 
 
+cdef inline int next_portion(fastnn_team *team, const ThreadState *thread, int portions,
+                             int before) noexcept nogil:
+    """Return the portion of work that this thread does after portion `before`, -1 for its first; -1
+    if nothing is left. Each thread has `portions` portions; a single one is never another's."""
+    if portions > 1:
+        return fastnn_team_take(team, thread.rank, portions)
+    return thread.rank if before < 0 else -1
+
+
 cdef inline double train_portions(Run *run, fastnn_team *team, const ThreadState *thread,
                                   int64_t step, Py_ssize_t position, Py_ssize_t before,
                                   double divisor, const Round *now, bint few) noexcept nogil:
     """Train this thread's share of the rows, and portions of other threads' rows; a team of one
     returns their loss."""
     cdef const Net *net = run.net
-    cdef int number = thread.rank, count = thread.size * now.row_portions
+    cdef int number = next_portion(team, thread, now.row_portions, -1)
+    cdef int count = thread.size * now.row_portions
     cdef double loss = 0.0
-    if now.row_portions > 1:
-        number = fastnn_team_take(team, thread.rank, now.row_portions)
-    while number >= 0:
+    while number >= 0 and run.ended != INTERRUPTED:
         loss = train_rows(run, thread, step, position, before, divisor,
                           row_share(net, now.rows, number, count),
                           row_share(net, now.rows, number + 1, count), few)
-        if now.row_portions == 1 or run.ended == INTERRUPTED:
-            break
-        number = fastnn_team_take(team, thread.rank, now.row_portions)
+        number = next_portion(team, thread, now.row_portions, number)
     return loss
 
 
@@ -285,7 +294,7 @@ cdef inline void mark_all(const Run *run, int rank, int size, int64_t t) noexcep
     """Record that t updates have been made of all rows of the lowest W: a thread's part."""
     cdef Py_ssize_t first, stop
     first, stop = indexed_tiles(run.net, rank, size)
-    mark_tiles(lowest_with_parameters(run.net), run.buffers.indexed, first, stop, t)
+    mark_tiles(run.buffers.indexed, first, stop, t)
 
 
 cdef inline void update_in_use(const Run *run, const ThreadState *thread, const Round *now,
@@ -358,7 +367,7 @@ cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState
         if use == STORE_AND_CLIP:
             fastnn_team_barrier(team)  # all gradients are known
             mine = share_of_tiles(run.net, now, thread.size, thread.rank, 1)
-            update_clipped(run, now, &mine, thread.scratch)
+            update_clipped(run, now, &mine, thread)
     if postpones_updates(run):
         if thread.columns.whole:
             mark_all(run, thread.rank, thread.size, now.t)
@@ -372,15 +381,11 @@ cdef inline void train_tile_portions(Run *run, fastnn_team *team, const ThreadSt
     """Compute and use the gradients of this thread's share of the tiles, and of portions of other
     threads' tiles."""
     cdef TileShare part
-    cdef int number = thread.rank
-    if now.tile_portions > 1:
-        number = fastnn_team_take(team, thread.rank, now.tile_portions)
+    cdef int number = next_portion(team, thread, now.tile_portions, -1)
     while number >= 0:
         part = share_of_tiles(run.net, now, thread.size, number, now.tile_portions)
         train_tiles(run, use, now, &part, thread)
-        if now.tile_portions == 1:
-            break
-        number = fastnn_team_take(team, thread.rank, now.tile_portions)
+        number = next_portion(team, thread, now.tile_portions, number)
 
 
 cdef inline void update_on_line(const Run *run, const ThreadState *thread,
@@ -504,7 +509,7 @@ cdef inline void store_tile_gradient(const Run *run, const Tile *tile, GradientU
 
 
 cdef inline void update_clipped(Run *run, const Round *now, const TileShare *mine,
-                                real *scratch) noexcept nogil:
+                                const ThreadState *thread) noexcept nogil:
     """Clip the stored gradients of this thread's tiles by their norms, and update the tiles."""
     cdef const Net *net = run.net
     cdef const Buffers *buffers = run.buffers
@@ -514,13 +519,12 @@ cdef inline void update_clipped(Run *run, const Round *now, const TileShare *min
     cdef real of_W = 1, of_b = 1
     cdef Update update
     cdef Tile here
-    begin_update(&update, net, now.t, now.penalty_scale, scratch)
+    begin_update(&update, net, now.t, now.penalty_scale, thread.scratch)
     if net.clip == BY_GLOBAL_NORM:
         of_W = of_b = clip_factor(net, squares, 2 * net.n_tiles, 1)
     for i in range(net.n_stages):
         stage = &net.stages[i]
-        here.stage, here.nonzeros = stage, run.buffers.nonzeros.columns if (
-            run.buffers.nonzeros != NULL and i == 0) else NULL
+        here.stage, here.nonzeros = stage, thread.columns if i == net.first_parameters else NULL
         first, stop = tiles_of(mine, stage, below)
         if net.clip == BY_NORM and first < stop:
             of_W = clip_factor(net, squares + 2 * below, stage.n_tiles, 2)

@@ -8,7 +8,6 @@ from libc.string cimport memcpy
 from fastnn.engine.buffers cimport reserve_nonzeros
 from fastnn.engine.gradients cimport penalties_of, rate_at
 from fastnn.engine.leaves cimport (
-    PANEL,
     fastnn_attendance,
     fastnn_flush_subnormals,
     fastnn_now_ns,
@@ -18,17 +17,14 @@ from fastnn.engine.leaves cimport (
     fastnn_run,
     fastnn_take_next,
     fastnn_team,
-    fastnn_team_barrier,
     fastnn_team_size,
     real,
 )
 from fastnn.engine.net cimport (
-    Buffers,
     Net,
     Nonzeros,
     Pass,
     Stage,
-    StageBuffers,
     W_size,
     chunk_rows,
     chunks_of,
@@ -60,7 +56,6 @@ from fastnn.engine.run cimport (
     NOT_YET,
     Evaluation,
     Judge,
-    Kept,
     Run,
     Watch,
     has_diverged,

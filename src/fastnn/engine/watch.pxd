@@ -11,7 +11,6 @@ from fastnn.engine.leaves cimport fastnn_power, real
 from fastnn.engine.net cimport Net, Stage, W_size, b_size, evaluates_average
 from fastnn.engine.run cimport (
     CONVERGES,
-    NOT_YET,
     STOPPED,
     STOPS,
     Judge,

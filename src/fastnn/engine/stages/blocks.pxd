@@ -7,7 +7,7 @@
 from libc.string cimport memset
 
 from fastnn.engine.leaves cimport PANEL, fastnn_allocate, real
-from fastnn.engine.net cimport Net, Pass, Stage, panels_of
+from fastnn.engine.net cimport Pass, Stage, panels_of
 
 cdef struct Block:
     Py_ssize_t first_in, n_in     # columns of z_prev,

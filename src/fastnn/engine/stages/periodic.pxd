@@ -22,7 +22,6 @@ from fastnn.engine.net cimport (
 )
 from fastnn.engine.stages.block_dense cimport add_gradient, place_block_tile
 from fastnn.engine.stages.blocks cimport (
-    Block,
     Blocks,
     Part,
     allocate_blocks,
