@@ -383,10 +383,11 @@ def tables_sentence(found):
         label = "`TabularClassifier` and `TabularRegressor`" if name == TABULAR else name
         results.append(f"{label} {error} in {figure(seconds)} s")
     return (
-        f"Error over LightGBM's on {len(sets)} real tables of at most 6,000 rows, and CPU seconds "
-        f"of a fit: {'; '.join(results)}. Means over {found['splits']} splits, the first a "
-        f"geometric one; all libraries have their defaults. CPU: {found['machine']['cpu']}. "
-        "Script: `bench/real_tables.py`, run by `make bench-tables`."
+        f"Error relative to LightGBM's on {len(sets)} real tables of at most 6,000 rows, and CPU "
+        f"seconds of a fit: {'; '.join(results)}. Means over {found['splits']} splits; over the "
+        "tables, errors are geometric means and seconds arithmetic means; all libraries have their "
+        f"defaults. CPU: {found['machine']['cpu']}. Script: `bench/real_tables.py`, run by "
+        "`make bench-tables`."
     )
 
 
@@ -397,8 +398,9 @@ def further_sentence(found):
         f"{table_errors.ratio(sets, name, 'error'):.2f}" for name in (TABULAR, "Tabular, 1 network")
     )
     return (
-        f"On {len(sets)} further tables, which the recipe was not tuned on, the error is {five} "
-        f"times LightGBM's with five networks, {one} times with one. Script: "
+        f"On {len(sets)} further tables, the error is {five} times LightGBM's with five networks "
+        f"and {one} times with one. The estimators were not tuned on these tables, except for two "
+        "changes after a first run, which `bench/README.md` describes. Script: "
         "`bench/real_tables.py --further`."
     )
 

@@ -37,7 +37,8 @@ def lines(results):
     for name, of_set in results.items():
         rows.append([name, *(f"{of_set[c]['error']:.3f}" for c in names)])
     rows.append(["error over LightGBM's", *(f"{ratio(results, c, 'error'):.3f}" for c in names)])
-    rows.append(["log-loss over it", *(f"{ratio(results, c, 'log_loss'):.3f}" for c in names)])
+    losses = (f"{ratio(results, c, 'log_loss'):.3f}" for c in names)
+    rows.append(["log-loss over LightGBM's", *losses])
     seconds = {c: np.mean([of_set[c]["seconds"] for of_set in results.values()]) for c in names}
     rows.append(["CPU seconds", *(f"{seconds[c]:.1f}" for c in names)])
     rows.append(["mean rank", *(f"{mean_rank(results, c):.2f}" for c in names)])

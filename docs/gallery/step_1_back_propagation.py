@@ -3,8 +3,8 @@
 ===============================
 
 A network with two inputs, two hidden nodes and one output is small enough to follow every number.
-This page first computes one training step with the three kernels of fastnn, then the same step with
-``MLP``.
+This page first computes one training step with the functions of ``fastnn.kernels``, then the same
+step with ``MLP``.
 
 All activations are sigmoids and there are no biases. The loss is ``1/2 (y - t)**2`` and the
 learning rate is 1.

@@ -90,5 +90,4 @@ print(f"{len(wrong)} of {len(y_test)}")
 print(fastnn.profile(net, X, y, batch_size=BATCH, seconds=1.0))
 
 # %%
-# Next: :doc:`../how-to/index` with one task per page, :doc:`../examples/index` with larger
-# programs.
+# Next: :doc:`step_7_many_networks` trains many networks in one call.

@@ -81,7 +81,7 @@ joint = [error(pooled, store) for store in fits.groups]
 print(f"mean error: a network for each store {np.mean(own):.2f}, one for all {np.mean(joint):.2f}")
 
 # %%
-# The simulated noise has a standard deviation of 0.40, so in the long run no network can have a
+# The simulated noise has a standard deviation of 0.40, so over many days no forecast can have a
 # smaller error.
 #
 # Choosing the network

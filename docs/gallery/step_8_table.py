@@ -52,3 +52,6 @@ page
 # On the command line, one command does all of this: ``fastnn train diamonds.csv --target price
 # --out diamonds.safetensors --report diamonds.html``. :doc:`../how-to/report` explains each section
 # of the report, and :doc:`../how-to/tables` explains which networks are trained.
+#
+# This is the end of the tutorial. :doc:`../how-to/index` has one task per page, and
+# :doc:`../examples/index` has larger programs.

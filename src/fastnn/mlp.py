@@ -314,7 +314,7 @@ class MLP:
         verbose: int = 0,
         n_threads: int | None = None,
     ) -> History:
-        """Train for a number of epochs: passes over the rows in batches, with one update for each.
+        """Train for some epochs: passes over all rows in batches, with one update for each batch.
 
         Parameters
         ----------
@@ -369,9 +369,9 @@ class MLP:
             the next epoch, or in the next fit, where it stopped.
         resume : str or path, optional
             A checkpoint (`ModelCheckpoint`) of the same fit, which continues after the last epoch
-            in it, with the same bits as a fit that was not stopped; but if a callback ended that
-            epoch early, its other rows are left out. If the file doesn't exist yet, the fit begins
-            with epoch 0.
+            in it, with the same bits as a fit that was not stopped. If a callback had ended that
+            epoch early, the rest of its rows is skipped. If the file doesn't exist yet, the fit
+            begins with epoch 0.
         verbose : {0, 1} or bool, default 0
             1 prints a line per epoch with losses and samples per second.
         n_threads : int, optional
@@ -390,8 +390,8 @@ class MLP:
             an error before the first update, also one of a callback, the network is unchanged. If
             rows are converted during training, the network keeps its last complete update.
         FloatingPointError
-            If the loss is no longer finite. The network then has the weights of some updates
-            before, whose loss was finite.
+            If the loss is no longer finite. The network then has its weights from some updates
+            earlier, whose loss was finite.
         RuntimeError
             If the network is being fitted already, in another thread or from a callback.
         ModelFileError

@@ -209,7 +209,7 @@ def _known(name: str, options: list[str], hints: Mapping[str, str]) -> str:
 def part(name: str, value: str, wholes: Sequence[str]) -> str:
     """Return a text that occurs in one of `wholes`."""
     if not any(value in whole for whole in wholes):
-        raise ValueError(f"{name} must be part of one of {quoted(wholes)}; got {shown(value)}")
+        raise ValueError(f"{name} must occur in one of {quoted(wholes)}; got {shown(value)}")
     return value
 
 

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 class Callback:
     """Base class of callbacks: override the hooks you need; `model` is the MLP in training.
 
-    Setting ``self.model.stop_training = True`` in a hook ends `fit` after the epoch, or, in a hook
-    for batches or progress, after the rows in progress; in `on_train_begin`, before the first
-    epoch. An epoch that ends early counts as an epoch. Hooks get a dict of logs: ``{"loss": ...,
-    "val_loss": ...}`` at the end of an epoch, the loss so far during an epoch, and an empty dict
-    otherwise. Later callbacks and the history see the names that a hook adds to the logs of an
-    epoch.
+    A hook ends `fit` by ``self.model.stop_training = True``: in `on_train_begin` before the first
+    epoch, in a hook for epochs after the epoch, and in a hook for batches or progress after the
+    current rows. An epoch that ends early counts as an epoch. Hooks get a dict of logs:
+    ``{"loss": ..., "val_loss": ...}`` at the end of an epoch, the loss so far during an epoch, and
+    an empty dict otherwise. Later callbacks and the history see the names that a hook adds to the
+    logs of an epoch.
 
     Attributes
     ----------

@@ -33,9 +33,10 @@ def add(commands: Commands) -> None:
         "predict",
         help="predict the rows of a table with a network",
         description="Predict the rows of a table with a network from `fastnn train`. The result is "
-        "a column with the name of the target, in the order of the rows. For an ensemble, a number "
-        "is the mean, and another column, such as price_std, is the standard deviation; a class "
-        "is the most probable one by the mean of the probabilities.",
+        "a column with the name of the target, in the order of the rows. For an ensemble, a "
+        "predicted number is the mean over the networks, and another column, such as price_std, "
+        "has the standard deviation; a predicted class is the one with the highest mean "
+        "probability.",
         epilog="Example: fastnn predict model.safetensors new.csv > predictions.csv",
     )
     parser.set_defaults(run=run)

@@ -93,7 +93,7 @@ def _add_network_options(group: Group) -> None:
     group.add_argument("--preset", choices=NAMES, default=None,
                        help="good: several wide networks with rich encodings of the columns, whose "
                        "predictions are averaged (the default); plain: one network with plain "
-                       "encodings, in a tenth of the time (the default with --optimizer, --l2, "
+                       "encodings, in much less time (the default with --optimizer, --l2, "
                        "--patience, --by and --search, which only plain has)")  # fmt: skip
     group.add_argument("--hidden", metavar="UNITS", type=units, default=None,
                        help=f"units of the hidden layers ({shown('hidden')}; none: a linear "

@@ -24,9 +24,10 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "verify",
         help="check that training gives the same bits on this machine as on all others",
-        description="Repeat about 1,200 seeded trainings on every instruction set of this "
-        "machine and compare digests of their weights with the reference digests, which are the "
-        "same for all machines. Exit code 1 if any differs.",
+        description="Repeat about 1,200 seeded trainings on every instruction set of this machine "
+        "and compare digests of their weights, predictions and losses with the digests that are "
+        "part of fastnn. All instruction sets with fused multiply-adds have the same digests. The "
+        "exit code is 1 if any digest differs.",
     )
     parser.set_defaults(run=run)
     parser.add_argument("--json", action="store_true", help="print one JSON object")

@@ -122,7 +122,7 @@ def fit_many(
         If `checkpoint` cannot be read or written. Finished networks stay trained.
     FloatingPointError
         If the loss of a network is no longer finite, with ``on_error="raise"``. This network has
-        the weights of some updates before, as after `MLP.fit`; other networks whose training was
+        its weights from some updates earlier, as after `MLP.fit`; other networks whose training was
         not finished are restored to their state before the call.
 
     Notes

@@ -246,15 +246,15 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         None,
         [StrOptions({"float32", "float64", "mixed_bfloat16"}), type, np.dtype, None],
         """{"float32", "float64", "mixed_bfloat16"}
-        The precision of weights and arithmetic; by default, the precision of X. float32 is twice as
-        fast as float64. For "mixed_bfloat16", see `MLP`.""",
+        The precision of weights and arithmetic; by default, the precision of X. float32 is about
+        twice as fast as float64. For "mixed_bfloat16", see `MLP`.""",
     )
     n_threads: int | None = parameter(
         None,
         [_COUNT, None],
         """int
         Number of threads used for training; by default, the number of CPUs that this process may
-        use. The result is the same to the bit for any number of threads. Small networks are trained
+        use. The result has the same bits for any number of threads. Small networks are trained
         on one thread.""",
     )
 

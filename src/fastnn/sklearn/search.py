@@ -47,7 +47,7 @@ class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
     """Search for the best parameters of an MLP by cross-validation, without worker processes.
 
     Scores and results are those of `sklearn.model_selection.GridSearchCV`, `RandomizedSearchCV`,
-    `HalvingGridSearchCV` and `HalvingRandomSearchCV` for the same estimator, to the bit. The
+    `HalvingGridSearchCV` and `HalvingRandomSearchCV` for the same estimator, bit for bit. The
     networks of all candidates on all folds are trained by `fastnn.fit_many`, 200 per call (those
     of pipelines and "balanced" class weights fold by fold), one thread each, without copies of
     the data. The next networks are built during a call.

@@ -98,10 +98,9 @@ class TabularParameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         Settings.epochs,
         [_COUNT, None],
         """int
-        Maximum number of epochs. The default is 50, or more or fewer epochs to make at least 3,000
-        and at most 8,000 updates, within the limits of 4 and 150 epochs. The training of a network
-        stops when the validation loss has not decreased for 15 % of this number of epochs, and for
-        at least 5.""",
+        Maximum number of epochs. The default is 50, raised or lowered so that a network makes 3,000
+        to 8,000 updates, but at least 4 and at most 150. The training of a network stops when its
+        validation loss has not decreased for 15 % of this number of epochs, and for at least 5.""",
     )
     validation_fraction: float = parameter(
         Settings.validation,
@@ -179,9 +178,9 @@ class TabularClassifierParameters(TabularParameters):
         [_FROM_0_BELOW_1],
         """float
         Smoothing of the class labels in training, as in `CrossEntropy`. Smoothing increases the
-        accuracy but makes the probabilities underconfident. Therefore the probabilities are
-        sharpened after training: all logits are multiplied by the one factor that minimizes the
-        log loss of the validation rows.""",
+        accuracy but makes the probabilities underconfident. Therefore they are calibrated after
+        training by temperature scaling: all logits are multiplied by the one factor that minimizes
+        the log loss of the validation rows.""",
     )
     class_weight: Mapping[Any, float] | str | None = parameter(
         None,

@@ -40,9 +40,10 @@ class Recipe:
         For classification, the class of each output.
     columns : list of Entry
         How each column is encoded, in the order of the inputs: its name, its kind and its codes.
-        A number becomes one input, ``(x - shift) / scale``, in which the median replaces a missing
-        x, and another input marks that x is missing. A category has an input for each text. A date
-        has one input for the time since 1970 and others for its month, weekday and time of day.
+        With plain codes, a number becomes one input, ``(x - shift) / scale``, in which the median
+        replaces a missing x, and another input marks that x is missing; rich codes add inputs (see
+        `learn`). A category has an input for each text. A date has one input for the time since
+        1970 and others for its month, weekday and time of day.
     ignored : dict of str to str
         Columns that are not used, each with the reason.
     missing : list of str
