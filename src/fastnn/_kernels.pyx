@@ -183,7 +183,8 @@ from fastnn.engine.stages.dense cimport activate, multiply, specification
 from fastnn.engine.stages.kinds cimport N_KINDS, define_kinds
 from fastnn.engine.stages.standardize cimport set_scaling
 from fastnn.engine.row_phase cimport ThreadState, postpones_updates
-from fastnn.engine.step cimport Round, train_parameters
+from fastnn.engine.shares cimport Round
+from fastnn.engine.step cimport train_parameters
 from fastnn.engine.tasks cimport (
     add_up,
     advance,

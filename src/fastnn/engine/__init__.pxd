@@ -17,7 +17,9 @@
 #     rows                   the inputs, targets and weights of a step's rows
 #     run, watch             a training run as a struct; rules that follow its losses
 #     zeros                  whether inputs have enough zeros to skip them
-#     row_phase, step, tasks  the two phases of a step; the tasks that each thread runs
+#     row_phase              the rows phase of a step
+#     shares                 the division of rows and tiles among the threads of a team
+#     step, tasks            a whole step; the tasks that each thread runs
 #     parameters, arrays     parameters as arrays or as one vector; arrays in and out
 #     lockstep               slices of tiny networks of one shape, side by side
 #     members                many runs at once, each on one thread

@@ -1,0 +1,157 @@
+# How a round of a step is divided among the threads of a team: rows by rows, tiles of the parameters
+# by the cost of their gradients. In long steps both are divided into portions: a thread that is done
+# with its own takes portions that others have not begun, since one CPU may be slower than another
+# for a while.
+#
+# Not here: the division of columns in the rows phase (row_phase.pxd), the size of the team
+# (team.pxd), the counters of portions (pool.c).
+
+from libc.stdint cimport int64_t
+
+from fastnn.engine.leaves cimport fastnn_team, fastnn_team_take
+from fastnn.engine.net cimport (
+    Net,
+    Stage,
+    chunk_rows,
+    divides_columns,
+    lowest_with_parameters,
+    panels_of,
+    round_rows,
+    share,
+)
+from fastnn.engine.row_phase cimport ThreadState, postpones_updates
+from fastnn.engine.run cimport Run
+from fastnn.engine.team cimport MOST_PORTIONS, PORTION_FLOPS, SEVERAL_CHUNKS
+
+cdef struct Round:                # rows of a batch that go through a step together
+    Py_ssize_t rows
+    bint first, last              # whether it is the first or the last round of the batch
+    double penalty_scale          # factor of the penalties in the batch's loss
+    bint skips_zeros              # gradients skip zeros of the inputs, in strips of tiles
+    bint by_columns               # threads divide the columns of some stages, not the rows
+    int row_portions              # portions of each thread's rows; 1: no thread takes others' rows
+    int tile_portions             # the same for its tiles
+    int64_t t                     # number of the step, from 1
+
+cdef struct TileShare:            # tiles of the parameters: those of a thread, or a portion of them
+    bint by_columns               # divided by the columns of each stage,
+    int team                      # for a team of this size:
+    int number, count             # share `number` of `count`
+    Py_ssize_t first, stop        # otherwise these, counted over all stages
+
+
+# ---- rounds and portions ------------------------------------------------------------------------
+
+cdef inline Round round_from(const Run *run, Py_ssize_t at, Py_ssize_t rows, double divisor,
+                             int size) noexcept nogil:
+    """Return the round of a batch of `rows` rows that begins at its row `at`, for a team of `size`
+    threads; the number of the step is left to the caller."""
+    cdef const Net *net = run.net
+    cdef Py_ssize_t most = round_rows(net)
+    cdef Round now
+    now.rows = min(most, rows - at)
+    now.first, now.last = at == 0, rows - at <= most
+    now.penalty_scale = 1.0
+    if net.scales_penalties:
+        now.penalty_scale = 1.0 / divisor if divisor > 0 else 0.0
+    now.skips_zeros = run.skips_zeros  # read here by all threads; one may clear it later
+    now.by_columns = run.by_columns and not now.skips_zeros and size > 1
+    now.row_portions = now.tile_portions = 1
+    if size > 1:
+        set_portions(run, &now, size)
+    return now
+
+
+cdef inline void set_portions(const Run *run, Round *now, int size) noexcept nogil:
+    """Decide into how many portions the rows and the tiles of each thread are divided, if any.
+
+    Rows are divided if each thread has several chunks, which are the portions: deltas read W again
+    for each portion. Tiles are not divided if updates are postponed: each thread updates its own
+    part of the indexed rows of W.
+    """
+    cdef Py_ssize_t chunk = chunk_rows(run.net) * size
+    cdef int most = <int>min(MOST_PORTIONS, now.rows * run.net.row_flops / (PORTION_FLOPS() * size))
+    if most < 2:
+        return
+    if now.rows >= SEVERAL_CHUNKS * chunk:
+        now.row_portions = <int>min(most, (now.rows + chunk - 1) // chunk)
+    if not postpones_updates(run):
+        now.tile_portions = most
+
+
+cdef inline int next_portion(fastnn_team *team, const ThreadState *thread, int portions,
+                             int before) noexcept nogil:
+    """Return the portion of work that this thread does after portion `before`, -1 for its first; -1
+    if nothing is left. Each thread has `portions` portions; a single one is never another's."""
+    if portions > 1:
+        return fastnn_team_take(team, thread.rank, portions)
+    return thread.rank if before < 0 else -1
+
+
+# ---- tiles --------------------------------------------------------------------------------------
+
+cdef inline TileShare share_of_tiles(const Net *net, const Round *now, int team, int number,
+                                     int portions) noexcept nogil:
+    """Return portion `number` of the tiles, counted over all threads of a team, each of which has
+    `portions`; with now.by_columns, a thread's tiles are those of the columns that it computes."""
+    cdef TileShare part
+    part.by_columns, part.team = now.by_columns, team
+    part.number, part.count = number, team * portions
+    part.first = first_tile(net, number, part.count, now.skips_zeros)
+    part.stop = first_tile(net, number + 1, part.count, now.skips_zeros)
+    return part
+
+
+cdef inline (Py_ssize_t, Py_ssize_t) tiles_of(const TileShare *part, const Stage *stage,
+                                              Py_ssize_t below) noexcept nogil:
+    """Return the first tile of a share in a stage, and the tile after its last one; `below` tiles
+    precede those of the stage."""
+    cdef Py_ssize_t panels, down
+    if not part.by_columns:
+        return max(0, part.first - below), min(stage.n_tiles, part.stop - below)
+    if divides_columns(stage, part.team):
+        panels = panels_of(stage.n_out)
+        down = stage.n_tiles // panels
+        return (share(panels, part.number, part.count) * down,
+                share(panels, part.number + 1, part.count) * down)
+    return (share(stage.n_tiles, part.number, part.count),
+            share(stage.n_tiles, part.number + 1, part.count))
+
+
+cdef inline Py_ssize_t first_tile(const Net *net, int rank, int size,
+                                  bint skips_zeros) noexcept nogil:
+    """Return the first tile of thread `rank`, among all tiles; n_tiles for rank `size`."""
+    cdef const Stage *stage
+    cdef Py_ssize_t i, rows, before = 0, work = 0
+    if rank == 0 or rank == size:
+        return 0 if rank == 0 else net.n_tiles
+    for i in range(net.n_stages):
+        work += tile_cost(&net.stages[i], skips_zeros) * net.stages[i].n_tiles
+    work = share(work, rank, size)
+    for i in range(net.n_stages):
+        stage = &net.stages[i]
+        rows = tile_cost(stage, skips_zeros)
+        if work < stage.n_tiles * rows:
+            return before + work // rows
+        work -= stage.n_tiles * rows
+        before += stage.n_tiles
+    return net.n_tiles
+
+
+cdef inline Py_ssize_t tile_cost(const Stage *stage, bint skips_zeros) noexcept nogil:
+    """Return the relative cost of a tile's gradient: half of the usual one if zeros are skipped."""
+    if skips_zeros and stage.skips_zeros:
+        return 0 if stage.frozen else stage.tile_rows // 2
+    return 0 if stage.frozen else stage.tile_rows
+
+
+cdef inline (Py_ssize_t, Py_ssize_t) indexed_tiles(const Net *net, int rank,
+                                                   int size) noexcept nogil:
+    """Return the first tile of a thread's part of the lowest W, and the tile after its last one.
+
+    Tiles are PANEL rows of a panel of W.
+    """
+    cdef const Stage *stage = lowest_with_parameters(net)
+    cdef Py_ssize_t tiles = panels_of(stage.W_rows) * panels_of(stage.W_columns)
+    return (min(tiles, first_tile(net, rank, size, False)),
+            min(tiles, first_tile(net, rank + 1, size, False)))
