@@ -1,7 +1,7 @@
-# How a round of a step is divided among the threads of a team: rows by rows, tiles of the parameters
-# by the cost of their gradients. In long steps both are divided into portions: a thread that is done
-# with its own takes portions that others have not begun, since one CPU may be slower than another
-# for a while.
+# How a round of a step is divided among the threads of a team: rows by their number, tiles of the
+# parameters by the cost of their gradients. In long steps both are divided into portions: a thread
+# that is done with its own takes portions that others have not begun, since one CPU may be slower
+# than another for a while.
 #
 # Not here: the division of columns in the rows phase (row_phase.pxd), the size of the team
 # (team.pxd), the counters of portions (pool.c).
