@@ -1,4 +1,4 @@
-"""The command line, as users run it: train, predict, info, export, verify, bench.
+"""The command line, as users run it.
 
 Tests on real tables that networks learn, that predictions equal those of the network for inputs
 encoded by hand, that the same command gives the same model file, that every error is one line and
@@ -7,10 +7,12 @@ an exit code, and that no file is left half-written. Not here: how columns are e
 """
 
 import errno
+import importlib
 import importlib.util
 import io
 import json
 import os
+import pkgutil
 import re
 import shlex
 import shutil
@@ -28,7 +30,7 @@ from conditions import LONG
 from onnx.reference import ReferenceEvaluator
 
 import fastnn
-from fastnn import MLP, Dense, _checks, tables, verification
+from fastnn import MLP, Dense, _checks, cli, tables, verification
 from fastnn.callbacks import Callback
 from fastnn.cli import main, report_page, splitting
 from fastnn.cli.options import checked
@@ -750,7 +752,6 @@ def test_an_exported_c_file_is_that_of_the_network(here, output_of, tmp_path):
 
 CLASSES = "train classes.csv --target price --out new.safetensors"
 WRONG = [
-    ("", 2, "name a command: train, predict, info, export, verify or bench; see fastnn --help"),
     ("trian", 2, "invalid choice: 'trian'"),
     ("train", 2, "the following arguments are required: DATA, --out; see fastnn train --help"),
     ("train things.csv --out new.safetensors", 2, "name the column to predict: --target"),
@@ -1130,6 +1131,12 @@ def test_help_and_version(run):
         assert (code, err) == (0, "")
         assert text.startswith(f"usage: fastnn {command} ")
     assert "--rounds" in text
+
+
+def test_a_module_that_adds_a_command_is_in_the_list_of_commands():
+    names = [module.name for module in pkgutil.iter_modules(cli.__path__, "fastnn.cli.")]
+    modules = [importlib.import_module(name) for name in names]
+    assert {module for module in modules if hasattr(module, "add")} == set(cli._COMMANDS)
 
 
 def test_help_imports_nothing_heavy():

@@ -134,6 +134,14 @@ def test_the_commands_on_the_page_of_the_command_line_run(tmp_path, monkeypatch)
             assert shown.strip() in printed  # numbers depend on the machine
 
 
+def test_every_command_is_on_the_page_of_the_command_line(output_of):
+    text = (DOCS / "how-to" / "command_line.rst").read_text(encoding="utf-8")
+    commands = re.findall(r"^    (\w+) ", output_of("--help"), re.MULTILINE)
+    assert "train" in commands
+    missing = [name for name in commands if not re.search(rf"\bfastnn {name}\b", text)]
+    assert not missing, "; ".join(f"the page lacks fastnn {name}" for name in missing)
+
+
 def test_every_block_of_python_is_found():
     """None is written so that the tests above would pass it by."""
     for page in PAGES:

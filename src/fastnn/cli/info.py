@@ -1,6 +1,6 @@
 """`fastnn info`: what a saved network predicts, from which columns, and how well; or a table.
 
-Not here: the summary of layers (inspection.py).
+Not here: the description of a table (table_info.py), the summary of layers (inspection.py).
 """
 
 from __future__ import annotations
