@@ -109,10 +109,6 @@ def test_the_programs_of_a_page_run_one_after_the_other(page, tmp_path, monkeypa
 COMMANDS = re.compile(r"^\$ (?P<command>fastnn .+)\n(?P<shown>(?:(?!\$ ).*\n)*)", re.MULTILINE)
 
 
-@pytest.mark.skipif(
-    not all(importlib.util.find_spec(f"fastnn.{name}") for name in ("cli", "onnx")),
-    reason="there is no command line yet",
-)
 def test_the_commands_on_the_page_of_the_command_line_run(tmp_path, monkeypatch):
     pytest.importorskip("polars")
     monkeypatch.chdir(tmp_path)
