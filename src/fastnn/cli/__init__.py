@@ -1,15 +1,14 @@
-"""The command line: `fastnn train`, `predict`, `info`, `export`, `verify` and `bench`.
+"""The command line `fastnn`, with a module for each command.
 
 Results go to standard output. Progress, notes and errors go to standard error; an error is one line
 that begins with "fastnn: error:" and says how to correct it. Exit codes: 0 for success, 1 if data
 or files cannot be used, 2 if the command line is wrong, 3 if a network does not meet --require, 130
 after Ctrl-C, 141 if the reader of the output has closed the pipe.
 
-Here: `main`, which runs a command and turns exceptions into exit codes. Each command has a module
-with its options and steps. `options`, `output` and `loading` are shared by all, `result_text` by
-train and info. The parts of train are `train_options`, `presets`, `job`, `splitting`, `objectives`,
-`preset_good`, `fitting`, `several`, `scores`, `judging` and `report_page`; info has `table_info`.
-Not here: work on tables (tabular/), training (MLP.fit) and measuring (benchmarking/).
+Here: `main`, which runs a command and turns exceptions into exit codes. The module of a command has
+its options and its steps, and says which other modules have parts of them. ARCHITECTURE.md lists
+the places where a new command is added. Not here: work on tables (tabular/), training (MLP.fit) and
+measuring (benchmarking/).
 """
 
 from __future__ import annotations
@@ -26,8 +25,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-#: The commands, except `bench`, whose options are added only if they are needed.
-_COMMANDS = (train, predict, info, export, verify)
+#: The modules of the commands, in the order of `fastnn --help`. A module has the name of its
+#: command, and a function `add`, which adds the command and its options to the parser.
+_COMMANDS = (train, predict, info, export, verify, bench)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
-        options = _parser(argv).parse_args(argv)
+        options = _parser().parse_args(argv)
         code: int = options.run(options)
         print_now("")  # last chance to report a full disk
         return code
@@ -91,8 +91,8 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _parser(argv: Sequence[str]) -> Parser:
-    """Return the parser of all commands; `bench` gets its options only if `argv` asks for it."""
+def _parser() -> Parser:
+    """Return the parser of all commands."""
     parser = Parser(
         prog="fastnn",
         description="Train neural networks on tables, predict with them, and inspect them, on "
@@ -106,11 +106,10 @@ def _parser(argv: Sequence[str]) -> Parser:
     commands = parser.add_subparsers(metavar="COMMAND")
     for command in _COMMANDS:
         command.add(commands)
-    bench.add(commands, with_options=argv[:1] == ["bench"])
     return parser
 
 
 def _without_command(options: argparse.Namespace) -> int:
     """Refuse a command line without a command."""
-    *first, last = (module.__name__.rpartition(".")[2] for module in (*_COMMANDS, bench))
+    *first, last = (module.__name__.rpartition(".")[2] for module in _COMMANDS)
     raise UsageError(f"name a command: {', '.join(first)} or {last}; see fastnn --help")

@@ -5,18 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fastnn.cli.options import Commands
+    from fastnn.cli.options import Commands, Parser
 
 
-def add(commands: Commands, with_options: bool) -> None:
-    """Add the command to the parser; adding its options imports the benchmarks."""
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
     parser = commands.add_parser(
         "bench",
         help="measure the speed of this machine, and of fastnn on it",
         description="Measure the speed of this machine, and of fastnn and other libraries on it.",
     )
-    if with_options:
-        from fastnn.benchmarking import command
+    parser.add_at_first_use(_add_options)
 
-        command.add_arguments(parser)
-        parser.set_defaults(run=command.run)
+
+def _add_options(parser: Parser) -> None:
+    """Add the options and the function of the command, which imports the benchmarks."""
+    from fastnn.benchmarking import command
+
+    command.add_arguments(parser)
+    parser.set_defaults(run=command.run)

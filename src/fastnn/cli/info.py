@@ -1,6 +1,6 @@
 """`fastnn info`: what a saved network predicts, from which columns, and how well; or a table.
 
-Not here: the summary of layers (inspection.py).
+Not here: the description of a table (table_info.py), the summary of layers (inspection.py).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fastnn.cli.options import Commands
+    from fastnn.losses import Loss
     from fastnn.many import Fits
     from fastnn.mlp import MLP
     from fastnn.tables import Recipe
@@ -76,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
         }
         print_now(json.dumps(described) + "\n")
         return 0
-    text = "" if recipe is None else _of_recipe(recipe, record) + "\n"
+    text = "" if recipe is None else _of_recipe(recipe, record, net.loss) + "\n"
     if several:
         text = two_columns(_described(several)) + text
     print_now(text + inspection.summary(net) + "\n")
@@ -117,7 +118,7 @@ def _record(path: str, net: MLP) -> dict[str, Any]:
     return record
 
 
-def _of_recipe(recipe: Recipe, record: dict[str, Any]) -> str:
+def _of_recipe(recipe: Recipe, record: dict[str, Any], loss: Loss) -> str:
     """Return a text on what a network predicts, from which columns, and how well."""
     pairs = list(task_facts(recipe, record))
     if recipe.classes is not None:
@@ -131,7 +132,7 @@ def _of_recipe(recipe: Recipe, record: dict[str, Any]) -> str:
         pairs.append(("ignored", abbreviated(left_out)))
     width = max(len(column.name) for column in recipe.columns)
     rows = (f"{column.name:<{width}}  {_of_column(column)}\n" for column in recipe.columns)
-    scores = score_table(recipe, record) if record else ""
+    scores = score_table(recipe, record, loss) if record else ""
     return two_columns(pairs) + scores + "\n" + "".join(rows)
 
 

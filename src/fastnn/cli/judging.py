@@ -12,10 +12,12 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastnn.cli.options import UsageError, names
-from fastnn.tabular.scores import RISING, SCORES
+from fastnn.tabular.scores import RISING, SCORES, main_score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from fastnn.losses import Loss
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt,
@@ -32,10 +34,10 @@ class Condition(NamedTuple):
     def __str__(self) -> str:
         return f"{self.score}{self.relation}{self.limit:g}" if self.score else "baseline"
 
-    def holds(self, record: Mapping[str, Any]) -> bool:
-        """Return whether the scores of a training meet the condition."""
+    def holds(self, record: Mapping[str, Any], loss: Loss) -> bool:
+        """Return whether the scores of a training with a loss meet the condition."""
         if not self.score:
-            return beats_baseline(record)
+            return beats_baseline(record, loss)
         value = record["test"][self.score]
         return value is not None and _OPERATORS[self.relation](value, self.limit)
 
@@ -70,24 +72,21 @@ def require_scores(required: Iterable[Condition], scores: Iterable[str], task: s
             )
 
 
-def beats_baseline(record: Mapping[str, Any]) -> bool:
+def beats_baseline(record: Mapping[str, Any], loss: Loss) -> bool:
     """Return whether a network is better than the baseline in at least one decisive score.
 
-    For numbers, the decisive score is the one of the training loss; for classes, the accuracy (the
-    balanced accuracy with class weights) and the log loss.
+    For numbers, the decisive score is that of the training loss; for classes, it is the accuracy
+    or the log loss, with class weights the balanced accuracy.
     """
     if record["test"] is None:
         return True
-    by_loss = {"absolute_error": ("mae",), "quantile": ("pinball",)}
-    decisive = ("accuracy", "log_loss") if "accuracy" in record["test"] else ("r2",)
     if "balanced_accuracy" in record["test"]:
-        decisive = ("balanced_accuracy",)
-    return any(_is_better(record, name) for name in by_loss.get(_loss_of(record), decisive))
-
-
-def _loss_of(record: Mapping[str, Any]) -> str:
-    """Return the name of the training loss."""
-    return str(record["loss"]).partition(":")[0]
+        decisive = ["balanced_accuracy"]
+    elif "accuracy" in record["test"]:
+        decisive = ["accuracy", main_score(loss, is_regression=False)]
+    else:
+        decisive = [main_score(loss, is_regression=True)]
+    return any(_is_better(record, name) for name in decisive)
 
 
 def _is_better(record: Mapping[str, Any], name: str) -> bool:

@@ -1,7 +1,7 @@
 """What training minimizes: the loss named by --loss, and the weights of --class-weight.
 
-Here: the loss and the output activation for a task, and the constant prediction that the loss is
-compared with. Not here: the formulas (losses.py).
+Here: the loss and the output activation for a task. Not here: the formulas (losses.py), the scores
+and the baseline of a loss (tabular/scores.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import numpy as np
 from fastnn import losses
 from fastnn.cli.options import UsageError, names
 from fastnn.tabular.errors import TableError, listed, suggestion
-from fastnn.tabular.scores import constant
 from fastnn.tabular.spelling import Lookup
 from fastnn.training import weights as weights_of_rows
 
@@ -23,9 +22,8 @@ if TYPE_CHECKING:
 
     from fastnn.losses import Loss
 
-#: The losses of a regression that --loss accepts, and the parameter of each.
-LOSSES = {"squared_error": "", "absolute_error": "", "huber": "delta", "quantile": "q",
-          "poisson": ""}  # fmt: skip
+#: The losses of a regression that --loss accepts.
+LOSSES = ("squared_error", "absolute_error", "huber", "quantile", "poisson")
 
 
 class Objective(NamedTuple):
@@ -40,30 +38,26 @@ class Objective(NamedTuple):
     @property
     def loss(self) -> Loss:
         """The loss that `MLP` takes."""
-        parameter = {} if self.value is None else {LOSSES[self.name]: self.value}
-        return losses.KINDS[self.name](**parameter)
+        parameters = [] if self.value is None else [self.value]
+        return losses.KINDS[self.name](*parameters)
 
     @property
     def output(self) -> str:
-        """The activation of the last layer."""
-        return {"poisson": "exp", "cross_entropy": "softmax"}.get(self.name, "identity")
-
-    def constant(self, y: NDArray[Any]) -> float:
-        """Return the constant prediction that the loss is compared with, for targets y (n,)."""
-        return constant(self.loss, y)
+        """The activation of the last layer: the first that the loss allows."""
+        return (self.loss.outputs or ("identity",))[0]
 
 
 def objective(text: str) -> Objective:
     """Return the objective that an argument names: "huber", "quantile:0.9"."""
     name, has_value, value = text.partition(":")
     if name not in LOSSES:
-        hint = suggestion(name, list(LOSSES))
+        hint = suggestion(name, LOSSES)
         raise argparse.ArgumentTypeError(f"{hint}must be one of {', '.join(LOSSES)}; got {text!r}")
-    defaults = {"huber": 1.0, "quantile": 0.5}
+    defaults = losses.default(name).parameter(1) or []  # of one output
     try:
-        made = Objective(name, float(value) if has_value else defaults.get(name))
-        if has_value and not LOSSES[name]:
+        if has_value and not defaults:
             raise ValueError(f"{name} has no parameter")
+        made = Objective(name, *([float(value)] if has_value else defaults))
         made.loss  # noqa: B018  its check of the parameter
     except (TypeError, ValueError) as error:
         raise argparse.ArgumentTypeError(f"{error}; got {text!r}") from error
@@ -86,10 +80,11 @@ def objective_of(stated: Objective | None, task: str, of_texts: bool) -> Objecti
 
 def check_target(objective: Objective, path: str, name: str, y: NDArray[Any]) -> None:
     """Check that the loss accepts the targets (n,)."""
-    if objective.name == "poisson" and y.min() < 0:
+    low = objective.loss.takes.low
+    if (y < low).any():
         raise TableError(
-            f"{path}: the target {name!r} holds {y.min():g}, but --loss poisson needs counts of 0 "
-            "or more; use another loss"
+            f"{path}: the target {name!r} holds {y.min():g}, but --loss {objective} needs numbers "
+            f"of {low:g} or more; use another loss"
         )
 
 

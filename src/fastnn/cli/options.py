@@ -24,7 +24,23 @@ class UsageError(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that reports an error in one line."""
+    """An argument parser that reports an error in one line.
+
+    The parser of a command may add its options when it is first used, if adding them takes long.
+    """
+
+    _late: Callable[[Parser], None] | None = None
+
+    def add_at_first_use(self, add: Callable[[Parser], None]) -> None:
+        """Call ``add(parser)``, which adds options, before the first arguments are parsed."""
+        self._late = add
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse arguments as argparse does, which calls this for a command and its arguments."""
+        late, self._late = self._late, None
+        if late is not None:
+            late(self)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raise a UsageError."""

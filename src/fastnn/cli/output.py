@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from fastnn import _checks
 from fastnn.cli.options import UsageError
+from fastnn.tabular.report.html import counted as counted  # for the commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -115,11 +116,6 @@ def writing(path: str) -> Iterator[None]:
 def number(value: float) -> str:
     """Return a number with four digits, or with all digits before the point."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-def counted(n: int, what: str) -> str:
-    """Return a count with its noun: "1 row", "2,000 rows"."""
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def score(name: str, value: float | None) -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastnn.cli.output import abbreviated, counted, score
-from fastnn.tabular.scores import SCORES
+from fastnn.tabular.scores import SCORES, baseline_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from fastnn.losses import Loss
     from fastnn.tabular.recipe import Recipe
 
 
@@ -50,18 +51,11 @@ def best_epoch_note(record: Mapping[str, Any]) -> str:
     return "" if record["best_epoch"] is None else f"weights of epoch {record['best_epoch']} kept"
 
 
-def baseline_of(recipe: Recipe, record: Mapping[str, Any]) -> str:
-    """Return the name of the constant that the baseline predicts."""
-    loss, _, parameter = record["loss"].partition(":")
-    by_loss = {"absolute_error": "median", "quantile": f"quantile {parameter}"}
-    return "most frequent class" if recipe.classes is not None else by_loss.get(loss, "mean")
-
-
-def score_table(recipe: Recipe, record: Mapping[str, Any]) -> str:
+def score_table(recipe: Recipe, record: Mapping[str, Any], loss: Loss) -> str:
     """Return a table of the scores of the network and the baseline; empty without test rows."""
     if record["test"] is None:
         return ""
-    baseline = baseline_of(recipe, record)
+    baseline = baseline_name(loss, recipe.classes is None)
     rows = [
         (SCORES[name], *(score(name, record[which][name]) for which in ("test", "baseline")))
         for name in record["test"]

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from fastnn.tabular.scores import frequencies, of_classes, of_numbers, plain
+from fastnn.tabular.scores import constant, frequencies, of_classes, of_numbers, plain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fastnn.cli.objectives import Objective
+    from fastnn.losses import Loss
     from fastnn.sparse_rows import SparseRows
     from fastnn.tabular.encoding import EncodedRows
 
@@ -39,7 +39,7 @@ def scores(
     encoded: EncodedRows,
     y: NDArray[Any],
     rows: dict[str, NDArray[np.intp]],
-    objective: Objective,
+    loss: Loss,
     is_weighted: bool,
 ) -> dict[str, dict[str, float | None] | None]:
     """Return the scores on the test rows by name: "test" for the network, "baseline".
@@ -53,23 +53,17 @@ def scores(
         return {"test": None, "baseline": None}
     outputs = net.predict(encoded.inputs(test, net.dtype)).astype(np.float64)
     training = y[rows["training"]]
-    if objective.name == "cross_entropy":
+    if loss.takes.are_classes:
         guess = np.tile(frequencies(training, net.n_out), (len(test), 1))
         found = [of_classes(out, y[test], is_weighted) for out in (outputs, guess)]
     else:
-        guess = np.full((len(test), 1), objective.constant(training))
-        level = _quantile_of(objective)
-        found = [of_numbers(out[:, 0], y[test], level) for out in (outputs, guess)]
+        guess = np.full((len(test), 1), constant(loss, training))
+        found = [of_numbers(out[:, 0], y[test], loss) for out in (outputs, guess)]
     return dict(zip(("test", "baseline"), map(plain, found), strict=True))
 
 
-def names_of(objective: Objective, n_classes: int, is_weighted: bool) -> list[str]:
-    """Return the names of the scores of a task."""
-    if objective.name != "cross_entropy":
-        return [*of_numbers(np.zeros(2), np.arange(2), _quantile_of(objective))]
+def names_of(loss: Loss, n_classes: int, is_weighted: bool) -> list[str]:
+    """Return the names of the scores of networks that are trained with a loss."""
+    if not loss.takes.are_classes:
+        return [*of_numbers(np.zeros(2), np.arange(2), loss)]
     return [*of_classes(np.full((2, n_classes), 0.5), np.arange(2), is_weighted)]
-
-
-def _quantile_of(objective: Objective) -> float | None:
-    """Return the quantile that is predicted, None for other objectives."""
-    return objective.value if objective.name == "quantile" else None

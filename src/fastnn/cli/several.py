@@ -70,7 +70,7 @@ class Common:
     ) -> tuple[Fits, bool]:
         """Train networks on all used rows, or each on its group of them.
 
-        Return those that were trained to the end, and whether Ctrl-C interrupted the call.
+        Return all of them, and whether Ctrl-C interrupted the call.
         """
         options, n = self.job.options, len(self.used)
         recipe, output = self.job.recipe, self.job.objective.output
@@ -127,15 +127,11 @@ def unnumbered() -> Iterator[None]:
         raise (error.__cause__ or error) from None
 
 
-def _those_of(fits: Fits, numbers: Sequence[int], groups: NDArray[Any] | None = None) -> Fits:
-    """Return the networks with these numbers; raise KeyboardInterrupt if there are none."""
-    if not len(numbers):
+def _trained(fits: Fits) -> Fits:
+    """Return the networks that were trained to the end; raise KeyboardInterrupt without any."""
+    if not fits.is_trained.any():
         raise KeyboardInterrupt
-    found = Fits([fits[i] for i in numbers], None, groups)
-    for place, i in enumerate(numbers):
-        found.histories[place] = fits.histories[i]
-        found.best_epochs[place], found.statuses[place] = fits.best_epochs[i], fits.statuses[i]
-    return found
+    return fits.some(fits.is_trained)
 
 
 def summary_of(fits: Fits) -> dict[str, int | None]:
@@ -158,7 +154,7 @@ def ensemble(common: Common, optimizer: Optimizer, n: int) -> tuple[Model, dict[
     seed = common.job.options.seed
     nets = [network_of(_with_options(common.job, seed=seed + i), optimizer) for i in range(n)]
     fits, interrupted = common.fit(nets)
-    fits = _those_of(fits, np.flatnonzero(fits.is_trained).tolist())
+    fits = _trained(fits)
     return Model(fits), {"ensemble": len(fits)}, interrupted
 
 
@@ -182,9 +178,8 @@ def by_column(
             )
     nets = [network_of(common.job, optimizer) for _ in groups]
     fits, interrupted = common.fit(nets, groups)
-    done = np.flatnonzero(fits.is_trained).tolist()
-    labels = np.array([texts[i] for i in done], object)
-    return Model(_those_of(fits, done, labels), column.name), {"by": column.name}, interrupted
+    fits.groups = np.array(texts, object)
+    return Model(_trained(fits), column.name), {"by": column.name}, interrupted
 
 
 # ---- a search -----------------------------------------------------------------------------------
@@ -237,7 +232,7 @@ def search(common: Common, optimizer: Optimizer) -> tuple[Model, dict[str, Any],
             number = fits.best()
             value = float(fits.values()[number])
             if best is None or value < best[0]:
-                best = value, _those_of(fits, [number]), trials[number]
+                best = value, fits.some([number]), trials[number]
         if not fits.is_trained.any() and not interrupted:
             break  # all diverged
     if best is None and interrupted:

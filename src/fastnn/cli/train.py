@@ -26,14 +26,7 @@ from fastnn.cli.judging import beats_baseline, require_scores
 from fastnn.cli.objectives import check_target, objective_of, weights_of
 from fastnn.cli.options import UsageError, form_of
 from fastnn.cli.output import counted, print_now, protect, tell, two_columns, writing
-from fastnn.cli.result_text import (
-    baseline_of,
-    best_epoch_note,
-    epochs,
-    refit_note,
-    score_table,
-    task_facts,
-)
+from fastnn.cli.result_text import best_epoch_note, epochs, refit_note, score_table, task_facts
 from fastnn.cli.scores import names_of, scores
 from fastnn.cli.splitting import split
 from fastnn.cli.train_options import parser_of
@@ -41,6 +34,7 @@ from fastnn.tabular import remedies
 from fastnn.tabular.errors import TableError
 from fastnn.tabular.models import Model, sizes
 from fastnn.tabular.reading import COMPRESSED
+from fastnn.tabular.scores import baseline_name
 from fastnn.tabular.table import DATES
 from fastnn.tabular.targets import doubt
 
@@ -77,7 +71,8 @@ def run(options: argparse.Namespace) -> int:
     model, summary, end = _trained(job)
     record, recipe = _record(job, model, summary), job.recipe
     warnings += _warn_about_scores(job, record, end)
-    unmet = [str(condition) for condition in options.require if not condition.holds(record)]
+    loss = job.objective.loss
+    unmet = [str(each) for each in options.require if not each.holds(record, loss)]
     scored = model
     if options.refit and len(job.rows["test"]) and end is not End.INTERRUPTED and not unmet:
         model, recipe, end = _trained_again(job, model, record)
@@ -114,7 +109,8 @@ def _job(options: argparse.Namespace, target: str) -> Job:
         y = np.where(table.columns[options.by].values < 0, -1 if classes else np.nan, y)
     objective = objective_of(options.loss, task, table.columns[target].kind == "category")
     is_weighted = weights_of(options.class_weight, classes) is not None
-    require_scores(options.require, names_of(objective, len(classes or ()), is_weighted), task)
+    known = names_of(objective.loss, len(classes or ()), is_weighted)
+    require_scores(options.require, known, task)
     # Each network of the preset good takes its own validation rows from the training rows.
     rows = split(options, y, classes, 0.0 if options.preset == "good" else options.validation)
     check_target(objective, table.path, target, y[np.concatenate([*rows.values()])])
@@ -198,7 +194,7 @@ def _record(job: Job, model: Model, summary: Mapping[str, Any]) -> dict[str, Any
         **summary,
         "loss": str(job.objective),
         "seed": options.seed,
-        **scores(model.on(groups), job.encoded, job.y, rows, job.objective, is_weighted),
+        **scores(model.on(groups), job.encoded, job.y, rows, job.objective.loss, is_weighted),
     }
 
 
@@ -209,8 +205,8 @@ def _warn_about_scores(job: Job, record: Mapping[str, Any], end: End) -> list[st
     if last_is_best and not job.options.quiet:
         tell(f"note: the validation loss still fell when --epochs {n_epochs} ended; more may help: "
              f"--epochs {2 * n_epochs}")  # fmt: skip
-    if not beats_baseline(record):
-        baseline = baseline_of(job.recipe, record)
+    if not beats_baseline(record, job.objective.loss):
+        baseline = baseline_name(job.objective.loss, job.recipe.classes is None)
         warnings.append(
             f"the network is no better than its baseline ({baseline}) on the test rows; the "
             f"columns may carry no information about {job.recipe.target!r}, or the rows may be too "
@@ -404,7 +400,7 @@ def _as_text(result: _Result) -> str:
         ("network" + "s" * (n_networks > 1), sizes(result.model.net, n_networks)),
         ("training", "; ".join(filter(None, (how, best_epoch_note(record))))),
     ]
-    text = two_columns(pairs) + score_table(recipe, record)
+    text = two_columns(pairs) + score_table(recipe, record, result.model.net.loss)
     if result.is_saved:
         model = remedies.shell_argument(options.out)
         text += f"\nsaved {options.out}; to use it: fastnn predict {model} {new}\n"

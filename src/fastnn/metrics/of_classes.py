@@ -71,10 +71,10 @@ class TopKAccuracy(Computed):
         return {"kind": self.name, "k": self.k}
 
 
-class _OfPredictedClasses(Computed):
-    """Base class of metrics that count the rows of each class and the rows predicted as it."""
+class _OfTrueClasses(Computed):
+    """Base class of metrics for which targets of sigmoid outputs are 0 or 1, not between them."""
 
-    name: ClassVar[str] = "of predicted classes"
+    name: ClassVar[str] = "of true classes"
     targets: ClassVar[tuple[str, ...]] = ("probability", "class")
     best: ClassVar[str] = "max"
 
@@ -84,7 +84,7 @@ class _OfPredictedClasses(Computed):
             _checks.zeros_and_ones(name, t, self.name)
 
 
-class _Counted(_OfPredictedClasses):
+class _Counted(_OfTrueClasses):
     """Base class of precision, recall and F1."""
 
     average: str | None
@@ -203,7 +203,7 @@ class F1Score(_Counted):
 
 
 @dataclass(frozen=True)
-class BalancedAccuracy(_OfPredictedClasses):
+class BalancedAccuracy(_OfTrueClasses):
     """Mean over classes of the fraction of their rows that are predicted correctly; from 0 to 1.
 
     The mean of `Recall` over the classes that have rows, so that all classes have equal weight
@@ -221,7 +221,7 @@ class BalancedAccuracy(_OfPredictedClasses):
 
 
 @dataclass(frozen=True)
-class ROCAUC(Computed):
+class ROCAUC(_OfTrueClasses):
     """Area under the ROC curve; from 0 to 1, 0.5 for chance (Hanley, McNeil, Radiology 1982).
 
     ``sum_ij w_i w_j ([y_i > y_j] + 1/2 [y_i = y_j]) / sum_ij w_i w_j`` over the rows i of target 1
@@ -238,13 +238,6 @@ class ROCAUC(Computed):
     """
 
     name: ClassVar[str] = "roc_auc"
-    targets: ClassVar[tuple[str, ...]] = ("probability", "class")
-    best: ClassVar[str] = "max"
-
-    def check_targets(self, name: str, t: NDArray[Any], kind: str) -> None:
-        """Raise a ValueError if targets of sigmoid outputs are not all 0 or 1."""
-        if kind != "class":
-            _checks.zeros_and_ones(name, t, self.name)
 
 
 @dataclass(frozen=True)

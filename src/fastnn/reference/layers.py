@@ -9,6 +9,7 @@ import numpy as np
 
 from fastnn.reference import embeddings, members
 from fastnn.reference.functions import ACTIVATIONS, ALPHA, bfloat16, through
+from fastnn.reference.weights import Weighted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass
-class Layer:
+class Layer(Weighted):
     """One dense layer: W (n_in, n_out), b (n_out,) or None; `dropout` is the rate of its input.
 
     With `rounds` the operands of its three products are rounded to bfloat16.
@@ -43,15 +44,6 @@ class Layer:
     def __post_init__(self) -> None:
         """Set alpha to the default of the activation if none is given."""
         self.alpha = ALPHA.get(self.activation, 0.0) if self.alpha is None else float(self.alpha)
-
-    def arrays(self) -> list[Array]:
-        """W and, if there is one, b."""
-        return [self.W] if self.b is None else [self.W, self.b]
-
-    def take(self, arrays: Iterator[Array]) -> None:
-        """Take arrays in the same order from an iterator."""
-        self.W = next(arrays)
-        self.b = None if self.b is None else next(arrays)
 
     def operand(self, x: Array) -> Array:
         """Return x as an operand of a product: rounded to bfloat16 if `rounds`."""
@@ -81,14 +73,6 @@ class Layer:
         below = self.operand(delta) @ self.operand(self.W).T
         below = below if keep is None else below * keep
         return below, [dW] if self.b is None else [dW, delta.sum(0)]
-
-    def penalty(self) -> float:
-        """l1 sum |W| + l2 sum W^2, a number."""
-        return float(self.l1 * np.abs(self.W).sum() + self.l2 * (self.W * self.W).sum())
-
-    def penalty_gradient(self) -> Array:
-        """l1 sign(W) + 2 l2 W, shape (n_in, n_out)."""
-        return self.l1 * np.sign(self.W) + 2 * self.l2 * self.W
 
 
 @dataclasses.dataclass

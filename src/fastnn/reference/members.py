@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from fastnn.reference.functions import ACTIVATIONS, through
+from fastnn.reference.weights import Weighted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,21 +19,12 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass
-class _Members:
+class _Members(Weighted):
     """Base class: W has a row or a matrix for each member, b is (members, n_out) or None."""
 
     W: Array
     b: Array | None
     members: int
-
-    def arrays(self) -> list[Array]:
-        """W and, if there is one, b."""
-        return [self.W] if self.b is None else [self.W, self.b]
-
-    def take(self, arrays: Iterator[Array]) -> None:
-        """Take arrays in the same order from an iterator."""
-        self.W = next(arrays)
-        self.b = None if self.b is None else next(arrays)
 
     @property
     def decayed(self) -> tuple[Array, ...]:
@@ -68,10 +60,6 @@ class MemberScale(_Members):
         dW = (self.tape * delta).sum(1)
         return below, [dW] if self.b is None else [dW, delta.sum(1)]
 
-    def penalty(self) -> float:
-        """Return 0: there is no penalty."""
-        return 0.0
-
 
 @dataclasses.dataclass
 class MemberDense(_Members):
@@ -102,13 +90,9 @@ class MemberDense(_Members):
         W = self.W.reshape(self.members, -1, self.W.shape[1])
         dW = (x.swapaxes(1, 2) @ delta).reshape(self.W.shape)
         if self.l1 or self.l2:
-            dW += penalty_scale * (self.l1 * np.sign(self.W) + 2 * self.l2 * self.W)
+            dW += penalty_scale * self.penalty_gradient()
         below = self.together(delta @ W.swapaxes(1, 2))
         return below, [dW] if self.b is None else [dW, delta.sum(1)]
-
-    def penalty(self) -> float:
-        """l1 sum |W| + l2 sum W^2, a number."""
-        return float(self.l1 * np.abs(self.W).sum() + self.l2 * (self.W * self.W).sum())
 
 
 def scale_twin(spec: Any, arrays: Iterator[Array]) -> MemberScale:

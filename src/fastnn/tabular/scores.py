@@ -1,7 +1,8 @@
 """Scores of predictions on held-out rows, and of the baseline they are compared with.
 
-Here: the arithmetic, under the names that the command line, model files and reports share. Not
-here: which rows are scored, how scores are printed (cli/), and the metrics of `MLP.fit` (metrics/).
+Here: the arithmetic, under the names that the command line, model files and reports share, and
+which baseline and which score belong to a loss. Not here: which rows are scored, how scores are
+printed (cli/), and the metrics of `MLP.fit` (metrics/).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn.losses import AbsoluteError, Quantile
 from fastnn.metrics import ROCAUC
 
 if TYPE_CHECKING:
@@ -34,12 +36,10 @@ SCORES = {
 RISING = ("r2", "accuracy", "balanced_accuracy", "roc_auc")
 
 
-def of_numbers(
-    predicted: NDArray[np.float64], y: NDArray[Any], quantile: float | None = None
-) -> dict[str, Any]:
-    """Return the scores of a regression; predicted and y are (n,).
+def of_numbers(predicted: NDArray[np.float64], y: NDArray[Any], loss: Loss) -> dict[str, Any]:
+    """Return the scores of a regression that was trained with a loss; predicted and y are (n,).
 
-    If the predictions are meant to be a quantile, the scores include its pinball loss.
+    If the loss is the pinball loss of a quantile, the scores include it.
     """
     errors = predicted - y
     spread = ((y - y.mean()) ** 2).sum()
@@ -48,8 +48,8 @@ def of_numbers(
         "mae": np.abs(errors).mean(),
         "rmse": np.sqrt((errors**2).mean()),
     }
-    if quantile is not None:
-        q = quantile
+    if isinstance(loss, Quantile):
+        (q,) = loss.parameter(1)
         found["pinball"] = np.maximum(-q * errors, (1 - q) * errors).mean()
     return found
 
@@ -81,7 +81,7 @@ def plain(found: dict[str, Any]) -> dict[str, float | None]:
     return {name: float(v) if math.isfinite(v) else None for name, v in found.items()}
 
 
-# ---- the baseline -------------------------------------------------------------------------------
+# ---- what a loss means --------------------------------------------------------------------------
 
 
 def level_of(loss: Loss) -> float | None:
@@ -89,9 +89,26 @@ def level_of(loss: Loss) -> float | None:
 
     The mean minimizes squared errors. Predictions trained with huber are scored by them, too.
     """
-    if loss.name == "quantile":
-        return float(loss.q)  # type: ignore[attr-defined]  # Quantile
-    return 0.5 if loss.name == "absolute_error" else None
+    if isinstance(loss, Quantile):
+        return loss.parameter(1)[0]
+    return 0.5 if isinstance(loss, AbsoluteError) else None
+
+
+def main_score(loss: Loss, is_regression: bool) -> str:
+    """Return the score that is nearest to what a loss measures; lower is better."""
+    if not is_regression:
+        return "log_loss"
+    if isinstance(loss, Quantile):
+        return "pinball"
+    return "rmse" if level_of(loss) is None else "mae"
+
+
+def baseline_name(loss: Loss, is_regression: bool) -> str:
+    """Return the name of the constant prediction that a loss is compared with."""
+    if not is_regression:
+        return "most frequent class"
+    level = level_of(loss)
+    return "mean" if level is None else "median" if level == 0.5 else f"quantile {level:g}"
 
 
 def constant(loss: Loss, y: NDArray[Any]) -> float:

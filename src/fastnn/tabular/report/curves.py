@@ -104,7 +104,7 @@ def _drawn(ident: str, course: _Course, x: Axis, y: Axis) -> Html:
 
 def _table(subject: Subject, courses: list[_Course]) -> Html:
     """Return a table of the epochs and losses of the networks."""
-    names = [subject.main_loss] if subject.of_nets else []
+    names = [subject.main_score] if subject.of_nets else []
     head = ["Network", "Epochs", "Kept epoch", "Validation loss", "Training loss",
             *(f"{capitalized(SCORES[name])}, held-out rows" for name in names)]  # fmt: skip
     rows = []

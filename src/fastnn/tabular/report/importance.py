@@ -83,8 +83,8 @@ def of_columns(subject: Subject) -> Importance:
 
 
 def _scores_of(subject: Subject) -> list[str]:
-    """Return the scores to compare: the loss, and the best-known score of the task."""
-    return [subject.main_loss, "r2" if subject.is_regression else "accuracy"]
+    """Return the scores to compare: that of the loss, and the best-known one of the task."""
+    return [subject.main_score, "r2" if subject.is_regression else "accuracy"]
 
 
 def _worse(name: str, before: float | None, after: float | None) -> float:

@@ -156,9 +156,7 @@ class Subject:
         """Return the scores of outputs (m, n_out) for targets (m,)."""
         if not self.is_regression:
             return scores.plain(scores.of_classes(outputs, targets, self.is_weighted))
-        loss = self.model.net.loss
-        level = scores.level_of(loss) if loss.name == "quantile" else None
-        return scores.plain(scores.of_numbers(outputs[:, 0], targets, level))
+        return scores.plain(scores.of_numbers(outputs[:, 0], targets, self.model.net.loss))
 
     @cached_property
     def scores(self) -> dict[str, float | None]:
@@ -178,15 +176,9 @@ class Subject:
     @property
     def baseline_name(self) -> str:
         """The name of the baseline's prediction."""
-        if not self.is_regression:
-            return "most frequent class"
-        level = scores.level_of(self.model.net.loss)
-        return "mean" if level is None else "median" if level == 0.5 else f"quantile {level:g}"
+        return scores.baseline_name(self.model.net.loss, self.is_regression)
 
     @property
-    def main_loss(self) -> str:
-        """The score that best measures how far predictions are off; lower is better."""
-        if not self.is_regression:
-            return "log_loss"
-        by_loss = {"quantile": "pinball", "absolute_error": "mae"}
-        return by_loss.get(self.model.net.loss.name, "rmse")
+    def main_score(self) -> str:
+        """The name of the score that is nearest to what the loss measures; lower is better."""
+        return scores.main_score(self.model.net.loss, self.is_regression)
