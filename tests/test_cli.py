@@ -413,6 +413,18 @@ def test_a_network_worse_than_its_baseline_causes_a_warning(here, run):
         assert not os.path.exists("new.safetensors")
 
 
+def test_huber_is_not_judged_by_squared_errors_of_outliers(here, run):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=600)
+    np.savez("tails.npz", X=x[:, None], y=np.where(rng.random(600) < 0.05, 500, 5 * x))
+    options = ("--epochs", "60", "--loss", "huber:0.05", "--require", "baseline", "--quiet")
+    code, out, _ = run("train", "tails.npz", "--out", "new.safetensors", *PLAIN, *options, "--json")
+    record = json.loads(out)
+    assert code == 0
+    assert record["test"]["mae"] < record["baseline"]["mae"]
+    assert record["test"]["rmse"] > np.load("tails.npz")["y"].std()
+
+
 def test_a_met_requirement_does_not_change_the_file(here, output_of):
     output_of(*TRAIN, "--epochs", "80", "--quiet", "--require", "baseline,r2>=0.5,mae<100")
     with_it = Path("new.safetensors").read_bytes()
@@ -445,7 +457,7 @@ def test_a_column_that_leaks_the_target_causes_a_warning(here, run, output_of):
     ("loss", "kind", "baseline"),
     [
         ("absolute_error", fastnn.AbsoluteError(), "median"),
-        ("huber:1.5", fastnn.Huber(1.5), "mean"),
+        ("huber:1.5", fastnn.Huber(1.5), "median"),
         ("quantile:0.9", fastnn.Quantile(0.9), "quantile 0.9"),
         ("quantile:0.5", fastnn.Quantile(0.5), "median"),
         ("poisson", fastnn.Poisson(), "mean"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.losses import AbsoluteError, Quantile
+from fastnn.losses import AbsoluteError, Huber, Quantile
 from fastnn.metrics import ROCAUC
 
 if TYPE_CHECKING:
@@ -85,13 +85,14 @@ def plain(found: dict[str, Any]) -> dict[str, float | None]:
 
 
 def level_of(loss: Loss) -> float | None:
-    """Return the quantile that a loss estimates, None for losses scored by squared errors.
+    """Return the quantile that a loss estimates, None for losses that estimate the mean.
 
-    The mean minimizes squared errors. Predictions trained with huber are scored by them, too.
+    Huber's loss estimates a number between median and mean. It is chosen because of outliers, to
+    which squared errors and the mean are sensitive, so it is treated as the absolute error.
     """
     if isinstance(loss, Quantile):
         return loss.parameter(1)[0]
-    return 0.5 if isinstance(loss, AbsoluteError) else None
+    return 0.5 if isinstance(loss, AbsoluteError | Huber) else None
 
 
 def main_score(loss: Loss, is_regression: bool) -> str:
