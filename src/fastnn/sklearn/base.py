@@ -11,11 +11,10 @@ import functools
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import numpy as np
-import scipy.sparse
 from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from fastnn.exchange import model_files
 from fastnn.mlp import MLP
@@ -24,7 +23,13 @@ from fastnn.sklearn.descent import Descent
 from fastnn.sklearn.epochs import LearningRate
 from fastnn.sklearn.network import draw_weights, hidden_sizes, network, use_alpha
 from fastnn.sklearn.parameters import Parameters
-from fastnn.sklearn.rows import LabelledRows, check_indices, validated, weights_by_class
+from fastnn.sklearn.rows import (
+    LabelledRows,
+    TakesSparseRows,
+    checked_inputs,
+    validated,
+    weights_by_class,
+)
 from fastnn.training.state import State
 
 if TYPE_CHECKING:
@@ -78,7 +83,7 @@ def copy_learnt_attributes(source: Any, *, to: Any) -> None:
             setattr(to, name, getattr(source, name))
 
 
-class BaseMLP(Parameters):
+class BaseMLP(TakesSparseRows, Parameters):
     """Base of classifier and regressor.
 
     A subclass defines the targets of the network (`_learn`, `_encoded`), the activation and the
@@ -468,14 +473,7 @@ class BaseMLP(Parameters):
                 return net.predict(X)
             except ValueError:
                 pass  # scikit-learn's validation below raises the error
-        check_indices(X)
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        return net.predict(X.tocsr() if scipy.sparse.issparse(X) else X)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
+        return net.predict(checked_inputs(self, X))
 
 
 def _interleaved(lists: tuple[Weights, Weights]) -> list[NDArray[Any]]:

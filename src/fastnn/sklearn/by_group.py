@@ -27,7 +27,7 @@ from fastnn.sklearn.base import (
 )
 from fastnn.sklearn.descent import Descent, run_all
 from fastnn.sklearn.members import HasMembers
-from fastnn.sklearn.rows import check_indices
+from fastnn.sklearn.rows import check_indices, checked_inputs
 
 if TYPE_CHECKING:
     from typing import Self
@@ -292,9 +292,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
         check_is_fitted(self)
         inputs, labels = self._divided(X, groups, reset=False)
         found, numbers = _checks.groups(labels, _num_samples(X))
-        check_indices(inputs)
-        rows = validate_data(self._prototype, inputs, accept_sparse=["csr", "csc"], reset=False)
-        rows = rows.tocsr() if scipy.sparse.issparse(rows) else rows
+        rows = checked_inputs(self._prototype, inputs)
         known = _checks.keys_of_labels(found)
         unknown = [label for label in known if label not in self.estimators_]
         if unknown and self.handle_unknown == "error":

@@ -10,11 +10,10 @@ import copy
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 import numpy as np
-import scipy.sparse
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from fastnn import _checks
 from fastnn.sklearn.base import (
@@ -36,7 +35,7 @@ from fastnn.sklearn.parameters import (
     documented,
 )
 from fastnn.sklearn.regressor import MLPRegressor, RegressorOutputs
-from fastnn.sklearn.rows import LabelledRows, check_indices
+from fastnn.sklearn.rows import LabelledRows, TakesSparseRows, checked_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +49,7 @@ T = TypeVar("T")
 _TOGETHER = 4096
 
 
-class BaseEnsemble(HasMembers, Parameters):
+class BaseEnsemble(HasMembers, TakesSparseRows, Parameters):
     """Base of the ensembles: fitting, and the outputs of all members for rows.
 
     A subclass defines its members and the score of outputs (n, n_outputs), `_score_of`.
@@ -232,13 +231,6 @@ class BaseEnsemble(HasMembers, Parameters):
 
     # ---- predicting -----------------------------------------------------------------------------
 
-    def _checked(self, X: Any) -> Any:
-        """Return rows in the form that the networks take."""
-        check_is_fitted(self)
-        check_indices(X)
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        return X.tocsr() if scipy.sparse.issparse(X) else X
-
     def _outputs(self, X: Any) -> NDArray[Any]:
         """Return the mean of the members' outputs (n, n_outputs)."""
         (mean,) = self._over_members(X, _mean)
@@ -251,7 +243,8 @@ class BaseEnsemble(HasMembers, Parameters):
 
         They are computed in float64, for a limited number of rows at a time.
         """
-        X, nets = self._checked(X), self._averaged()
+        nets = self._averaged()  # raises an error if the ensemble is not fitted
+        X = checked_inputs(self, X)
         parts = []
         for start in range(0, X.shape[0], _TOGETHER):
             rows = X[start : start + _TOGETHER]
@@ -266,11 +259,6 @@ class BaseEnsemble(HasMembers, Parameters):
 
     def _members(self) -> list[BaseMLP]:
         return self.estimators_
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
 
 
 def _mean(outputs: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils.validation import validate_data
@@ -92,6 +93,15 @@ class LabelledRows:
             yield self if step is None else self.part(rows), weight[rows].sum() / weight.sum()
 
 
+class TakesSparseRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Base class of estimators that tell scikit-learn that they take sparse rows."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
 def weights_by_class(class_weight: Any, y: Any) -> NDArray[np.float64]:
     """Return the weight (n,) of each row by its class, or by all labels of the row."""
     if isinstance(class_weight, dict) and np.shape(y)[1:] not in ((), (1,)):
@@ -111,6 +121,13 @@ def check_indices(X: Any) -> None:
         _checks.compressed("X", X)
     elif X.format == "coo":
         _checks.coordinates("X", X)
+
+
+def checked_inputs(estimator: Any, X: Any) -> Any:
+    """Return X, dense or CSR, as scikit-learn validates it for a fitted estimator."""
+    check_indices(X)
+    X = validate_data(estimator, X, accept_sparse=["csr", "csc"], reset=False)
+    return X.tocsr() if scipy.sparse.issparse(X) else X
 
 
 def validated(estimator: Any, X: Any, y: Any, reset: bool, **options: Any) -> tuple[Any, Any]:
