@@ -1,15 +1,17 @@
 """Registries agree: the same activations, losses, optimizers and schedules in all places.
 
 The places are the C tables (engine/simd/*.h), the specifications (activations.py, losses.py,
-optimizers.py) and the reference. A failure names the place where something is missing.
+optimizers.py), the reference, and lists in docstrings of MLP. A failure names the place where
+something is missing.
 """
 
 import dataclasses
 import inspect
+import re
 
 import pytest
 
-from fastnn import _checks, activations, losses, optimizers, reference, schedules
+from fastnn import MLP, _checks, activations, losses, optimizers, reference, schedules
 
 
 def assert_agreement(what, **places):
@@ -131,6 +133,39 @@ def test_schedules(kernels):
         specifications=formulas,
         reference=reference.SCHEDULES,
     )
+
+
+def description(documented, parameter):
+    """Return the description of a parameter in a docstring, as one line."""
+    doc = inspect.getdoc(documented)
+    found = re.search(rf"^{parameter} : .*\n((?:    .*\n)+)", doc, re.MULTILINE)
+    return " ".join(found[1].split())
+
+
+def losses_in(text):
+    """Return the names of the losses in a text; CustomLoss, which has no name, is a class."""
+    return set(re.findall(r'"(\w+)"', text)) | ({"custom"} if "CustomLoss" in text else set())
+
+
+@pytest.mark.parametrize("parameter", ["loss", "optimizer"])
+def test_the_docstring_of_mlp_has_all_names(parameter):
+    known = {"loss": losses.NAMES, "optimizer": optimizers.NAMES}[parameter]
+    names = re.findall(r'"(\w+)"', description(MLP, parameter))
+    assert_agreement(parameter, docstring=names, specifications=known)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "has"),
+    [
+        (r"a sum over the outputs \(not ([^)]*)\)", lambda loss: not loss.by_output),
+        (r"of any sign for (losses of bounded slope [^.]*)\.", lambda loss: loss.signed_weights),
+    ],
+    ids=["one weight for all outputs", "signed weights"],
+)
+def test_the_docstring_of_fit_has_all_losses_of_a_kind(sentence, has):
+    known = {loss.name for loss in (*losses.KINDS.values(), losses.CustomLoss) if has(loss)}
+    (found,) = re.findall(sentence, description(MLP.fit, "sample_weight"))
+    assert_agreement("loss", docstring=losses_in(found), specifications=known)
 
 
 def test_every_name_is_a_specification_of_its_own():
