@@ -333,53 +333,63 @@ def by_clip() -> Named:
 # ---- layers, shapes, batches --------------------------------------------------------------------
 
 
+#: Layers of a network with six inputs, by the option that they try.
+STACKS: dict[str, list[Any]] = {
+    "no bias below": [Dense(20, "tanh", use_bias=False), Dense(17, "tanh"), Dense(3)],
+    "no bias between": [Dense(20, "tanh"), Dense(17, "tanh", use_bias=False), Dense(3)],
+    "no bias above": [Dense(20, "tanh"), Dense(17, "tanh"), Dense(3, use_bias=False)],
+    "frozen below": [Dense(20, "tanh", trainable=False), Dense(17, "tanh"), Dense(3)],
+    "frozen between": [Dense(20, "tanh"), Dense(17, "tanh", trainable=False), Dense(3)],
+    "frozen above": [Dense(20, "tanh"), Dense(17, "tanh"), Dense(3, trainable=False)],
+    "two frozen below": [
+        Dense(20, "tanh", trainable=False),
+        Dense(17, "tanh", trainable=False),
+        Dense(3),
+    ],
+    "l1": [Dense(20, "tanh", l1=0.01), Dense(17, "tanh", l1=0.002), Dense(3)],
+    "l2": [Dense(20, "tanh", l2=0.01), Dense(17, "tanh", l2=0.002), Dense(3)],
+    "l1 and l2 everywhere": [
+        Dense(20, "tanh", l1=0.01, l2=0.02),
+        Dense(17, "tanh", l1=0.01, l2=0.02),
+        Dense(3, l1=0.01, l2=0.02),
+    ],
+    "frozen with penalties": [Dense(20, "tanh", l2=0.01, trainable=False), Dense(3, l1=0.01)],
+    "dropout of inputs": [Dropout(0.2), Dense(20, "relu"), Dense(3)],
+    "dropout between": [Dense(20, "relu"), Dropout(0.5), Dense(17, "relu"), Dense(3)],
+    "two dropouts in a row": [Dense(20, "relu"), Dropout(0.3), Dropout(0.2), Dense(3)],
+    "dropout everywhere": [
+        Dropout(0.1),
+        Dense(20, "gelu"),
+        Dropout(0.3),
+        Dense(17, "softplus"),
+        Dropout(0.5),
+        Dense(3),
+    ],
+    "standardized": [Standardize(), Dense(20, "tanh"), Dense(3)],
+    "standardized, dropout": [Standardize(), Dropout(0.2), Dense(20, "tanh"), Dense(3)],
+}
+
+
 def by_layer_option() -> Named:
-    """Biases, frozen layers, penalties, dropout, scaling, initial weights, reductions."""
-    stacks: dict[str, list[Any]] = {
-        "no bias below": [Dense(20, "tanh", use_bias=False), Dense(17, "tanh"), Dense(3)],
-        "no bias between": [Dense(20, "tanh"), Dense(17, "tanh", use_bias=False), Dense(3)],
-        "no bias above": [Dense(20, "tanh"), Dense(17, "tanh"), Dense(3, use_bias=False)],
-        "frozen below": [Dense(20, "tanh", trainable=False), Dense(17, "tanh"), Dense(3)],
-        "frozen between": [Dense(20, "tanh"), Dense(17, "tanh", trainable=False), Dense(3)],
-        "frozen above": [Dense(20, "tanh"), Dense(17, "tanh"), Dense(3, trainable=False)],
-        "two frozen below": [
-            Dense(20, "tanh", trainable=False),
-            Dense(17, "tanh", trainable=False),
-            Dense(3),
-        ],
-        "l1": [Dense(20, "tanh", l1=0.01), Dense(17, "tanh", l1=0.002), Dense(3)],
-        "l2": [Dense(20, "tanh", l2=0.01), Dense(17, "tanh", l2=0.002), Dense(3)],
-        "l1 and l2 everywhere": [
-            Dense(20, "tanh", l1=0.01, l2=0.02),
-            Dense(17, "tanh", l1=0.01, l2=0.02),
-            Dense(3, l1=0.01, l2=0.02),
-        ],
-        "frozen with penalties": [Dense(20, "tanh", l2=0.01, trainable=False), Dense(3, l1=0.01)],
-        "dropout of inputs": [Dropout(0.2), Dense(20, "relu"), Dense(3)],
-        "dropout between": [Dense(20, "relu"), Dropout(0.5), Dense(17, "relu"), Dense(3)],
-        "two dropouts in a row": [Dense(20, "relu"), Dropout(0.3), Dropout(0.2), Dense(3)],
-        "dropout everywhere": [
-            Dropout(0.1),
-            Dense(20, "gelu"),
-            Dropout(0.3),
-            Dense(17, "softplus"),
-            Dropout(0.5),
-            Dense(3),
-        ],
-        "standardized": [Standardize(), Dense(20, "tanh"), Dense(3)],
-        "standardized, dropout": [Standardize(), Dropout(0.2), Dense(20, "tanh"), Dense(3)],
-    }
-    for name, layers in stacks.items():
+    """Biases, frozen layers, penalties, dropout, scaling."""
+    for name, layers in STACKS.items():
         for optimizer in ("sgd", "adam"):
             yield f"{name}, {optimizer}", fitted(6, layers, optimizer=optimizer), (1, 2)
         yield f"{name}, one row a step, float64", fitted(6, layers, batch_size=1, dtype="float64")
-    frozen = [Dense(20, "tanh", trainable=False), Dense(17, "tanh"), Dense(3)]
     averaging = Adam(0.02, use_ema=True)
-    yield "frozen below, average", fitted(6, frozen, optimizer=averaging)
+    yield "frozen below, average", fitted(6, STACKS["frozen below"], optimizer=averaging)
+
+
+def by_initializer() -> Named:
+    """Initial weights."""
     for name in initializers.NAMES:
         if name != "orthogonal":
             layers = [Dense(20, "tanh", initializer=name), Dense(3)]
             yield f"initializer {name}", fitted(6, layers)
+
+
+def by_reduction() -> Named:
+    """Reductions of a batch, with penalties scaled and not."""
     for reduction, scaled in itertools.product(("mean", "sum"), (False, True)):
         options: dict[str, Any] = {
             "reduction": reduction,
@@ -564,6 +574,8 @@ SECTIONS = (
     by_schedule,
     by_clip,
     by_layer_option,
+    by_initializer,
+    by_reduction,
     by_shape,
     by_batch,
     by_layer_start,
