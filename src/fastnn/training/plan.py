@@ -86,20 +86,13 @@ def make(
     validation, feature_names = None, None
     if y is None and _checks.are_batches(X):
         _checks.for_batches(sample_weight, split, class_weight)
-        state.require_standardization()
-        by_class = weights_of_classes(state, class_weight, classes, None)
-        steps = _checks.steps(steps_per_epoch)
-        validation_X = None if given is None else given[0]
-        source = sources.batches(state, X, steps, by_class, metrics.values(), validation_X)
+        by_class, source = _batches(state, X, class_weight, steps_per_epoch, metrics, given)
     else:
         _checks.no_batches(X, y)
         _checks.no_steps(steps_per_epoch)
         rows = sources.source(state, X, y, sample_weight, classes=classes)
-        if split:
-            rows, validation = divide(rows, split)
-        by_class = weights_of_classes(state, class_weight, classes, rows)
-        source = _weighed(state, rows, by_class, metrics)
-        batch_size = min(batch_size or rows.n, rows.n)
+        by_class, source, validation = _rows(state, rows, class_weight, classes, metrics, split)
+        batch_size = min(batch_size or source.n, source.n)
         feature_names = sources.column_names(state, X)
     if given is not None:
         validation = _validation(state, given, feature_names, classes)
@@ -121,6 +114,45 @@ def make(
         inputs=inputs,
         classes=classes,
     )
+
+
+def _batches(
+    state: State,
+    X: Any,
+    class_weight: Any,
+    steps_per_epoch: int | None,
+    metrics: dict[str, Resolved],
+    given: tuple[Any, Any, Any] | None,
+) -> tuple[NDArray[np.float64] | None, Batches]:
+    """Return the weights of the classes, and batches from an iterable as the source.
+
+    `given` is `validation_data`, whose columns must be those of the batches.
+    """
+    state.require_standardization()
+    by_class = weights_of_classes(state, class_weight, state.classes, None)
+    steps = _checks.steps(steps_per_epoch)
+    validation_X = None if given is None else given[0]
+    source = sources.batches(state, X, steps, by_class, metrics.values(), validation_X)
+    return by_class, source
+
+
+def _rows(
+    state: State,
+    rows: Rows,
+    class_weight: Any,
+    classes: Classes | None,
+    metrics: dict[str, Resolved],
+    split: float,
+) -> tuple[NDArray[np.float64] | None, Rows, Rows | None]:
+    """Return the weights of the classes, the rows to train on as the source, and those held out.
+
+    A fraction `split` of the rows, the last ones, is held out for validation.
+    """
+    held_out = None
+    if split:
+        rows, held_out = divide(rows, split)
+    by_class = weights_of_classes(state, class_weight, classes, rows)
+    return by_class, _weighed(state, rows, by_class, metrics), held_out
 
 
 def _weighed(
