@@ -1036,7 +1036,7 @@ def test_the_network_is_there_to_be_saved(tmp_path):
 def test_one_row_is_not_held_up_by_checks(monkeypatch):
     mine = MLPClassifier(max_iter=2).fit(DIGITS, DIGIT)
     expected = mine.predict(DIGITS)
-    monkeypatch.setattr(base, "validate_data", None)
+    monkeypatch.setattr(base, "checked_inputs", None)
     assert mine.predict(DIGITS[:1]) == expected[:1]
 
 
