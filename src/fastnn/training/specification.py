@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import DTypeLike
 
-    from fastnn._layer import Draw
-    from fastnn.layers import Layer
+    from fastnn.layers import Draw, Layer
     from fastnn.losses import Loss
     from fastnn.optimizers import Optimizer
 
