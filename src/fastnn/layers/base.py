@@ -56,6 +56,8 @@ class Layer:
     comes_last: ClassVar[bool] = False
     #: Whether inputs of the layer are categories, which a Standardize before it does not change.
     takes_categories: ClassVar[bool] = False
+    #: Whether the layer standardizes its inputs by their means and scales, which data must set.
+    standardizes: ClassVar[bool] = False
     #: Whether it can be the last layer of a network: it has an activation for the loss.
     is_output: ClassVar[bool] = False
     #: For a piece, the public layer that contains it, with an article, for messages.
@@ -74,6 +76,10 @@ class Layer:
     def width(self, n_in: int) -> int:
         """Return the number of outputs for `n_in` inputs."""
         return n_in
+
+    def categories(self, n_in: int) -> dict[int, int]:
+        """Return the number of categories of each input that holds categories."""
+        return {}
 
     def parameters(self, n_in: int) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the layer's parameters by name, in the order of `get_weights`."""

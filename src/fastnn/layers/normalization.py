@@ -28,6 +28,7 @@ class Standardize(Layer):
 
     name: ClassVar[str] = "standardize"
     comes_first: ClassVar[bool] = True
+    standardizes: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)

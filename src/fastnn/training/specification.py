@@ -16,9 +16,7 @@ from fastnn.layers import (
     KINDS,
     Dense,
     Dropout,
-    Embedding,
     MemberDense,
-    Standardize,
     parameters,
     with_widths,
 )
@@ -206,13 +204,13 @@ class Specification:
     @cached_property
     def categories(self) -> dict[int, int]:
         """The number of categories of each column of the inputs that holds categories."""
-        found = (layer for layer in self.layers if isinstance(layer, Embedding))
+        found = (layer for layer in self.layers if layer.takes_categories)
         return next((layer.categories(self.n_in) for layer in found), {})
 
     @cached_property
     def standardizes(self) -> bool:
         """Whether inputs are standardized."""
-        return any(isinstance(layer, Standardize) for layer in self.layers)
+        return any(layer.standardizes for layer in self.layers)
 
 
 def _dense_of(layer: Layer) -> Dense | None:
