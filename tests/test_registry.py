@@ -127,6 +127,11 @@ def test_hyper_parameters(optimizer):
     assert defaults == known
 
 
+def test_a_hyper_parameter_without_a_check_is_an_error():
+    with pytest.raises(KeyError, match="beta_3"):
+        _checks.hyper_parameter("beta_3", 0.9)
+
+
 def parents(optimizer):
     return [kind for kind in type(optimizer).__mro__[1:] if "name" in vars(kind)]
 
