@@ -1,8 +1,8 @@
 """Registries agree: the same activations, losses, optimizers and schedules in all places.
 
 The places are the C tables (engine/simd/*.h), the specifications (activations.py, losses.py,
-optimizers.py), the reference, and lists in docstrings of MLP. A failure names the place where
-something is missing.
+optimizers.py), the reference, lists in docstrings of MLP and, for classes, the package fastnn
+itself. A failure names the place where something is missing.
 """
 
 import dataclasses
@@ -11,7 +11,19 @@ import re
 
 import pytest
 
-from fastnn import MLP, _checks, activations, losses, optimizers, reference, schedules
+import fastnn
+from fastnn import (
+    MLP,
+    _checks,
+    activations,
+    callbacks,
+    layers,
+    losses,
+    metrics,
+    optimizers,
+    reference,
+    schedules,
+)
 
 
 def assert_agreement(what, **places):
@@ -117,6 +129,11 @@ def test_hyper_parameters(optimizer):
     assert defaults == known
 
 
+def test_a_hyper_parameter_without_a_check_is_an_error():
+    with pytest.raises(KeyError, match="beta_3"):
+        _checks.hyper_parameter("beta_3", 0.9)
+
+
 def parents(optimizer):
     return [kind for kind in type(optimizer).__mro__[1:] if "name" in vars(kind)]
 
@@ -172,6 +189,27 @@ def test_every_name_is_a_specification_of_its_own():
     for module in (activations, losses, optimizers):
         for name in module.NAMES:
             assert module.get(name).name == name
+
+
+PUBLIC = {
+    "layer": layers.KINDS.values(),
+    "loss": losses.KINDS.values(),
+    "optimizer": optimizers.KINDS.values(),
+    "schedule": schedules.KINDS.values(),
+    "metric": [type(metrics.get(name)) for name in metrics.NAMES],
+    "callback": [getattr(callbacks, name) for name in callbacks.__all__],
+}
+
+
+@pytest.mark.parametrize("what", PUBLIC)
+def test_every_class_is_imported_from_fastnn(what):
+    classes = {kind.__name__: kind for kind in PUBLIC[what]}
+    assert_agreement(
+        what,
+        registry=classes,
+        fastnn={name for name, kind in classes.items() if getattr(fastnn, name, None) is kind},
+        all_of_fastnn=classes.keys() & {*fastnn.__all__},
+    )
 
 
 def test_a_missing_name_is_named():

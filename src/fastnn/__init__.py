@@ -20,10 +20,19 @@ from fastnn.callbacks import (
     TensorBoard,
     TerminateOnNaN,
 )
-from fastnn.embedding_layers import Embedding, NumericEmbedding
 from fastnn.exchange.safetensors import ModelFileError
 from fastnn.gradients import check_gradients
-from fastnn.layers import Activate, Dense, Dropout, Ensemble, LayerNorm, Residual, Standardize
+from fastnn.layers import (
+    Activate,
+    Dense,
+    Dropout,
+    Embedding,
+    Ensemble,
+    LayerNorm,
+    NumericEmbedding,
+    Residual,
+    Standardize,
+)
 from fastnn.losses import (
     AbsoluteError,
     BinaryCrossEntropy,

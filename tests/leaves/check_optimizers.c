@@ -1,5 +1,5 @@
-/* check_optimizers.c - optimizers.h: each rule and its three loops, penalties, clipping, averages.
- */
+/* check_optimizers.c - optimizers.h, update_loops.h and penalties.h: each rule and its loops,
+ * penalties, clipping, averages. */
 #include "formulas.h"
 #include "harness.h"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -59,34 +60,51 @@ def activation_parameter(
     return number(name, given[name], low=0.0)
 
 
-_HYPER_PARAMETERS: dict[str, dict[str, float]] = {
-    "learning_rate": {"above": 0.0},
-    "momentum": {"low": 0.0, "high": 1.0},
-    "rho": {"low": 0.0, "below": 1.0},
-    "beta_1": {"low": 0.0, "below": 1.0},
-    "beta_2": {"low": 0.0, "below": 1.0},
-    "epsilon": {"low": SMALLEST},
-    "initial_accumulator_value": {"low": 0.0},
-    "momentum_decay": {"low": 0.0},
-    "weight_decay": {"low": 0.0},
-    "ema_momentum": {"low": 0.0, "below": 1.0},
-}
-
-
 #: Ways to clip gradients; an optimizer uses at most one.
 CLIPS = ("clipvalue", "clipnorm", "global_clipnorm")
 
 
+def _rate(name: str, value: object) -> float:
+    """Return a constant learning rate."""
+    if not isinstance(value, float | numbers.Real):
+        _no_schedule(value)
+    return number(name, value, above=0.0)
+
+
+def _bound(name: str, value: object) -> float | None:
+    """Return the bound of a way of clipping, or None."""
+    return None if value is None else number(name, value, low=SMALLEST)
+
+
+_below_one = partial(number, low=0.0, below=1.0)
+_not_negative = partial(number, low=0.0)
+
+#: The check of each hyper-parameter.
+_HYPER_PARAMETERS: dict[str, Callable[[str, object], Any]] = {
+    "learning_rate": _rate,
+    "momentum": partial(number, low=0.0, high=1.0),
+    "rho": _below_one,
+    "beta_1": _below_one,
+    "beta_2": _below_one,
+    "epsilon": partial(number, low=SMALLEST),
+    "initial_accumulator_value": _not_negative,
+    "momentum_decay": _not_negative,
+    "weight_decay": _not_negative,
+    "ema_momentum": _below_one,
+    "warmup_steps": partial(integer, low=0),
+    "nesterov": flag,
+    "centered": flag,
+    "amsgrad": flag,
+    "epsilon_hat": flag,
+    "use_ema": flag,
+    "maximize": flag,
+    **dict.fromkeys(CLIPS, _bound),
+}
+
+
 def hyper_parameter(name: str, value: object) -> Any:
     """Return an optimizer's hyper-parameter: a number in its range, a flag, or None."""
-    if name in CLIPS:
-        return None if value is None else number(name, value, low=SMALLEST)
-    if name == "learning_rate" and not isinstance(value, float | numbers.Real):
-        _no_schedule(value)
-    if name == "warmup_steps":
-        return integer(name, value, low=0)
-    limits = _HYPER_PARAMETERS.get(name)
-    return flag(name, value) if limits is None else number(name, value, **limits)
+    return _HYPER_PARAMETERS[name](name, value)
 
 
 def one_clip(clips: Mapping[str, float | None]) -> None:

@@ -16,9 +16,7 @@ from fastnn.layers import (
     KINDS,
     Dense,
     Dropout,
-    Embedding,
     MemberDense,
-    Standardize,
     parameters,
     with_widths,
 )
@@ -30,8 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import DTypeLike
 
-    from fastnn._layer import Draw
-    from fastnn.layers import Layer
+    from fastnn.layers import Draw, Layer
     from fastnn.losses import Loss
     from fastnn.optimizers import Optimizer
 
@@ -207,13 +204,13 @@ class Specification:
     @cached_property
     def categories(self) -> dict[int, int]:
         """The number of categories of each column of the inputs that holds categories."""
-        found = (layer for layer in self.layers if isinstance(layer, Embedding))
+        found = (layer for layer in self.layers if layer.takes_categories)
         return next((layer.categories(self.n_in) for layer in found), {})
 
     @cached_property
     def standardizes(self) -> bool:
         """Whether inputs are standardized."""
-        return any(isinstance(layer, Standardize) for layer in self.layers)
+        return any(layer.standardizes for layer in self.layers)
 
 
 def _dense_of(layer: Layer) -> Dense | None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import Adam, AdamW, Dense, Embedding, NumericEmbedding
-from fastnn._layer import Layer
+from fastnn.layers import Layer
 from fastnn.verification.trainings import (
     CLIPS,
     DTYPES,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import Activate, Adam, AdamW, Dense, Dropout, Ensemble, LayerNorm, Residual
-from fastnn._layer import Layer
+from fastnn.layers import Layer
 from fastnn.verification.trainings import (
     CLIPS,
     DTYPES,

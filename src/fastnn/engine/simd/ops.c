@@ -8,6 +8,7 @@
 #include "lockstep.h"
 #include "losses.h"
 #include "optimizers.h"
+#include "penalties.h"
 #include "probe.h"
 #include "sparse.h"
 #include "tile.h"

@@ -211,9 +211,9 @@ typedef struct {
     fastnn_loss_fn *run;
 } fastnn_loss;
 
-/* optimizers.h. fastnn_hyper: hyper-parameters as the user gave them. fastnn_step: the constants of
- * a step, derived from them. fastnn_rule_fn: updates n weights w by gradients g; the moments are
- * `block`, 2 `block`, ... reals after w. */
+/* optimizers.h, update_loops.h. fastnn_hyper: hyper-parameters as the user gave them. fastnn_step:
+ * the constants of a step, derived from them. fastnn_rule_fn: updates n weights w by gradients g;
+ * the moments are `block`, 2 `block`, ... reals after w. */
 #define FASTNN_HYPER_PARAMETERS(EACH)                                                              \
     EACH(learning_rate)                                                                            \
     EACH(momentum)                                                                                 \
@@ -236,13 +236,25 @@ typedef struct {
 enum { FASTNN_HYPER_COUNT = sizeof(fastnn_hyper) / sizeof(double) };
 static const char *const fastnn_hyper_names[] = {FASTNN_HYPER_PARAMETERS(FASTNN_NAME)};
 
+/* A rule reads the constants that are in its formula:
+ *
+ *     rate        factor of g, or of the sign in lion, below 0 for gradient ascent; in nadam the
+ *                 weight of g in m^
+ *     momentum    factor of the velocity; in nadam the weight of m in m^, in schedule_free that of
+ *                 x in w
+ *     new_1       weight of g in the new m; in lion that of g in the sum whose sign is taken, in
+ *                 schedule_free that of z in x
+ *     keep_2      factor of the second moment
+ *     new_2       weight of g^2 in the new second moment; in rmsprop_centered also, in lion only,
+ *                 that of g in the new m
+ *     root_scale  in adam, amsgrad, nadam and schedule_free: factor of the root in the denominator,
+ *                 below 0 for gradient ascent
+ *     epsilon     added to the root; in the rules with root_scale, to the scaled root with its
+ *                 sign
+ *     shrink      factor of w, decoupled weight decay
+ */
 typedef struct {
-    real rate, momentum; /* rate < 0: gradient ascent; in NAdam, the weights of g and m in m^ */
-    real new_1;          /* first moment += new_1 * (g - moment) */
-    real keep_2, new_2;  /* second moment <- keep_2 * moment + new_2 * g^2 */
-    real root_scale;     /* factor of the square root in Adam's denominator */
-    real epsilon;
-    real shrink; /* decoupled weight decay: w <- shrink * w */
+    real rate, momentum, new_1, keep_2, new_2, root_scale, epsilon, shrink;
 } fastnn_step;
 
 /* The constants of the t-th update (t = 1, 2, ...). */
@@ -305,7 +317,7 @@ typedef struct {
     fastnn_update_row_fn *update_row;
 } fastnn_optimizer;
 
-/* Returns l1 sum|w| + l2 sum w^2, and adds its gradient to g unless g is NULL. */
+/* penalties.h. penalty: l1 sum|w| + l2 sum w^2; its gradient is added to g unless g is NULL. */
 typedef double fastnn_penalty_fn(ptrdiff_t n, real l1, real l2, const real *w, real *g);
 
 /* sum_squares: sum g^2. limit: g <- factor g, clipped to [-bound, bound]. average:

@@ -2,13 +2,10 @@
  * in ARCHITECTURE.md.
  *
  * A rule is written for one vector of weights w and gradients g = dE/dw; its moments are `block`,
- * 2 `block`, ... reals after w. Each is compiled twice: as NAME, and as NAME_decayed with decoupled
- * weight decay, w <- w - lr decay w before the step (Loshchilov, Hutter 2019). Loops over both are
- * defined: over stored gradients; over the gradients of a batch of one row, g = z.T @ delta, which
- * are never stored; over stored gradients while those of the next tile are computed; and over the
- * updates of one row of weights. All give the same bits: where a product is added to another, the
- * rule states which of them is fused. Padding lanes have g = 0 and w = 0, and every rule leaves
- * such a w at 0.
+ * 2 `block`, ... reals after w. OPTIMIZER (update_loops.h) defines the loops that apply it, with
+ * and without decoupled weight decay, w <- w - lr decay w before the step (Loshchilov, Hutter
+ * 2019). All loops give the same bits: where a product is added to another, the rule states which
+ * of them is fused. Padding lanes have g = 0 and w = 0, and every rule leaves such a w at 0.
  *
  * An optimizer that maximizes has a negative rate, and so ascends the gradient. In Adam's rules the
  * constants of the denominator are negative instead.
@@ -17,165 +14,7 @@
 #define FASTNN_OPTIMIZERS_H
 
 #include "../maths.h"
-#include "bfloat16.h"
-#include "sparse.h"
-#include "tile.h"
-
-typedef void update_rule(const fastnn_step *step, vec g, real *w, ptrdiff_t block);
-
-INLINE void update(update_rule *rule, ptrdiff_t n, const fastnn_step *step, const real *g, real *w,
-                   ptrdiff_t block) {
-    for (ptrdiff_t i = 0; i < n; i += LANES) rule(step, load(g + i), w + i, block);
-}
-
-/* The gradient is a product added to 0, so that -0 becomes 0. CPUs with separate adders do this
- * addition beside the multiply-add of the rule: measured on Zen 4, SGD takes 161 ns for 64 x 64
- * weights, and 222 if the gradient is a multiply-add, too. */
-INLINE void update_by_rank_one(update_rule *rule, ptrdiff_t n, const fastnn_step *step,
-                               const real *z, const real *delta, real *w, ptrdiff_t block) {
-    vec d[PANEL_VECTORS];
-    for (int v = 0; v < PANEL_VECTORS; v++) d[v] = load(delta + v * LANES);
-    for (ptrdiff_t i = 0; i < n; i++, w += PANEL)
-        for (int v = 0; v < PANEL_VECTORS; v++)
-            rule(step, splat(z[i]) * d[v] + (vec){0}, w + v * LANES, block);
-}
-
-/* If 32 registers hold a whole tile and the variables of a rule, some vectors are updated after
- * every few rows of the product: square roots, divisions and memory accesses then overlap with the
- * multiply-adds. Measured with Adam on 784-256-128-10: 32 rows 2 % faster, on two threads 11 %; 128
- * rows 1 and 5 %. With fewer registers, spills would make it 10 % slower. */
-INLINE void update_during_outer(update_rule *rule, ptrdiff_t rows, ptrdiff_t width, const real *z,
-                                const real *delta, real *g, ptrdiff_t n, const fastnn_step *step,
-                                const real *known, real *w, ptrdiff_t block) {
-#if FASTNN_VECTOR_BYTES == 64
-    enum { PARTS = 8 };
-    if (width == PANEL && rows >= PARTS) {
-        vec acc[PANEL][TILE_VECTORS];
-        ptrdiff_t row = 0, i = 0;
-        clear_tile(PANEL, acc);
-        for (ptrdiff_t part = 1; part <= PARTS; part++) {
-            ptrdiff_t depth = rows * part / PARTS - row;
-            add_outer_products(PANEL, 1, depth, z + row * PANEL, 1, PANEL, delta + row * PANEL, 0,
-                               acc);
-            for (row += depth; i < n * part / PARTS; i += LANES)
-                rule(step, load(known + i), w + i, block);
-        }
-        store_tile(PANEL, 1, acc, g, 0);
-        return;
-    }
-#endif
-    outer(rows, width, z, delta, 0, g);
-    update(rule, n, step, known, w, block);
-}
-
-#if FASTNN_BITS == 32
-/* The same with pairs of bfloat16. The new w are also stored in pairs of rows, in `operands`,
- * unless that is NULL. */
-INLINE void update_during_pair_outer(update_rule *rule, ptrdiff_t rows, ptrdiff_t width,
-                                     const fastnn_pair *z, const fastnn_pair *delta, real *g,
-                                     ptrdiff_t n, const fastnn_step *step, const real *known,
-                                     real *w, ptrdiff_t block, fastnn_pair *operands) {
-#if MULTIPLIES_PAIRS
-    enum { PARTS = PANEL / 2 };
-    if (width == PANEL && rows >= 2 * PARTS && n == PANEL * PANEL) {
-        vec acc[PANEL][TILE_VECTORS];
-        ptrdiff_t pairs = (rows + 1) / 2, pair = 0;
-        clear_tile(PANEL, acc);
-        for (ptrdiff_t part = 0; part < PARTS; part++) {
-            ptrdiff_t depth = pairs * (part + 1) / PARTS - pair;
-            add_pair_products(PANEL, 1, depth, z + pair * PANEL, 1, PANEL, delta + pair * PANEL, 0,
-                              acc);
-            pair += depth;
-            rule(step, load(known), w, block);
-            rule(step, load(known + PANEL), w + PANEL, block);
-            if (operands) store_pairs(operands, pair_of(load(w), load(w + PANEL)));
-            known += 2 * PANEL, w += 2 * PANEL, operands = operands ? operands + PANEL : NULL;
-        }
-        store_tile(PANEL, 1, acc, g, 0);
-        return;
-    }
-#endif
-    pair_outer(rows, width, z, delta, 0, g);
-    update(rule, n, step, known, w, block);
-    if (operands) pair_up(n / PANEL, 1, w, 0, NULL, 0, operands, 0);
-}
-#endif
-
-enum { MOST_MOMENTS = 3 }; /* of any rule */
-
-/* Whether all moments are +0. */
-INLINE int moments_are_zero(const fastnn_row_updates *u, const real *w) {
-    ivec any = {0};
-    for (ptrdiff_t q = 0; q < u->panels; q++)
-        for (int v = 0; v < PANEL_VECTORS; v++)
-            for (int m = 1; m <= u->n_moments; m++)
-                any |= (ivec)load(w + q * u->jump + v * LANES + m * u->block);
-    return !any_lane(any);
-}
-
-/* Rows of weights are far apart in memory: the next row is prefetched while this row is updated. */
-INLINE void prefetch_panel(const fastnn_row_updates *u, ptrdiff_t q, int n_moments) {
-    if (!u->next) return;
-    for (int m = 0; m <= n_moments; m++)
-        __builtin_prefetch(u->next + q * u->jump + m * u->block, 1);
-    if (u->average) __builtin_prefetch(u->next + q * u->jump + u->average, 1);
-}
-
-INLINE real *vector_of_row(const fastnn_row_updates *u, ptrdiff_t i, real *w) {
-    return w + i / PANEL_VECTORS * u->jump + i % PANEL_VECTORS * LANES;
-}
-
-/* Makes all updates of vectors i, ..., i + n - 1 of a row, n <= TOGETHER; returns -1 in lanes whose
- * weights are not finite. The updates of a vector depend on each other: two vectors side by side
- * hide each other's latency. */
-enum { TOGETHER = 2 };
-INLINE ivec update_vectors(int n, update_rule *rule, int n_moments, const fastnn_row_updates *u,
-                           ptrdiff_t i, const real *g, real *w) {
-    real own[TOGETHER][MOST_MOMENTS + 1][LANES] __attribute__((aligned(64))); /* in registers */
-    vec mean[TOGETHER];
-    ivec any = {0};
-#pragma GCC unroll 2
-    for (int k = 0; k < n; k++) {
-        const real *at = vector_of_row(u, i + k, w);
-        for (int m = 0; m <= n_moments; m++) store(own[k][m], load(at + m * u->block));
-        mean[k] = u->average ? load(at + u->average) : (vec){0};
-    }
-    for (int64_t t = u->from; t <= u->to; t++) {
-        const fastnn_past *past = &u->past[t % PAST];
-#pragma GCC unroll 2
-        for (int k = 0; k < n; k++) {
-            rule(&past->step, g ? load(g + (i + k) * LANES) : (vec){0}, own[k][0], LANES);
-            if (u->average)
-                mean[k] =
-                    multiply_add(splat(1 - past->momentum), load(own[k][0]) - mean[k], mean[k]);
-        }
-    }
-#pragma GCC unroll 2
-    for (int k = 0; k < n; k++) {
-        real *at = vector_of_row(u, i + k, w);
-        for (int m = 0; m <= n_moments; m++) store(at + m * u->block, load(own[k][m]));
-        if (u->average) store(at + u->average, mean[k]);
-        any |= load(own[k][0]) - load(own[k][0]) != splat(0);
-    }
-    return any;
-}
-
-INLINE int update_row_by(update_rule *rule, int n_moments, const fastnn_row_updates *u,
-                         const real *g, real *w) {
-    ptrdiff_t i = 0, n = u->panels * PANEL_VECTORS;
-    ivec any = {0};
-    if (!g && u->rests && moments_are_zero(u, w)) return 1;
-    for (; i + TOGETHER <= n; i += TOGETHER) {
-        for (ptrdiff_t k = i; k < i + TOGETHER; k++)
-            if (k % PANEL_VECTORS == 0) prefetch_panel(u, k / PANEL_VECTORS, n_moments);
-        any |= update_vectors(TOGETHER, rule, n_moments, u, i, g, w);
-    }
-    if (i < n) {
-        prefetch_panel(u, i / PANEL_VECTORS, n_moments);
-        any |= update_vectors(1, rule, n_moments, u, i, g, w);
-    }
-    return !any_lane(any);
-}
+#include "update_loops.h"
 
 /* The weights from which a step starts: shrink w = w - lr decay w if the rule decays, else w. */
 INLINE vec remaining(const fastnn_step *step, const real *w, int decays) {
@@ -188,71 +27,6 @@ INLINE vec moved(const fastnn_step *step, const real *w, vec change, int decays)
     if (decays) return multiply_add(splat(step->shrink), load(w), change);
     return load(w) + change;
 }
-
-/* Defines the loops of a rule NAME(step, g, w, block, decays), as NAME and as NAME_decayed. */
-#define OPTIMIZER(NAME, N_MOMENTS)                                                                 \
-    INLINE void NAME##_plain(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {           \
-        NAME(step, g, w, block, 0);                                                                \
-    }                                                                                              \
-    INLINE void NAME##_shrinking(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {       \
-        NAME(step, g, w, block, 1);                                                                \
-    }                                                                                              \
-    LOOPS(NAME, N_MOMENTS, NAME##_plain)                                                           \
-    LOOPS(NAME##_decayed, N_MOMENTS, NAME##_shrinking)
-
-#if FASTNN_BITS == 32
-#define PAIR_LOOP(NAME, RULE)                                                                      \
-    static void NAME##_pair_outer_and_update(                                                      \
-        ptrdiff_t rows, ptrdiff_t width, const fastnn_pair *z, const fastnn_pair *delta, real *g,  \
-        ptrdiff_t n, const fastnn_step *step, const real *known, real *w, ptrdiff_t block,         \
-        fastnn_pair *operands) {                                                                   \
-        fastnn_step constants = *step;                                                             \
-        update_during_pair_outer(RULE, rows, width, z, delta, g, n, &constants, known, w, block,   \
-                                 operands);                                                        \
-    }
-#define PAIR_ENTRY(NAME) NAME##_pair_outer_and_update
-#else
-#define PAIR_LOOP(NAME, RULE)
-#define PAIR_ENTRY(NAME) NULL
-#endif
-
-#define LOOPS(NAME, N_MOMENTS, RULE)                                                               \
-    static void NAME##_rule(ptrdiff_t n, const fastnn_step *step, const real *g, real *w,          \
-                            ptrdiff_t block) {                                                     \
-        fastnn_step constants = *step;                                                             \
-        update(RULE, n, &constants, g, w, block);                                                  \
-    }                                                                                              \
-    static void NAME##_rank_one(ptrdiff_t n, const fastnn_step *step, const real *z,               \
-                                const real *delta, real *w, ptrdiff_t block) {                     \
-        fastnn_step constants = *step;                                                             \
-        update_by_rank_one(RULE, n, &constants, z, delta, w, block);                               \
-    }                                                                                              \
-    static void NAME##_outer_and_update(                                                           \
-        ptrdiff_t rows, ptrdiff_t width, const real *z, const real *delta, real *g, ptrdiff_t n,   \
-        const fastnn_step *step, const real *known, real *w, ptrdiff_t block) {                    \
-        fastnn_step constants = *step;                                                             \
-        update_during_outer(RULE, rows, width, z, delta, g, n, &constants, known, w, block);       \
-    }                                                                                              \
-    PAIR_LOOP(NAME, RULE)                                                                          \
-    static int NAME##_update_row(const fastnn_row_updates *updates, const real *g, real *w) {      \
-        return update_row_by(RULE, N_MOMENTS, updates, g, w);                                      \
-    }
-
-#define ENTRY(NAME, n_moments, rests, averages, prepare)                                           \
-    {#NAME,                                                                                        \
-     n_moments,                                                                                    \
-     rests,                                                                                        \
-     averages,                                                                                     \
-     prepare,                                                                                      \
-     NAME##_rule,                                                                                  \
-     NAME##_rank_one,                                                                              \
-     NAME##_outer_and_update,                                                                      \
-     PAIR_ENTRY(NAME),                                                                             \
-     NAME##_update_row}
-
-#define ENTRIES(NAME, n_moments, rests, averages, prepare)                                         \
-    ENTRY(NAME, n_moments, rests, averages, prepare),                                              \
-        ENTRY(NAME##_decayed, n_moments, 0, averages, prepare)
 
 static real shrink_of(const fastnn_hyper *hyper) {
     return (real)(1 - hyper->learning_rate * hyper->weight_decay);
@@ -519,70 +293,20 @@ INLINE void schedule_free(const fastnn_step *step, vec g, real *w, ptrdiff_t blo
 OPTIMIZER(schedule_free, 3)
 
 static const fastnn_optimizer optimizers[] = {
-    ENTRIES(sgd, 0, 1, 0, prepare_plain),
-    ENTRIES(momentum, 1, 0, 0, prepare_plain),
-    ENTRIES(nesterov, 1, 0, 0, prepare_plain),
-    ENTRIES(adagrad, 1, 1, 0, prepare_plain),
-    ENTRIES(rmsprop, 1, 0, 0, prepare_plain),
-    ENTRIES(rmsprop_momentum, 2, 0, 0, prepare_plain),
-    ENTRIES(rmsprop_centered, 2, 0, 0, prepare_plain),
-    ENTRIES(rmsprop_centered_momentum, 3, 0, 0, prepare_plain),
-    ENTRIES(adam, 2, 0, 0, prepare_adam),
-    ENTRIES(amsgrad, 3, 0, 0, prepare_adam),
-    ENTRIES(nadam, 2, 0, 0, prepare_nadam),
-    ENTRIES(lion, 1, 0, 0, prepare_lion),
-    ENTRIES(schedule_free, 3, 0, 1, prepare_schedule_free),
+    ENTRIES(sgd, RESTS, .prepare = prepare_plain),
+    ENTRIES(momentum, MOVES, .prepare = prepare_plain),
+    ENTRIES(nesterov, MOVES, .prepare = prepare_plain),
+    ENTRIES(adagrad, RESTS, .prepare = prepare_plain),
+    ENTRIES(rmsprop, MOVES, .prepare = prepare_plain),
+    ENTRIES(rmsprop_momentum, MOVES, .prepare = prepare_plain),
+    ENTRIES(rmsprop_centered, MOVES, .prepare = prepare_plain),
+    ENTRIES(rmsprop_centered_momentum, MOVES, .prepare = prepare_plain),
+    ENTRIES(adam, MOVES, .prepare = prepare_adam),
+    ENTRIES(amsgrad, MOVES, .prepare = prepare_adam),
+    ENTRIES(nadam, MOVES, .prepare = prepare_nadam),
+    ENTRIES(lion, MOVES, .prepare = prepare_lion),
+    ENTRIES(schedule_free, MOVES, .prepare = prepare_schedule_free, .averages = 1),
     {0},
 };
-
-/* l1 sum|w| + l2 sum w^2;  d/dw = l1 sign(w) + 2 l2 w, 0 at 0 */
-static inline double penalty(ptrdiff_t n, real l1, real l2, const real *w, real *g) {
-    vec lasso = splat(l1), ridge = splat(l2);
-    panel_sums sum = {{{0}}};
-    for (ptrdiff_t i = 0; i < n; i += PANEL)
-        for (int v = 0; v < PANEL_VECTORS; v++) {
-            vec x = load(w + i + v * LANES), slope = multiply_add(ridge, vabs(x), lasso);
-            sum.lanes[v] = multiply_add(slope, vabs(x), sum.lanes[v]);
-            if (g) {
-                real *at = g + i + v * LANES;
-                vec sign = keep(x != splat(0), copy_sign(splat(1), x));
-                store(at, load(at) + multiply_add(splat(2) * ridge, x, lasso * sign));
-            }
-        }
-    return (double)sum_panel(&sum);
-}
-
-/* ---- options of an optimizer besides its rule ---- */
-
-/* sum g^2, for clipping by norms; summed again in doubles, one by one, if floats overflow */
-static double sum_squares(ptrdiff_t n, const real *g) {
-    panel_sums sum = {{{0}}};
-    for (ptrdiff_t i = 0; i < n; i += PANEL)
-        for (int v = 0; v < PANEL_VECTORS; v++) {
-            vec x = load(g + i + v * LANES);
-            sum.lanes[v] = multiply_add(x, x, sum.lanes[v]);
-        }
-    double total = (double)sum_panel(&sum);
-    if (total - total == 0 || sizeof(real) == sizeof(double)) return total;
-    total = 0;
-    for (ptrdiff_t i = 0; i < n; i++) total += (double)g[i] * (double)g[i];
-    return total;
-}
-
-/* g <- factor g, clipped to [-bound, bound]; NaN stays NaN */
-static void limit(ptrdiff_t n, real factor, real bound, real *g) {
-    vec low = splat(-bound), high = splat(bound);
-    for (ptrdiff_t i = 0; i < n; i += LANES)
-        store(g + i, vmin(high, vmax(low, splat(factor) * load(g + i))));
-}
-
-/* average <- momentum average + (1 - momentum) w, with one multiplication less */
-static void average(ptrdiff_t n, real momentum, const real *w, real *mean) {
-    vec fresh = splat(1 - momentum);
-    for (ptrdiff_t i = 0; i < n; i += LANES) {
-        vec old = load(mean + i);
-        store(mean + i, multiply_add(fresh, load(w + i) - old, old));
-    }
-}
 
 #endif

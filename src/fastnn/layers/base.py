@@ -1,9 +1,9 @@
-"""The base class of specifications of layers.
+"""The base class of layers, and what the modules of several kinds of layers share.
 
-Not here: the kinds of layers (layers.py, embedding_layers.py).
+Not here: the kinds of layers, each in a module of this package, and their lists (__init__.py).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -56,6 +56,8 @@ class Layer:
     comes_last: ClassVar[bool] = False
     #: Whether inputs of the layer are categories, which a Standardize before it does not change.
     takes_categories: ClassVar[bool] = False
+    #: Whether the layer standardizes its inputs by their means and scales, which data must set.
+    standardizes: ClassVar[bool] = False
     #: Whether it can be the last layer of a network: it has an activation for the loss.
     is_output: ClassVar[bool] = False
     #: For a piece, the public layer that contains it, with an article, for messages.
@@ -74,6 +76,10 @@ class Layer:
     def width(self, n_in: int) -> int:
         """Return the number of outputs for `n_in` inputs."""
         return n_in
+
+    def categories(self, n_in: int) -> dict[int, int]:
+        """Return the number of categories of each input that holds categories."""
+        return {}
 
     def parameters(self, n_in: int) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the layer's parameters by name, in the order of `get_weights`."""
@@ -117,3 +123,28 @@ class Layer:
     def label(self) -> str:
         """The name of the layer in a summary."""
         return type(self).__name__
+
+
+#: Kinds of layers by name. `__init__.py`, which imports all kinds, fills it; layers that contain
+#: layers read it.
+KINDS: dict[str, type[Layer]] = {}
+
+
+def with_widths(layers: Iterable[Layer], n_in: int) -> Iterator[tuple[Layer, int]]:
+    """Yield every piece of the layers and the number of its inputs."""
+    for layer in layers:
+        layer.width(n_in)  # raises an error if n_in does not fit
+        for piece in layer.pieces():
+            yield piece, n_in
+            n_in = piece.width(n_in)
+
+
+def update_options(layer: Any) -> tuple[tuple[str, Any], ...]:
+    """Return the names and the checked values of the fields that control a layer's updates."""
+    rate_multiplier = _checks.number(
+        "learning_rate_multiplier", layer.learning_rate_multiplier, above=0.0
+    )
+    return (
+        ("trainable", _checks.flag("trainable", layer.trainable)),
+        ("learning_rate_multiplier", rate_multiplier),
+    )

@@ -4,7 +4,7 @@
 consists of an encoding and a dense layer for each column. All of them copy other columns to the
 outputs, and the outputs have the order of the columns they come from.
 
-Not here: other layers (layers.py), and arithmetic (engine/stages/, reference/embeddings.py).
+Not here: arithmetic (engine/stages/, reference/embeddings.py).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from fastnn import _checks, activations
-from fastnn._layer import RELU, ActivationField, Draw, Layer
+from fastnn.layers.base import RELU, ActivationField, Draw, Layer, update_options
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -105,13 +105,7 @@ class Embedding(Layer):
             ("n_categories", _checks.sizes("n_categories", self.n_categories, n, MOST_CATEGORIES)),
             ("dim", _checks.integer("dim", self.dim, low=1, high=2**31 - 1)),
             ("columns", columns),
-            ("trainable", _checks.flag("trainable", self.trainable)),
-            (
-                "learning_rate_multiplier",
-                _checks.number(
-                    "learning_rate_multiplier", self.learning_rate_multiplier, above=0.0
-                ),
-            ),
+            *update_options(self),
         ):
             object.__setattr__(self, name, value)
 
@@ -261,13 +255,7 @@ class NumericEmbedding(Layer):
                 _checks.integer("n_frequencies", self.n_frequencies, low=1, high=2**20),
             ),
             ("sigma", _checks.number("sigma", self.sigma, above=0.0)),
-            ("trainable", _checks.flag("trainable", self.trainable)),
-            (
-                "learning_rate_multiplier",
-                _checks.number(
-                    "learning_rate_multiplier", self.learning_rate_multiplier, above=0.0
-                ),
-            ),
+            *update_options(self),
         ):
             object.__setattr__(self, name, value)
 
