@@ -1,16 +1,19 @@
 """Conditions that tests force, so that no result depends on the speed or the load of the machine.
 
-Here: the limit for tests that hang, waiting for a condition, and events that are counted instead of
-timed (checks for signals, lines of Python). Not here: the clock that tests set (a fixture of
-conftest.py).
+Here: the limit for tests that hang, waiting for a condition, callbacks that interrupt a training at
+a known moment, and events that are counted instead of timed (checks for signals, lines of Python).
+Not here: the clock that tests set (a fixture of conftest.py).
 """
 
+import _thread
 import ctypes
 import itertools
 import os
 import signal
 import sys
 import time
+
+from fastnn import Callback
 
 #: Seconds after which a test that hangs fails. A passing test takes a small fraction of this on a
 #: busy machine, and still less than all of it under emulation, which is 20 times slower.
@@ -38,6 +41,23 @@ def is_refused(call):
         assert "being trained in another thread; wait" in str(error)  # noqa: PT017
         return True
     return False
+
+
+class EachBatch(Callback):
+    """Makes a fit return to Python after each batch."""
+
+    def on_train_batch_end(self, batch, logs):
+        pass
+
+
+class Interrupting(Callback):
+    """Sends Ctrl-C in the second epoch, and returns when the call has told the network to stop."""
+
+    def on_epoch_end(self, epoch, logs):
+        if epoch == 1:
+            _thread.interrupt_main()
+            while not self.model.stop_training:
+                time.sleep(0.001)
 
 
 class SignalChecks:

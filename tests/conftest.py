@@ -1,4 +1,4 @@
-"""Fixtures of the tests: the axes of parametrization, taken from the registries, and data.
+"""Fixtures of the tests: the axes of parametrization, taken from the registries, data, and Keras.
 
 A new activation, loss, optimizer or instruction set joins every test with that fixture.
 """
@@ -151,6 +151,21 @@ def targets(loss, y, rng):
 def targets_fixture():
     """The function `targets`."""
     return targets
+
+
+# ---- other libraries ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def keras(monkeypatch):
+    """Keras in float64."""
+    pytest.importorskip("torch")
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    keras = pytest.importorskip("keras")
+    usual = keras.config.floatx()
+    keras.config.set_floatx("float64")
+    yield keras
+    keras.config.set_floatx(usual)
 
 
 # ---- time ---------------------------------------------------------------------------------------

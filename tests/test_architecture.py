@@ -1,4 +1,4 @@
-"""The direction of imports in src/fastnn, the absence of cycles, the length of modules.
+"""Imports in src/fastnn: their direction, no cycles, no unused cimports. The length of modules.
 
 FLOORS is the table that ARCHITECTURE.md describes: a module imports modules of its own floor and of
 the floors before it in the table. A new module gets a line there unless its package has one.
@@ -53,6 +53,7 @@ EXCUSE = "over 600 lines because"
 HEAD = 40
 
 SOURCES = sorted(p for e in ("py", "pyi", "pyx", "pxd", "h", "c") for p in ROOT.rglob(f"*.{e}"))
+CYTHON = [path for path in SOURCES if path.suffix in (".pyx", ".pxd")]
 
 
 # ---- reading imports ----------------------------------------------------------------------------
@@ -165,6 +166,18 @@ def cimports_of(text):
     return set(re.findall(r"^ *from fastnn\.engine\.(\w+)[.\w]* cimport", text, flags=re.MULTILINE))
 
 
+CIMPORT = re.compile(r"^ *(?:from [\w.]+ )?cimport +(\([^)]*\)|[^\n]*)", flags=re.MULTILINE)
+
+
+def unused_cimports(text):
+    """Return the names that Cython code cimports, and has nowhere else but in comments."""
+    code = re.sub("#.*", "", text)
+    items = ",".join(found.strip("()") for found in CIMPORT.findall(code)).split(",")
+    names = [item.split(" as ")[-1].split(".")[0].strip() for item in items if item.strip()]
+    rest = CIMPORT.sub("", code)
+    return [name for name in names if not re.search(rf"(?<![\w.]){name}\b", rest)]
+
+
 def without(graph, pairs):
     """Return a graph without some imports."""
     return {name: {i for i in found if (name, i) not in pairs} for name, found in graph.items()}
@@ -226,6 +239,12 @@ def test_cimports_of_the_engine_follow_its_list(path):
     assert above == []
 
 
+@pytest.mark.parametrize("path", CYTHON, ids=lambda path: str(path.relative_to(ROOT)))
+def test_cimports_are_used(path):
+    """The linter of Cython finds unused ones in .pyx files only."""
+    assert unused_cimports(path.read_text(encoding="utf-8")) == []
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_modules_are_short_or_say_why(path):
     lines = len(path.read_text(encoding="utf-8").splitlines())
@@ -252,6 +271,21 @@ def test_parts_and_cimports_are_read():
     assert listed_parts(text) == {"a": 0, "b": 1, "c": 1}
     text = "from fastnn.engine.stages.dense cimport x\nfrom libc.math cimport exp\n"
     assert cimports_of(f"{text}from fastnn.engine.net cimport (\n    y,\n)\n") == {"stages", "net"}
+
+
+def test_an_unused_cimport_is_found():
+    text = """
+cimport numpy as np, cython
+from libc.math cimport exp, log as ln  # NaN
+from fastnn.engine.net cimport (
+    Net,  # of stages
+    Stage,
+    real,
+)
+cdef inline real f(Net* net, real x) noexcept:  # a Stage
+    return net.cython + exp(x)
+"""
+    assert unused_cimports(text) == ["np", "cython", "ln", "Stage"]
 
 
 def test_imports_of_all_kinds_are_read():

@@ -25,6 +25,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import scipy.sparse
+from comparing import refuses
 
 import fastnn
 from fastnn import (
@@ -91,16 +92,6 @@ counter = functools.partial(network, "softplus", "poisson")
 
 def case(id, *values):
     return pytest.param(*values, id=id)
-
-
-def refuses(error, fragments, call):
-    """Check that the call raises this error, with all fragments in its message."""
-    with pytest.raises(error) as caught:
-        call()
-    assert caught.type in (TypeError, ValueError)
-    message = str(caught.value)
-    assert [f for f in fragments if f not in message] == [], message
-    assert "\n" not in message
 
 
 def leaves_as_it_was(net, error, fragments, call):

@@ -20,6 +20,7 @@ import types
 
 import numpy as np
 import pytest
+from comparing import refuses
 
 from fastnn import MLP, Dense, callbacks
 from fastnn.callbacks import (
@@ -127,16 +128,6 @@ def drive(
     finally:
         call("close")
     return model
-
-
-def refuses(error, fragments, call):
-    """Check that the call raises this error, with all fragments in its message."""
-    with pytest.raises(error) as caught:
-        call()
-    assert caught.type is error
-    message = str(caught.value)
-    assert [f for f in fragments if f not in message] == [], message
-    assert "\n" not in message
 
 
 # ---- the base -----------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ import threading
 import numpy as np
 import pytest
 import scipy.sparse
+from comparing import state_of
+from conditions import EachBatch
 
 import fastnn
 from fastnn import (
@@ -22,7 +24,6 @@ from fastnn import (
     Activate,
     Adam,
     AdamW,
-    Callback,
     Dense,
     Dropout,
     EarlyStopping,
@@ -57,13 +58,6 @@ def network(hidden=(40,), optimizer="sgd", dtype="float32", layers=None, **optio
     return MLP(
         N_IN, layers, loss="squared_error", optimizer=optimizer, dtype=dtype, seed=0, **options
     )
-
-
-def state_of(net):
-    """Return all state of the compiled network that training changes, as bytes."""
-    network = net._network
-    step, epoch, blocks = network.read_blocks(list(range(network.n_blocks)))
-    return step, epoch, [array.tobytes() for block in blocks for array in block]
 
 
 def assert_same_fits(make, rows=CSR, dense=ROWS, y=Y, **options):
@@ -249,19 +243,12 @@ def test_a_handler_of_signals_reads_weights_that_are_up_to_date():
     assert state_of(net)[2] == blocks  # the fit has ended at that step
 
 
-class Quiet(Callback):
-    """A callback with a hook for batches, so that each batch is a call of the engine."""
-
-    def on_train_batch_end(self, batch, logs):
-        pass
-
-
 FITS = {
     "validated": {"validation_split": 0.2, "callbacks": [EarlyStopping(patience=1)]},
     "validated on dense rows": {"validation_data": (ROWS, Y)},
     "weighted": {"sample_weight": WEIGHTS},
     "outputs weighted": {"sample_weight": np.stack([WEIGHTS, 1 - WEIGHTS], axis=1)},
-    "batch by batch": {"callbacks": [Quiet()]},
+    "batch by batch": {"callbacks": [EachBatch()]},
     "with metrics": {"metrics": ["mae"]},
     "in order": {"shuffle": False},
     "all rows at once": {"batch_size": None},
@@ -468,7 +455,7 @@ def diverged(optimizer, rows, **options):
     return str(raised.value), state_of(net)
 
 
-@pytest.mark.parametrize("options", [{}, {"shuffle": False}, {"callbacks": [Quiet()]}])
+@pytest.mark.parametrize("options", [{}, {"shuffle": False}, {"callbacks": [EachBatch()]}])
 def test_a_training_that_diverges(options):
     for optimizer in (SGD(1e6), SGD(1e30), SGD(3e38, momentum=0.9)):
         assert diverged(optimizer, CSR, **options) == diverged(optimizer, ROWS, **options)

@@ -11,7 +11,6 @@ import contextlib
 import copy
 import functools
 import gc
-import hashlib
 import itertools
 import math
 import mmap
@@ -25,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse
+from comparing import bits, sha256
 from conditions import LONG, SignalChecks, until
 from sklearn.datasets import load_digits
 from sklearn.metrics import accuracy_score
@@ -64,16 +64,6 @@ def classifier(dtype="float32", optimizer="adam", standardized=False, **kwargs):
     layers = [*first, Dense(20, "tanh"), Dropout(0.2), Dense(10, "softmax")]
     return MLP(N_IN, layers, loss="cross_entropy", optimizer=optimizer, dtype=dtype, seed=0,
                **kwargs)  # fmt: skip
-
-
-def sha256(net):
-    return hashlib.sha256(b"".join(w.tobytes() for w in net.get_weights())).hexdigest()
-
-
-def bits(net, history):
-    """Return the values of a history in hex and a hash of the weights, to be compared."""
-    values = {name: [float(v).hex() for v in found] for name, found in history.history.items()}
-    return values, sha256(net), net.step, net.epoch
 
 
 # ---- arrays that are converted on the way -------------------------------------------------------

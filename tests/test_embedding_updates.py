@@ -12,6 +12,8 @@ import signal
 
 import numpy as np
 import pytest
+from comparing import state_of
+from conditions import EachBatch
 
 from fastnn import (
     MLP,
@@ -47,16 +49,10 @@ def network(optimizer, units=5, below=(), **options):
     return MLP(4, layers, optimizer=optimizer, **options)
 
 
-def state_of(net):
-    step, _, blocks = net._network.read_blocks(list(range(net._network.n_blocks)))
-    return step, [array.tobytes() for block in blocks for array in block]
-
-
-class EachBatch(Callback):
-    """A fit returns to Python after each batch, so no update is postponed."""
-
-    def on_train_batch_end(self, batch, logs):
-        pass
+def blocks_of(net):
+    """Return the state of a network but for its epochs, which calls for one batch do not count."""
+    step, _, blocks = state_of(net)
+    return step, blocks
 
 
 def assert_same_fits(make, X, y, batch_size, epochs=2, n_threads=1):
@@ -66,7 +62,7 @@ def assert_same_fits(make, X, y, batch_size, epochs=2, n_threads=1):
         net.fit(X, y, **options),
         dense.fit(X, y, callbacks=[EachBatch()], **options),
     )
-    assert state_of(net) == state_of(dense)
+    assert blocks_of(net) == blocks_of(dense)
     assert history.history == expected.history
     assert not dense._network.postpones_updates()
     return net
@@ -125,7 +121,7 @@ def test_batches_one_by_one(isa, data):
     fitted.fit(X, y, batch_size=8, epochs=3, shuffle=False)
     for _, at in itertools.product(range(3), range(0, N, 8)):
         stepped.train_on_batch(X[at : at + 8], y[at : at + 8])
-    assert state_of(fitted) == state_of(stepped)
+    assert blocks_of(fitted) == blocks_of(stepped)
 
 
 def test_behind_standardized_columns(data):
@@ -136,7 +132,7 @@ def test_behind_standardized_columns(data):
     nets[0].fit(X, y, batch_size=8, epochs=3, shuffle=False)
     for _, at in itertools.product(range(3), range(0, N, 8)):
         nets[1].train_on_batch(X[at : at + 8], y[at : at + 8])
-    assert state_of(nets[0]) == state_of(nets[1])
+    assert blocks_of(nets[0]) == blocks_of(nets[1])
 
 
 def test_more_than_a_thousand_steps(data):
@@ -170,7 +166,7 @@ def test_validation_and_callbacks_see_whole_updates(data):
     history = watched.fit(X, y, batch_size=8, epochs=3, validation_data=(X, y), callbacks=[Watch()])
     again = alone.fit(X, y, batch_size=8, epochs=3, validation_data=(X, y))
     assert history.history == again.history
-    assert state_of(watched) == state_of(alone)
+    assert blocks_of(watched) == blocks_of(alone)
     assert losses[-1] == again.history["val_loss"][-1]
 
 
@@ -188,7 +184,7 @@ def test_members_of_many(data):
     for net in expected:
         net.fit(rows, y, batch_size=8, epochs=3)
     found = fit_many(nets(), rows, y, batch_size=8, epochs=3, n_threads=1)
-    assert [state_of(net) for net in found] == [state_of(net) for net in expected]
+    assert [blocks_of(net) for net in found] == [blocks_of(net) for net in expected]
 
 
 def test_activations_and_gradients_in_a_handler_are_those_of_whole_updates(data):
@@ -218,7 +214,7 @@ def test_a_handler_of_signals_reads_whole_updates(data):
     found = []
 
     def handler(*_):
-        found.append((net.step, state_of(net), net.predict(X[:9]).tobytes()))
+        found.append((net.step, blocks_of(net), net.predict(X[:9]).tobytes()))
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGALRM, handler)
@@ -233,9 +229,9 @@ def test_a_handler_of_signals_reads_whole_updates(data):
                 found.clear()
     finally:
         signal.signal(signal.SIGALRM, before)
-    assert found[0] == (net.step, state_of(net), net.predict(X[:9]).tobytes())
+    assert found[0] == (net.step, blocks_of(net), net.predict(X[:9]).tobytes())
     twin = network(Adam(0.01))
     for step in range(found[0][0]):
         at = step % len(X)
         twin.train_on_batch(X[at : at + 1], y[at : at + 1])
-    assert state_of(twin) == found[0][1]
+    assert blocks_of(twin) == found[0][1]

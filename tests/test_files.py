@@ -127,8 +127,8 @@ def specifications(kinds):
             yield changed
 
 
-#: Embeddings need columns of their own, an Ensemble is the last layer: test_embedding_layers.py and
-#: test_ensemble_layers.py have their files.
+#: Embeddings need columns of their own, an Ensemble is the last layer: test_layers.py has their
+#: files.
 LAYERS = list(specifications({name: kind for name, kind in layers.KINDS.items()
                               if kind not in (Embedding, NumericEmbedding, Ensemble)}))  # fmt: skip
 LOSSES = [*specifications(losses.KINDS), Quantile((0.25, 0.75))]

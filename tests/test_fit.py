@@ -10,7 +10,6 @@ made-up outputs (test_metrics.py), rows that aren't in memory (test_data.py).
 import copy
 import csv
 import fcntl
-import hashlib
 import math
 import os
 import pty
@@ -22,7 +21,8 @@ import threading
 import numpy as np
 import pandas as pd
 import pytest
-from conditions import LONG
+from comparing import bits, sha256
+from conditions import LONG, EachBatch
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 from sklearn.metrics import (
     accuracy_score,
@@ -71,16 +71,6 @@ def yes_or_no(dtype="float64", optimizer="adam"):
 def regressor(n_out=1, units=24, optimizer="adam", dtype="float64", **kwargs):
     return MLP(10, [Dense(units, "tanh"), Dense(n_out)], loss="squared_error",
                optimizer=optimizer, dtype=dtype, seed=0, **kwargs)  # fmt: skip
-
-
-def sha256(net):
-    return hashlib.sha256(b"".join(w.tobytes() for w in net.get_weights())).hexdigest()
-
-
-def bits(net, history):
-    """Return the values of a history in hex and a hash of the weights, to be compared."""
-    values = {name: [float(v).hex() for v in found] for name, found in history.history.items()}
-    return values, sha256(net), net.step, net.epoch
 
 
 # ---- targets ------------------------------------------------------------------------------------
@@ -573,11 +563,6 @@ def test_hooks_of_a_loss_that_is_not_finite(kind, handled, monkeypatch):
     begins = [call for call in recorder.calls if call[0] == "batch begin"]
     ended = [call for call in recorder.calls if call[0] == "batch end"]
     assert len(begins) - len(ended) == (kind is Batches)
-
-
-class EachBatch(Callback):
-    def on_train_batch_end(self, batch, logs):
-        pass
 
 
 class Progress(Callback):

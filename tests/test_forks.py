@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import scipy.sparse
+from comparing import sha256
 from conditions import LONG, is_refused, until
 
 from fastnn import MLP, Adam, Callback, Dense, Embedding, ScheduleFreeAdamW
@@ -35,10 +36,6 @@ LOST = "this process was forked while a thread of its parent was reading the ite
 def network(n_threads=1):
     return MLP(30, [Dense(40, "tanh"), Dense(2)], loss="squared_error", optimizer="adam", seed=0,
                n_threads=n_threads)  # fmt: skip
-
-
-def bits(net):
-    return [w.tobytes() for w in net.get_weights()]
 
 
 class Family:
@@ -118,11 +115,11 @@ def test_rows_that_fastnn_converts_go_on_in_the_child(source, hook, tmp_path, mo
 
     def work():
         net.fit(data, Y, callbacks=[ForkAt(hook, family)], **options)
-        return bits(net), net.predict(data).tobytes()
+        return sha256(net), net.predict(data).tobytes()
 
     parent, child = family.results(work)
     twin.fit(data, Y, callbacks=[Callback()], **options)
-    expected = bits(twin), twin.predict(data).tobytes()
+    expected = sha256(twin), twin.predict(data).tobytes()
     assert parent == expected
     assert child == expected
 
@@ -182,12 +179,12 @@ def test_batches_go_on_in_the_parent_and_are_an_error_in_the_child(form, hook):
             net.fit(data, epochs=2, steps_per_epoch=24, callbacks=[ForkAt(hook, family), Release()])
         finally:
             assert net.fit(X, Y).epoch == [0]  # whatever happened, it is usable
-        return bits(net)
+        return sha256(net)
 
     parent, child = family.results(work)
     twin.fit(batches, epochs=2)
     twin.fit(X, Y)
-    assert parent == bits(twin)
+    assert parent == sha256(twin)
     assert isinstance(child, RuntimeError)
     assert str(child).startswith(LOST)
 
@@ -269,7 +266,7 @@ def test_a_network_whose_fit_forked_stays_in_it_in_the_child():
 
     def work():
         net.fit(X, Y, epochs=3, callbacks=[Fork()])
-        return bits(net)
+        return sha256(net)
 
     parent, child = family.results(work)
     assert parent == child
@@ -307,7 +304,7 @@ def test_a_handler_of_a_signal_may_fork(long_step, n_threads):
 
     def work():
         net.fit(many, y, epochs=1000, callbacks=[UntilForked(family)], **options)
-        return bits(net), net.epoch
+        return sha256(net), net.epoch
 
     before = signal.signal(signal.SIGUSR1, handle)
     sender = threading.Thread(target=send_during_a_step)
@@ -319,5 +316,5 @@ def test_a_handler_of_a_signal_may_fork(long_step, n_threads):
         signal.signal(signal.SIGUSR1, before)
     weights, epochs = parent
     twin.fit(many, y, epochs=epochs, **options)
-    assert weights == bits(twin)
+    assert weights == sha256(twin)
     assert child == parent or "forked this process during a training step" in str(child)

@@ -260,18 +260,6 @@ def test_torchs_clipping(how):
     assert_same_as(step_of, how)
 
 
-@pytest.fixture
-def keras(monkeypatch):
-    """Keras in float64."""
-    pytest.importorskip("torch")
-    monkeypatch.setenv("KERAS_BACKEND", "torch")
-    keras = pytest.importorskip("keras")
-    usual = keras.config.floatx()
-    keras.config.set_floatx("float64")
-    yield keras
-    keras.config.set_floatx(usual)
-
-
 def values(variables):
     """Copies of Keras' variables, of torch's backend."""
     return [v.value.detach().numpy().copy() for v in variables]

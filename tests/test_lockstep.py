@@ -1,10 +1,10 @@
 """Tiny members of one shape, trained on line side by side, have the bits of their own fits."""
 
-import hashlib
 import itertools
 
 import numpy as np
 import pytest
+from comparing import sha256
 
 from fastnn import (
     MLP,
@@ -27,10 +27,6 @@ def base(hidden="tanh", *, units=(7,), rate=0.05, dtype="float32", **options):
     return MLP(3, layers, loss="squared_error", optimizer=SGD(rate, **options), seed=5, dtype=dtype)
 
 
-def digest(net):
-    return hashlib.sha256(b"".join(array.tobytes() for array in net.get_weights())).hexdigest()
-
-
 def data(dtype="float32"):
     return X.astype(dtype), Y.astype(dtype)
 
@@ -48,7 +44,7 @@ def compare(nets, own, rows=None, *, epochs, n_threads=2, rules=lambda: (), **op
     for i, net in enumerate(own):
         history = net.fit(x[rows[i]], y[rows[i]], epochs=epochs[i], batch_size=1, n_threads=1,
                           callbacks=list(rules()), **options)  # fmt: skip
-        assert digest(fits[i]) == digest(net)
+        assert sha256(fits[i]) == sha256(net)
         assert (fits[i].step, fits[i].learning_rate) == (net.step, net.learning_rate)
         assert fits.histories[i].history == history.history
         assert fits.statuses[i].epochs == len(history.epoch)
@@ -109,7 +105,7 @@ def test_a_member_that_diverges_is_recorded_and_leaves_the_others_alone():
                 net.fit(x, y, epochs=4, batch_size=1, n_threads=1)
             assert fits.statuses[i].kind == "diverged"
             assert fits.statuses[i].message == str(error.value)
-        assert digest(fits[i]) == digest(net)
+        assert sha256(fits[i]) == sha256(net)
 
 
 def test_a_member_that_diverges_ends_the_call_and_undoes_the_others():
@@ -118,7 +114,7 @@ def test_a_member_that_diverges_ends_the_call_and_undoes_the_others():
     with pytest.raises(FloatingPointError, match="nets\\[2\\]"):
         fit_many(nets, *data(), epochs=10_000, batch_size=1, n_threads=1)
     for i in (0, 1, 3, 4):
-        assert digest(nets[i]) == digest(untouched[i])
+        assert sha256(nets[i]) == sha256(untouched[i])
         assert nets[i].step == 0
 
 

@@ -5,12 +5,11 @@ import copy
 import itertools
 import pickle
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conditions import LONG
+from conditions import LONG, Interrupting
 
 import fastnn
 from fastnn import (
@@ -627,16 +626,6 @@ def test_an_error_of_a_callback_is_no_divergence():
         fit_many([net_of()], X, y, callbacks=[Failing(error)], on_error="record")
     fits = fit_many([net_of(optimizer=SGD(1e9))], X, y, callbacks=[Callback()], on_error="record")
     assert fits.statuses[0].kind == "diverged"
-
-
-class Interrupting(Callback):
-    """Sends Ctrl-C in the second epoch, and returns when the call has told the network to stop."""
-
-    def on_epoch_end(self, epoch, logs):
-        if epoch == 1:
-            _thread.interrupt_main()
-            while not self.model.stop_training:
-                time.sleep(0.001)
 
 
 def test_an_interrupted_call_returns_what_is_trained_and_leaves_the_rest_as_it_was():

@@ -1,6 +1,5 @@
 """checkpoint= of fit_many: what is finished is kept, however the call ends, and the bits stay."""
 
-import _thread
 import datetime
 import functools
 import json
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conditions import Interrupting
 
 from fastnn import (
     MLP,
@@ -63,16 +63,6 @@ OPTIONS = {
     "on_error": "record",
     "n_threads": 1,
 }
-
-
-class Interrupting(Callback):
-    """Sends Ctrl-C in the second epoch, and returns when the call has told the network to stop."""
-
-    def on_epoch_end(self, epoch, logs):
-        if epoch == 1:
-            _thread.interrupt_main()
-            while not self.model.stop_training:
-                time.sleep(0.001)
 
 
 class Failing(Callback):

@@ -16,6 +16,7 @@ import warnings
 import numpy as np
 import pytest
 import sklearn.metrics
+from comparing import refuses
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -700,15 +701,6 @@ def test_errors_of_a_function_are_its_own():
 
 
 # ---- what is refused ----------------------------------------------------------------------------
-
-
-def refuses(error, fragments, call):
-    with pytest.raises(error) as caught:
-        call()
-    assert caught.type is error
-    message = str(caught.value)
-    assert [f for f in fragments if f not in message] == [], message
-    assert "\n" not in message
 
 
 def loss(y_true, y_pred):

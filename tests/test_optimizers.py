@@ -380,18 +380,6 @@ def test_the_product_of_the_momenta_of_nadam_at_any_step(kernels, isa, beta_1, m
         assert np.isclose(W[0, 0], w[0, 0], rtol=tolerance, atol=0)
 
 
-@pytest.fixture
-def keras(monkeypatch):
-    """Keras' optimizers, in float64."""
-    pytest.importorskip("torch")
-    monkeypatch.setenv("KERAS_BACKEND", "torch")
-    keras = pytest.importorskip("keras")
-    usual = keras.config.floatx()
-    keras.config.set_floatx("float64")
-    yield keras
-    keras.config.set_floatx(usual)
-
-
 NONE = 1e-30  # an epsilon that makes no difference: Keras adds its own inside the root
 
 

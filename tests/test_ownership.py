@@ -6,10 +6,9 @@ that is out of range would be read out of bounds. Not here: X itself, which `fit
 (see the notes of `MLP.fit`), and the values that are refused (test_bad_input.py).
 """
 
-import hashlib
-
 import numpy as np
 import pytest
+from comparing import sha256
 from conditions import until
 
 from fastnn import MLP, Callback, CustomLoss, Dense
@@ -26,10 +25,6 @@ def classifier():
 
 def regression():
     return MLP(6, [Dense(20, "tanh"), Dense(3)], loss="squared_error", optimizer="adam", seed=0)
-
-
-def sha256(net):
-    return hashlib.sha256(b"".join(w.tobytes() for w in net.get_weights())).hexdigest()
 
 
 class Overwrite(Callback):

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import scipy.sparse
+from comparing import digest, state_of
 
 import fastnn
 from fastnn import (
@@ -43,16 +44,6 @@ def network(optimizer=RULE, layers=None, **options):
 def data(rng):
     X = rng.normal(size=(47, 5))
     return X, np.sin(X[:, :3]) + rng.normal(0, 0.1, (47, 3))
-
-
-def bits(arrays):
-    return [array.tobytes() for array in arrays]
-
-
-def state_of(net):
-    """Every block of numbers, and the counts."""
-    step, epoch, blocks = net._network.read_blocks(list(range(net._network.n_blocks)))
-    return step, epoch, [bits(block) for block in blocks]
 
 
 # ---- the authors' steps -------------------------------------------------------------------------
@@ -145,7 +136,7 @@ class Watch(Callback):
         self.X, self.seen = X, []
 
     def on_epoch_end(self, epoch, logs):
-        self.seen.append((bits(self.model.get_weights()), self.model.predict(self.X).tobytes()))
+        self.seen.append((digest(self.model.get_weights()), self.model.predict(self.X).tobytes()))
 
 
 def test_callbacks_and_validation_have_the_average(data):
@@ -153,7 +144,7 @@ def test_callbacks_and_validation_have_the_average(data):
     watch, net = Watch(X), network()
     history = net.fit(X, y, batch_size=8, epochs=3, validation_data=(X, y), callbacks=[watch])
     weights, outputs = watch.seen[-1]
-    assert weights == bits(net.get_weights())
+    assert weights == digest(net.get_weights())
     assert outputs == net.predict(X).tobytes()
     assert net.evaluate(X, y) == history.history["val_loss"][-1]
     copied = network("sgd")
@@ -234,7 +225,7 @@ def test_weights_that_are_set_begin_all_sequences(data):
     flat = np.concatenate([w.ravel() for w in other])
     for write, weights in ((net.set_weights, other), (net.set_flat_weights, flat)):
         write(weights)
-        assert bits(net.get_weights()) == bits(other)
+        assert digest(net.get_weights()) == digest(other)
         loss = net.evaluate(X, y)
         assert net.train_on_batch(X, y) == pytest.approx(loss, rel=1e-12)
         assert all(np.abs(w - o).max() < 0.1 for w, o in zip(net.get_weights(), other, strict=True))
@@ -247,9 +238,9 @@ def test_layers_that_are_frozen_and_trained_again(data):
     before = net.get_weights()
     net.fit(X, y, epochs=3)
     frozen = net.get_weights()
-    assert bits(frozen[:2]) == bits(before[:2])
+    assert digest(frozen[:2]) == digest(before[:2])
     net.unfreeze([0])
-    assert bits(net.get_weights()) == bits(frozen)
+    assert digest(net.get_weights()) == digest(frozen)
     loss = net.evaluate(X, y)
     net.fit(X, y, epochs=20)
     assert net.evaluate(X, y) < loss
@@ -296,7 +287,7 @@ def test_a_handler_of_signals_reads_the_average(rng):
     found = []
 
     def handler(*_):
-        found.append((net.step, bits(net.get_weights()), net.predict(X[:9]).tobytes()))
+        found.append((net.step, digest(net.get_weights()), net.predict(X[:9]).tobytes()))
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGALRM, handler)
@@ -311,7 +302,7 @@ def test_a_handler_of_signals_reads_the_average(rng):
                 found.clear()
     finally:
         signal.signal(signal.SIGALRM, before)
-    assert found[0] == (net.step, bits(net.get_weights()), net.predict(X[:9]).tobytes())
+    assert found[0] == (net.step, digest(net.get_weights()), net.predict(X[:9]).tobytes())
 
 
 def test_predictions_beside_a_fit_do_not_change_its_validation(rng):

@@ -5,11 +5,11 @@ to the bit where a callback in Python follows the epochs. Not here: that this is
 does (test_sklearn.py), members of ensembles and searches (test_sklearn_many.py).
 """
 
-import hashlib
 import warnings
 
 import numpy as np
 import pytest
+from comparing import digest
 from sklearn.datasets import make_multilabel_classification
 from sklearn.exceptions import ConvergenceWarning
 
@@ -41,10 +41,6 @@ PROBLEMS = {
 }
 COUNTED = ("loss_", "best_loss_", "loss_curve_", "validation_loss_curve_", "validation_scores_",
            "best_validation_score_", "n_iter_", "t_", "_no_improvement_count")  # fmt: skip
-
-
-def digest(arrays):
-    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
 
 
 def known(estimator):

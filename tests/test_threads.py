@@ -7,7 +7,6 @@ computes (test_gradients.py, test_training.py).
 
 import contextlib
 import ctypes
-import hashlib
 import inspect
 import itertools
 import multiprocessing
@@ -23,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from comparing import digest
 from conditions import LONG, is_refused, until
 
 from fastnn import MLP, Activate, Adam, Callback, Dense, Dropout, LayerNorm
@@ -59,15 +59,11 @@ def classifier(n_threads=4, dtype="float32", seed=5):
     )  # fmt: skip
 
 
-def digest(*arrays):
-    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
-
-
 def fitted(net, epochs=1, callbacks=()):
     """Fit, predict and evaluate; return the SHA-256 of all results."""
     history = net.fit(X, LABELS, batch_size=BATCH, epochs=epochs, callbacks=callbacks)
     losses = np.array([*history.history["loss"], net.evaluate(X, LABELS)])
-    return digest(*net.get_weights(), net.predict(X), losses)
+    return digest([*net.get_weights(), net.predict(X), losses])
 
 
 def workers():
@@ -118,7 +114,7 @@ def test_bits_do_not_depend_on_which_thread_takes_a_portion(name):
                   n_threads=n_threads, **options)  # fmt: skip
         assert sum(flops_of_a_row(net).values()) * min(batch, 1024) >= 2 * 80e6
         history = net.fit(rows, labels, batch_size=batch, epochs=4, shuffle=name != "zeros")
-        return digest(*net.get_weights(), np.array(history.history["loss"]))
+        return digest([*net.get_weights(), np.array(history.history["loss"])])
 
     digests = {n: trained(n) for n in (1, 2, 3, 4)}
     assert len(set(digests.values())) == 1, digests

@@ -5,11 +5,11 @@ and batches (test_threads.py).
 """
 
 import copy
-import hashlib
 import itertools
 
 import numpy as np
 import pytest
+from comparing import sha256
 
 from fastnn import MLP, SGD, Adam, Callback, Dense, Dropout, reference
 
@@ -28,10 +28,6 @@ def classifier(seed=1, dtype="float64", optimizer="adam", **kwargs):
         seed=seed,
         **kwargs,
     )
-
-
-def sha256(net):
-    return hashlib.sha256(b"".join(w.tobytes() for w in net.get_weights())).hexdigest()
 
 
 def assert_same_weights(net, twin, tolerance=1e-12):

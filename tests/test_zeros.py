@@ -13,6 +13,7 @@ import sys
 
 import numpy as np
 import pytest
+from comparing import state_of
 
 import fastnn
 from fastnn import (
@@ -75,13 +76,6 @@ def twins(monkeypatch):
         return made
 
     return make
-
-
-def state_of(net):
-    """Return all state of the compiled network that training changes, as bytes."""
-    network = net._network
-    step, epoch, blocks = network.read_blocks(list(range(network.n_blocks)))
-    return step, epoch, [array.tobytes() for block in blocks for array in block]
 
 
 def skips(net, X, batch=32):
