@@ -10,6 +10,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 
 import fastnn
@@ -186,13 +187,16 @@ FITS = {
     "nan": (changed(float("nan")), ["y[3] is nan", "drop the row"]),
     "masked": (np.ma.masked_equal(TEXT, "cat"), ["y has masked values", "drop their rows"]),
     "pandas-missing": (pd.Series(changed(None), dtype="category"), ["y[3] is nan", "drop"]),
+    "Arrow-missing": (
+        pa.chunked_array([changed(None)]).dictionary_encode(), ["y[3] is None", "drop the row"]
+    ),
     "mixed": (changed(2), ["text and numbers", "y[3], which is 2", "astype(str)"]),
     "bytes": (changed(b"cat"), ["y[3] is b'cat'", "which is not a label"]),
     "few": (np.where(TEXT == "cat", "dog", TEXT), ["('dog', 'eel')", "set net.classes"]),
     "more": (changed("fox"), ["4 classes", "Dense(4, 'softmax')"]),
     "two-columns": (np.stack([TEXT, TEXT], axis=1), ["shape (60, 2)", "one label per row"]),
     "rows": (TEXT[:5], ["y has 5 rows", "X has 60"]),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("what", FITS)

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from conditions import LONG
 
@@ -44,6 +45,7 @@ from fastnn.training import binding
 rng = np.random.default_rng(7)
 X = rng.normal(size=(90, 3)).astype(np.float32)
 y = (X[:, 0] - X[:, 1] * X[:, 2]).astype(np.float32)
+CATEGORIES = pa.chunked_array([[0, 1, None] + [1] * 87]).dictionary_encode()
 labels = (y > 0).astype(np.int64) + (y > 1)
 
 
@@ -676,6 +678,8 @@ def test_an_interrupted_call_returns_what_is_trained_and_leaves_the_rest_as_it_w
         ({"groups": np.ma.masked_equal(np.arange(90) % 2, 0)}, "groups has masked values"),
         ({"groups": y[:4]}, "groups must have a label for each"),
         ({"groups": [*np.arange(88) % 2, np.nan, None]}, "the group of 2 rows is missing"),
+        ({"groups": CATEGORIES}, "the group of 1 rows is missing"),
+        ({"y": CATEGORIES}, r"y\[2, 0\] is nan"),
         ({"validation_data": (X, y)}, "no argument 'validation_data'; pass them as validation="),
         ({"resume": "a.ckpt"}, "no argument 'resume'; the argument is checkpoint"),
         ({"epoch": 3}, "fit_many has no argument 'epoch'; .* did you mean 'epochs'"),

@@ -137,7 +137,7 @@ def as_numbers(name: str, value: Any, loss: Loss, n_out: int, known: Classes | N
 def _labels(name: str, value: Any) -> list[Any]:
     """Return labels (n,) or (n, 1) as a list; none may be missing."""
     no_masked_values(name, value)
-    array = np.asarray(value)
+    array = np.asarray(_conversion.decoded(value))
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:

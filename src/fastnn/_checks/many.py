@@ -54,7 +54,7 @@ def shared_rows(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
     n, arrays = X.shape[0], []
     for name, value in (("y", y), ("sample_weight", sample_weight)):
         no_masked_values(name, value)
-        found = None if value is None else np.asarray(value)
+        found = None if value is None else np.asarray(_conversion.decoded(value))
         if found is not None and found.shape[:1] != (n,):
             raise ValueError(f"{name} must have the {n} rows of X; got shape {found.shape}")
         arrays.append(found)
@@ -154,7 +154,7 @@ def row_numbers(name: str, value: Any, n_rows: int) -> Indices | None:
 def groups(value: Any, n_rows: int) -> tuple[NDArray[Any], Indices]:
     """Return the distinct group labels, sorted, and the index of each row's label among them."""
     no_masked_values("groups", value)
-    labels = np.asarray(value)
+    labels = np.asarray(_conversion.decoded(value))
     if labels.shape != (n_rows,):
         raise ValueError(
             f"groups must have a label for each of the {n_rows} rows of X; got shape {labels.shape}"
