@@ -140,6 +140,35 @@ def test_numbers_of_arrow_may_be_missing(values, chunked):
         assert table.columns["s"].values.tolist() == [0, -1, 1]
 
 
+NOTHING = {
+    "None": [None],
+    "nan": [np.nan],
+    "NaT": [pd.NaT],
+    "pandas, times": pd.Series([pd.NaT]),
+    "polars, times": pl.Series([None], dtype=pl.Datetime),
+    "polars, bools": pl.Series([None], dtype=pl.Boolean),
+    "Arrow": pa.nulls(1),
+    "Arrow, times": pa.nulls(1, pa.timestamp("us", "UTC")),
+    "Arrow, texts": pa.nulls(1, pa.string()),
+}
+
+
+@pytest.mark.parametrize("kind", NOTHING)
+def test_a_column_of_missing_values_has_any_type(kind, prepared):
+    row = {"size": [1.5], "count": [3], "town": ["Bonn"], "member": [True],
+           "since": ["2020-02-01"]}  # fmt: skip
+    names, X = prepared.recipe.names, prepared.recipe.inputs(row)
+    for name in row:
+        found = prepared.recipe.inputs({**row, name: NOTHING[kind]})
+        own = np.array([each.startswith(name) for each in names])
+        np.testing.assert_array_equal(found[:, ~own], X[:, ~own])
+        filled = {"count": FRAME["count"], "size": FRAME["size"]}.get(name)
+        if filled is not None:
+            assert found[0, names.index(name)] == np.float32(filled.median())
+        elif name == "town":
+            assert found[0, names.index("town=(missing)")] == found[:, own].sum() == 1
+
+
 def test_what_is_no_frame_is_refused():
     for value, message in (
         (pl.LazyFrame({"a": [1]}), "the data frame is lazy; pass"),

@@ -151,7 +151,7 @@ def _of_numbers(
             f"be between -{_LARGEST:.2g} and {_LARGEST:.2g}; leave a missing value empty"
         )
     if wanted in DATES:
-        return _of_other_type(source, name, "number", wanted)
+        return _of_other_type(source, name, "number", wanted, values)
     if wanted != "category":
         return Column(name, "number", values)
     return _categories(name, values, ~np.isnan(values))
@@ -198,7 +198,7 @@ def _of_bools(source: Source, name: str, values: NDArray[np.float64], wanted: st
     if wanted == "number":
         return Column(name, "number", values)
     if wanted in DATES:
-        return _of_other_type(source, name, "bool", wanted)
+        return _of_other_type(source, name, "bool", wanted, values)
     is_known = ~np.isnan(values)
     found = [text for value, text in enumerate(("false", "true")) if (values == value).any()]
     codes = np.full(len(values), -1)
@@ -209,7 +209,7 @@ def _of_bools(source: Source, name: str, values: NDArray[np.float64], wanted: st
 def _of_dates(source: Source, name: str, values: NDArray[np.float64], wanted: str | None) -> Column:
     """Return the column of seconds since 1970 (n,), NaN where missing."""
     if wanted in ("number", "category"):
-        return _of_other_type(source, name, "date", wanted)
+        return _of_other_type(source, name, "date", wanted, values)
     return Column(name, wanted or "date", values)
 
 
@@ -378,8 +378,20 @@ def _not_in_order(path: str, name: str, match: re.Match[str], row: int, wanted: 
     )
 
 
-def _of_other_type(source: Source, name: str, kind: str, wanted: str | None) -> Column:
-    """Return the column of values that are neither numbers nor texts nor dates."""
+def _of_other_type(
+    source: Source,
+    name: str,
+    kind: str,
+    wanted: str | None,
+    values: NDArray[np.float64] | None = None,
+) -> Column:
+    """Return the column of values of a type that is not the wanted one, or that no network takes.
+
+    Any kind of column may have nothing but missing values, as in a request of a single row. A
+    library then gives it another type. `values` (n,) are NaN where one is missing.
+    """
+    if wanted is not None and values is not None and np.isnan(values).all():
+        return Column(name, wanted, values if wanted != "category" else np.full(len(values), -1))
     if wanted is not None:
         raise TableError(
             f"{source.path}: column {name!r} is of type {kind} but must be a {wanted}; convert it"
