@@ -17,7 +17,13 @@ import numpy as np
 
 from fastnn.tabular import dates, remedies, spelling
 from fastnn.tabular.errors import TableError
-from fastnn.tabular.numbers import are_numbers, as_number, is_placeholder, numbers_of
+from fastnn.tabular.numbers import (
+    are_numbers,
+    as_number,
+    have_thousands,
+    is_placeholder,
+    numbers_of,
+)
 from fastnn.tabular.table import DATES, Column
 
 if TYPE_CHECKING:
@@ -65,6 +71,9 @@ class Source:
         Texts that stand for a missing value.
     decimal : {".", ","}, default "."
         The decimal point of numbers that are text.
+    thousands : dict of str to bool
+        Whether points separate thousands in a column of numbers. Receives it for the columns of a
+        file with decimal commas, whose own texts decide unless the column is here.
     placeholders : dict of str to list of str
         Receives the texts that were read as missing numbers, and the columns that hold them.
     guesses : dict of str to str
@@ -75,6 +84,7 @@ class Source:
     is_plain_text: bool
     missing: Sequence[str]
     decimal: str = "."
+    thousands: dict[str, bool] = field(default_factory=dict)
     placeholders: dict[str, list[str]] = field(default_factory=dict)
     guesses: dict[str, str] = field(default_factory=dict)
 
@@ -278,12 +288,17 @@ def _numbers(
 
     They must be numbers if that is wanted, and also if all but few are.
     """
-    numbers = numbers_of(texts, source.decimal)
+    is_grouped = source.thousands.get(name)
+    if is_grouped is None or source.decimal == ".":
+        is_grouped = have_thousands(texts, source.decimal)
+    numbers = numbers_of(texts, source.decimal, is_grouped)
     is_bad = np.isnan(numbers)
     bad = [texts[i] for i in np.flatnonzero(is_bad)]
     if all(map(is_placeholder, bad)) and (wanted == "number" or len(bad) < len(texts)):
         for text in bad:
             source.placeholders.setdefault(text, []).append(name)
+        if source.decimal == ",":
+            source.thousands[name] = is_grouped
         return numbers
     if wanted == "number":
         truths = [spelling.truth(text) for text in texts]
