@@ -109,11 +109,16 @@ class ModelCheckpoint(Monitoring):
         last = epoch + 1 == self.params["epochs"] or self.model.stop_training
         if (epoch + 1) % self.period and not last:
             return
+        best = self.best
         if self.save_best_only:
             value = self._monitored(epoch, logs)
             if not self._is_better(value, self.best):
                 return
-            self.best = value
+            self.best = value  # before the save, since the file has the state of this callback
         path = self._file({**logs, "epoch": epoch + 1})
-        _files.make_folder_of(path)
-        self.model.save(path)
+        try:
+            _files.make_folder_of(path)
+            self.model.save(path)
+        except BaseException:
+            self.best = best
+            raise
