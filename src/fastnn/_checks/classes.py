@@ -150,10 +150,10 @@ def _labels(name: str, value: Any) -> list[Any]:
         raise ValueError(f"{name} has 0 rows; pass a label for each row of X")
     for i, label in enumerate(found):
         if not isinstance(label, str | int | float | bool) or label != label:
-            raise ValueError(
-                f"{name}[{i}] is {shown(label)}, which is not a label; give every row a label, or "
-                "drop the row"
-            )
+            remedy = "give every row a label, or drop the row"
+            if isinstance(label, bytes):
+                remedy = f"decode the bytes, as by {shown(label)}.decode()"
+            raise ValueError(f"{name}[{i}] is {shown(label)}, which is not a label; {remedy}")
     return found
 
 
