@@ -447,6 +447,10 @@ def test_networks_are_the_combinations_of_the_values():
     assert [net.seed for net in grid[:3]] == [5, 6, 5]
     with pytest.raises(IndexError, match="8 networks"):
         grid[8]
+    assert bits(grid[np.int8(5)]) == bits(net)
+    for wrong in ("a", 1.0, None):
+        with pytest.raises(TypeError, match=f"must be an integer or a slice; got {wrong!r}"):
+            grid[wrong]
 
 
 @pytest.mark.parametrize("twin_of", [copy.deepcopy, lambda nets: pickle.loads(pickle.dumps(nets))],
@@ -526,6 +530,9 @@ def test_predictions_and_what_they_have_in_common():
         fits.predict(X, "median")
     with pytest.raises(ValueError, match="quantiles must be numbers from 0 to 1"):
         fits.predict(X, "quantiles", quantiles=[5])
+    for wrong in ("a", ["a", 0.5], [[0.1], [0.2, 0.3]]):
+        with pytest.raises(TypeError, match="quantiles must be numbers from 0 to 1; got"):
+            fits.predict(X, "quantiles", quantiles=wrong)
 
 
 def test_classes_are_those_of_the_mean():

@@ -420,10 +420,27 @@ def reduction_of_members(value: object, names: Sequence[str]) -> str | None:
 
 def levels(value: Any) -> NDArray[np.float64]:
     """Return levels from 0 to 1 (n,), at least one."""
-    found = np.atleast_1d(np.asarray(value, np.float64))
+    wrong = f"quantiles must be numbers from 0 to 1; got {shown(value)}"
+    try:
+        found = np.atleast_1d(np.asarray(value, np.float64))
+    except (TypeError, ValueError):  # texts, or lists of different lengths
+        raise TypeError(wrong) from None
     if found.ndim != 1 or not found.size or not ((found >= 0) & (found <= 1)).all():
-        raise ValueError(f"quantiles must be numbers from 0 to 1; got {shown(value)}")
+        raise ValueError(wrong)
     return found
+
+
+def place_in_grid(value: Any, n: int) -> int:
+    """Return the number of one of n networks, counted from the end if it is negative."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(
+            f"the number of a network must be an integer or a slice; got {shown(value)}"
+        ) from None
+    if not -n <= number < n:
+        raise IndexError(f"there are {n} networks; got number {number}")
+    return number % n
 
 
 def history_name(name: str, known: Sequence[str]) -> str:
