@@ -27,6 +27,8 @@ from fastnn import (
     Embedding,
     Fits,
     LayerNorm,
+    LearningRateScheduler,
+    ModelCheckpoint,
     ReduceLROnPlateau,
     RMSProp,
     Standardize,
@@ -628,6 +630,61 @@ def test_an_error_of_a_callback_says_of_which_network_it_is():
         fit_many([net_of(), net_of()], X, y, callbacks=rules(error))
     assert caught.value is error
     assert error.__notes__ == ["raised in the training of nets[1]"]
+
+
+class Naming(Callback):
+    """Adds a name to the logs."""
+
+    def on_train_begin(self, logs):
+        self.params["monitors"].append("name")
+
+    def on_epoch_end(self, epoch, logs):
+        logs["name"] = 1.0
+
+
+@pytest.mark.parametrize("executor", [None, ThreadPoolExecutor], ids=["threads", "executor"])
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (3, "callbacks must be a list of Callback"),
+        ([3], r"callbacks\[0\] must be a Callback"),
+        ([EarlyStopping("val_loss")], "monitor 'val_loss' is not among 'loss', 'r2'"),
+        ([ModelCheckpoint("a/{mae}")], "has the field 'mae'"),
+        ([ReduceLROnPlateau("loss")], "ReduceLROnPlateau sets the learning rate, but"),
+    ],
+    ids=["no list", "no callback", "monitor", "field", "schedule"],
+)
+def test_callbacks_of_a_later_network_are_checked_before_the_first_is_trained(
+    wrong, message, executor, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    nets, called = [net_of(), net_of(1, optimizer=SGD(CosineDecay(0.1, 9)))], []
+
+    def rules(number):
+        called.append(number)
+        return [[EarlyStopping("r2"), ModelCheckpoint("b", save_best_only=True, monitor="loss")],
+                wrong][number]  # fmt: skip
+
+    before = [bits(net) for net in nets]
+    with pytest.raises((TypeError, ValueError), match=r"^nets\[1\]: .*" + message):
+        fit_many(nets, X, y, callbacks=rules, n_threads=1, metrics=["r2"],
+                 executor=executor and executor(1))  # fmt: skip
+    assert [bits(net) for net in nets] == before
+    assert called == [0, 1]
+
+
+def test_the_function_of_callbacks_is_called_once_for_each_network():
+    called = []
+
+    def rules(number):
+        called.append(number)
+        return [Naming(), EarlyStopping("name", patience=2)]
+
+    fits = fit_many([net_of(i) for i in range(4)], X, y, callbacks=rules, epochs=9)
+    assert called == [0, 1, 2, 3]
+    assert [len(history.epoch) for history in fits.histories] == [3] * 4
+    rates = [EarlyStopping("learning_rate"), LearningRateScheduler(lambda epoch: 0.1)]
+    fit_many([net_of()], X, y, callbacks=lambda number: rates[::-1])
 
 
 def test_an_error_of_a_callback_is_no_divergence():
