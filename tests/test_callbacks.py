@@ -316,6 +316,22 @@ def test_the_file_has_the_best_it_holds(tmp_path):
     assert json.loads((tmp_path / "net").read_text()) == [{"best": 4}]
 
 
+@pytest.mark.parametrize("error", [OSError("No space left on device"), KeyboardInterrupt()])
+def test_a_save_that_fails_is_not_the_best(tmp_path, monkeypatch, error):
+    keep = ModelCheckpoint(tmp_path / "net", save_best_only=True)
+    drive([keep], [5])
+
+    def fail(model, path):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeModel, "save", fail)
+        with pytest.raises(type(error)):
+            drive([keep], [4])
+    assert keep.best == 5
+    assert drive([keep], [4.5]).saved == ["net"]
+
+
 def test_folders_are_made_when_training_begins(tmp_path):
     drive([ModelCheckpoint(tmp_path / "a{{b}}" / "c" / "{epoch}")], [1], last=0)
     assert (tmp_path / "a{b}" / "c").is_dir()

@@ -10,6 +10,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from comparing import sha256
 
@@ -183,13 +184,16 @@ FITS = {
     "nan": (changed(float("nan")), ["y[3] is nan", "drop the row"]),
     "masked": (np.ma.masked_equal(TEXT, "cat"), ["y has masked values", "drop their rows"]),
     "pandas-missing": (pd.Series(changed(None), dtype="category"), ["y[3] is nan", "drop"]),
+    "Arrow-missing": (
+        pa.chunked_array([changed(None)]).dictionary_encode(), ["y[3] is None", "drop the row"]
+    ),
     "mixed": (changed(2), ["text and numbers", "y[3], which is 2", "astype(str)"]),
-    "bytes": (changed(b"cat"), ["y[3] is b'cat'", "which is not a label"]),
+    "bytes": (changed(b"cat"), ["y[3] is b'cat'", "which is not a label; decode the bytes"]),
     "few": (np.where(TEXT == "cat", "dog", TEXT), ["('dog', 'eel')", "set net.classes"]),
     "more": (changed("fox"), ["4 classes", "Dense(4, 'softmax')"]),
     "two-columns": (np.stack([TEXT, TEXT], axis=1), ["shape (60, 2)", "one label per row"]),
     "rows": (TEXT[:5], ["y has 5 rows", "X has 60"]),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("what", FITS)
@@ -201,6 +205,22 @@ def test_labels_that_fit_refuses(what):
         net.fit(X, y)
     assert [f for f in fragments if f not in str(caught.value)] == [], str(caught.value)
     assert pickle.dumps(net) == before
+
+
+def test_labels_that_a_message_says_how_to_pass():
+    net, coded = network(), TEXT.astype("S")
+    message = r"labels, decode them: {}\.astype\(str\); convert numbers to float$"
+    with pytest.raises(TypeError, match=message.format("y")):
+        net.fit(X, coded)
+    with pytest.raises(TypeError, match=message.format(r"numpy\.array\(y\)")):
+        net.fit(X, coded.tolist())
+    net.fit(X, np.array(coded.tolist()).astype(str))
+    with pytest.raises(ValueError, match=r"validation y\[0\] is b'\w+', .* by b'\w+'.decode\(\)$"):
+        net.fit(X, TEXT, validation_data=(X, coded))
+    for call in (net.train_on_batch, net.fit, net.evaluate):
+        with pytest.raises(TypeError, match=r"or of labels such as \['cat'\]$"):
+            call(X[:1], "cat")
+    net.train_on_batch(X[:1], ["cat"])
 
 
 def test_unknown_labels_are_named():

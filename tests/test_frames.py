@@ -42,6 +42,9 @@ FRAMES = {
         pl.col("a").cast(pl.Int8), pl.col("b").cast(pl.Float64)
     ),
     "Arrow": lambda array: pa.table(dict(zip(NAMES, array.T, strict=True))),
+    "Arrow, dictionary": lambda array: pa.table(
+        {"a": pa.array(array[:, 0]).dictionary_encode(), "b": array[:, 1], "c": array[:, 2]}
+    ),
 }
 NAMELESS = {
     "DLPack": Tensor,
@@ -158,6 +161,7 @@ def test_missing_values_of_frames_are_seen():
     for bad in (
         pd.DataFrame({"a": [1, None], "b": [1, 2], "c": [1, 2]}).convert_dtypes(),
         pl.DataFrame({"a": [1, None], "b": [1, 2], "c": [1, 2]}),
+        pa.table({"a": pa.array([1, None]).dictionary_encode(), "b": [1, 2], "c": [1, 2]}),
     ):
         with pytest.raises(ValueError, match=r"X\[1, 0\] is nan"):
             network().fit(bad, [0, 1])

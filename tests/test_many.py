@@ -8,6 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from conditions import LONG, Interrupting
 
@@ -25,6 +26,8 @@ from fastnn import (
     Embedding,
     Fits,
     LayerNorm,
+    LearningRateScheduler,
+    ModelCheckpoint,
     ReduceLROnPlateau,
     RMSProp,
     Standardize,
@@ -43,6 +46,7 @@ from fastnn.training import binding
 rng = np.random.default_rng(7)
 X = rng.normal(size=(90, 3)).astype(np.float32)
 y = (X[:, 0] - X[:, 1] * X[:, 2]).astype(np.float32)
+CATEGORIES = pa.chunked_array([[0, 1, None] + [1] * 87]).dictionary_encode()
 labels = (y > 0).astype(np.int64) + (y > 1)
 
 
@@ -444,6 +448,10 @@ def test_networks_are_the_combinations_of_the_values():
     assert [net.seed for net in grid[:3]] == [5, 6, 5]
     with pytest.raises(IndexError, match="8 networks"):
         grid[8]
+    assert bits(grid[np.int8(5)]) == bits(net)
+    for wrong in ("a", 1.0, None):
+        with pytest.raises(TypeError, match=f"must be an integer or a slice; got {wrong!r}"):
+            grid[wrong]
 
 
 @pytest.mark.parametrize("twin_of", [copy.deepcopy, lambda nets: pickle.loads(pickle.dumps(nets))],
@@ -523,6 +531,9 @@ def test_predictions_and_what_they_have_in_common():
         fits.predict(X, "median")
     with pytest.raises(ValueError, match="quantiles must be numbers from 0 to 1"):
         fits.predict(X, "quantiles", quantiles=[5])
+    for wrong in ("a", ["a", 0.5], [[0.1], [0.2, 0.3]]):
+        with pytest.raises(TypeError, match="quantiles must be numbers from 0 to 1; got"):
+            fits.predict(X, "quantiles", quantiles=wrong)
 
 
 def test_classes_are_those_of_the_mean():
@@ -620,6 +631,61 @@ def test_an_error_of_a_callback_says_of_which_network_it_is():
     assert error.__notes__ == ["raised in the training of nets[1]"]
 
 
+class Naming(Callback):
+    """Adds a name to the logs."""
+
+    def on_train_begin(self, logs):
+        self.params["monitors"].append("name")
+
+    def on_epoch_end(self, epoch, logs):
+        logs["name"] = 1.0
+
+
+@pytest.mark.parametrize("executor", [None, ThreadPoolExecutor], ids=["threads", "executor"])
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (3, "callbacks must be a list of Callback"),
+        ([3], r"callbacks\[0\] must be a Callback"),
+        ([EarlyStopping("val_loss")], "monitor 'val_loss' is not among 'loss', 'r2'"),
+        ([ModelCheckpoint("a/{mae}")], "has the field 'mae'"),
+        ([ReduceLROnPlateau("loss")], "ReduceLROnPlateau sets the learning rate, but"),
+    ],
+    ids=["no list", "no callback", "monitor", "field", "schedule"],
+)
+def test_callbacks_of_a_later_network_are_checked_before_the_first_is_trained(
+    wrong, message, executor, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    nets, called = [net_of(), net_of(1, optimizer=SGD(CosineDecay(0.1, 9)))], []
+
+    def rules(number):
+        called.append(number)
+        return [[EarlyStopping("r2"), ModelCheckpoint("b", save_best_only=True, monitor="loss")],
+                wrong][number]  # fmt: skip
+
+    before = [bits(net) for net in nets]
+    with pytest.raises((TypeError, ValueError), match=r"^nets\[1\]: .*" + message):
+        fit_many(nets, X, y, callbacks=rules, n_threads=1, metrics=["r2"],
+                 executor=executor and executor(1))  # fmt: skip
+    assert [bits(net) for net in nets] == before
+    assert called == [0, 1]
+
+
+def test_the_function_of_callbacks_is_called_once_for_each_network():
+    called = []
+
+    def rules(number):
+        called.append(number)
+        return [Naming(), EarlyStopping("name", patience=2)]
+
+    fits = fit_many([net_of(i) for i in range(4)], X, y, callbacks=rules, epochs=9)
+    assert called == [0, 1, 2, 3]
+    assert [len(history.epoch) for history in fits.histories] == [3] * 4
+    rates = [EarlyStopping("learning_rate"), LearningRateScheduler(lambda epoch: 0.1)]
+    fit_many([net_of()], X, y, callbacks=lambda number: rates[::-1])
+
+
 def test_an_error_of_a_callback_is_no_divergence():
     error = FloatingPointError("division by zero")
     with pytest.raises(FloatingPointError, match=r"^nets\[0\]: division by zero"):
@@ -665,6 +731,8 @@ def test_an_interrupted_call_returns_what_is_trained_and_leaves_the_rest_as_it_w
         ({"groups": np.ma.masked_equal(np.arange(90) % 2, 0)}, "groups has masked values"),
         ({"groups": y[:4]}, "groups must have a label for each"),
         ({"groups": [*np.arange(88) % 2, np.nan, None]}, "the group of 2 rows is missing"),
+        ({"groups": CATEGORIES}, "the group of 1 rows is missing"),
+        ({"y": CATEGORIES}, r"y\[2, 0\] is nan"),
         ({"validation_data": (X, y)}, "no argument 'validation_data'; pass them as validation="),
         ({"resume": "a.ckpt"}, "no argument 'resume'; the argument is checkpoint"),
         ({"epoch": 3}, "fit_many has no argument 'epoch'; .* did you mean 'epochs'"),

@@ -289,7 +289,7 @@ OTHERS = {"function", "columns", "config", "drop", "endings", "ignored", "kinds"
           "missing", "only", "others",
           "replaced", "resolved", "state", "target", "text", "texts", "name", "kind", "task",
           "input_name", "output_name", "value", "names", "notes", "message", "axes", "parameters",
-          "logs", "place"}  # fmt: skip
+          "logs", "place", "thousands"}  # fmt: skip
 
 
 def parameters_of_texts(module):

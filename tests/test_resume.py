@@ -8,6 +8,7 @@ The fits are in resuming.py. Not here: that the file itself is always whole (tes
 """
 
 import csv
+import json
 import random
 import signal
 import subprocess
@@ -25,12 +26,15 @@ from fastnn import (
     SGD,
     Adam,
     Callback,
+    CosineDecay,
     Dense,
     EarlyStopping,
     History,
+    LearningRateScheduler,
     ModelCheckpoint,
     ModelFileError,
 )
+from fastnn.exchange import safetensors
 from fastnn.training import rows as row_sources
 
 
@@ -150,9 +154,24 @@ def test_another_rate_in_the_script_yields_to_the_checkpoints(tmp_path):
     path = tmp_path / "checkpoint"
     one = regressor(SGD(0.05))
     one.fit(X, Y, epochs=1, callbacks=[ModelCheckpoint(path)])
-    other = regressor(SGD(0.01))
-    other.fit(X, Y, epochs=2, callbacks=[ModelCheckpoint(path)], resume=path)
-    assert other.learning_rate == 0.05
+    for epochs, rate, shown in ((2, 0.01, "0.01"), (3, CosineDecay(0.1, 9), "CosineDecay")):
+        other = regressor(SGD(rate))
+        with pytest.warns(UserWarning, match=f"learning_rate=0.05, not {shown}") as caught:
+            other.fit(X, Y, epochs=epochs, callbacks=[ModelCheckpoint(path)], resume=path)
+        assert other.learning_rate == 0.05
+        assert [each.filename for each in caught] == [__file__]
+    again = regressor(SGD(0.05))
+    again.fit(X, Y, epochs=4, callbacks=[ModelCheckpoint(path)], resume=path)
+    assert again.epoch == 4
+
+
+def test_a_rate_that_a_callback_sets_is_no_other_rate(tmp_path):
+    path = tmp_path / "checkpoint"
+    for epochs in (1, 2, 3):
+        net = regressor(SGD(0.05))
+        kept = [LearningRateScheduler(lambda epoch, rate: rate / 2), ModelCheckpoint(path)]
+        net.fit(X, Y, epochs=epochs, callbacks=kept, resume=path)
+    assert net.learning_rate == 0.05 / 8
 
 
 # ---- what cannot be resumed ---------------------------------------------------------------------
@@ -217,6 +236,12 @@ REFUSED = {
     "rows for validation": (lambda p: attempt(p, validation_split=0.5), "samples=1500, not 750"),
     "another batch size": (lambda p: attempt(p, batch_size=49), "batch_size=50, not 49"),
     "full batches": (lambda p: attempt(p, batch_size=None), "batch_size=50, not 1500"),
+    "metrics": (
+        lambda p: attempt(p, metrics=["mae"]), r"logs=\['loss'\], not \['loss', 'mae'\]; pass"),
+    "rows for validation of their own": (
+        lambda p: attempt(p, validation_data=(X, Y)), r"not \['loss', 'val_loss'\]; pass"),
+    "weights": (
+        lambda p: attempt(p, sample_weight=np.ones(1500)), "weights=False, not True; pass sample"),
     "no shuffling": (lambda p: attempt(p, shuffle=False), "shuffle=True, not False"),
     "no callbacks": (lambda p: attempt(p, callbacks=[]), "3 callbacks, not 0"),
     "a callback less": (
@@ -272,6 +297,17 @@ def test_what_is_like_the_checkpoint_is_resumed(checkpoint):
     assert resume().epoch == [0, 1, 2]
     assert net.step == 90
     assert callbacks[1].total > 0
+
+
+def test_a_checkpoint_of_an_older_version_is_resumed(checkpoint):
+    """Such a file does not say which logs, weights and learning rate its fit had."""
+    tensors, metadata = safetensors.read(str(checkpoint))
+    state = json.loads(metadata["fit"])
+    for name in ("logs", "weights", "learning_rate"):
+        del state[name]
+    safetensors.write(str(checkpoint), tensors, {**metadata, "fit": json.dumps(state)})
+    _, _, resume = attempt(checkpoint, regressor(Adam(0.5)), sample_weight=np.ones(1500))
+    assert resume().epoch == [0, 1, 2]
 
 
 def test_a_network_saved_outside_of_a_fit_is_no_checkpoint(tmp_path):

@@ -410,6 +410,10 @@ def test_bad_data(prices):
         regressor().fit(FRAME, PRICE, np.zeros(N))
     with pytest.raises(ValueError, match="NaN"):
         regressor().fit(FRAME, np.where(np.arange(N) == 3, np.nan, PRICE))
+    missing = pa.chunked_array([[1.0, None] * (N // 2)]).dictionary_encode()
+    for estimator in (regressor(), classifier()):
+        with pytest.raises(ValueError, match="NaN"):
+            estimator.fit(FRAME, missing)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         regressor().fit(FRAME, PRICE[:-1])
     with pytest.raises(ValueError, match="'area'"):

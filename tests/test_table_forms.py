@@ -329,6 +329,27 @@ def test_the_decimal_point_is_that_of_training(read, tmp_path, monkeypatch):
     assert Recipe.from_plain(plain).read("new.csv").columns["a"].values.tolist() == [1.5]
 
 
+def test_whether_points_separate_thousands_is_as_in_training(read):
+    """A row has the same numbers alone in a file as among others."""
+    rows = ["47.5;20,5;1.000", "48.075;121,7;2.500.000", "50.963;73,9;3.000,5", "51.123;8;4.000"]
+    header = "lat;area;many\n"
+    table = read(header + "\n".join(rows) + "\n")
+    recipe = tables.learn(table)
+    assert recipe.thousands == {"lat": False, "area": True, "many": True}
+    assert Recipe.from_plain(recipe.to_plain()) == recipe
+    for i, row in enumerate(rows):
+        one = read(header + row + "\n", "one.csv", decimal=",").path
+        np.testing.assert_array_equal(recipe.inputs(one), recipe.inputs(table)[[i]])
+    one = read(header + "48.075;1.234;5.5\n", "one.csv", decimal=",").path
+    assert values(recipe.read(one)) == {"lat": [48.075], "area": [1234], "many": [5.5]}
+    plain = recipe.to_plain()
+    del plain["thousands"]  # as in older files: the texts of each file decide
+    assert values(Recipe.from_plain(plain).read(one))["lat"] == [48075]
+    for bad in ([], {"lat": 1}):
+        with pytest.raises(TypeError, match="must be"):
+            Recipe.from_plain(plain | {"thousands": bad})
+
+
 def test_a_decimal_comma_may_be_stated(read):
     text = "a;b\n1.234;1\n5.678;2\n"
     assert values(read(text))["a"] == [1.234, 5.678]

@@ -51,6 +51,17 @@ FRAMES = {
         pl.col("town").cast(pl.Categorical), pl.col("count").cast(pl.UInt8)
     ),
     "Arrow": lambda frame: pa.Table.from_pandas(frame),
+    "Arrow, batch": lambda frame: pa.RecordBatch.from_pandas(frame),
+    "Arrow, categories": lambda frame: pa.Table.from_pandas(
+        frame.astype({"town": "category", "count": "category"})
+    ),
+    "Arrow, time zone": lambda frame: pa.Table.from_pandas(
+        frame.assign(since=frame["since"].dt.tz_localize("Asia/Kolkata"))
+    ),
+    "polars to Arrow": lambda frame: pl.from_pandas(frame).with_columns(
+        pl.col("town").cast(pl.Categorical),
+        pl.col("since").dt.replace_time_zone("Asia/Kolkata"),
+    ).to_arrow(),
     "dict": lambda frame: {name: frame[name].tolist() for name in frame.columns},
     "other order": lambda frame: frame[frame.columns[::-1]],
     "one more column": lambda frame: frame.assign(more="x"),
@@ -110,6 +121,52 @@ def test_objects_are_what_they_hold():
     assert np.diff(table.columns["day"].values[[0, 2]]) == 43200
     with pytest.raises(TableError, match=r"column 'list' \(object\) cannot be inputs"):
         tables.learn(table)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("values", [[1, None, 3], [1.5, None, 2.0], [None, None, 7]], ids=str)
+def test_numbers_of_arrow_may_be_missing(values, chunked):
+    expected = np.array(values, np.float64)
+    column = pa.chunked_array([values]) if chunked else pa.array(values)
+    text = pa.array(["a", None, "b"]).cast(pa.string_view())
+    text = pa.chunked_array([text]) if chunked else text
+    for frame in (
+        {"x": column, "s": text},
+        {"x": column.dictionary_encode(), "s": text.dictionary_encode()},
+    ):
+        table = tables.read(frame)
+        np.testing.assert_array_equal(table.columns["x"].values, expected)
+        assert table.columns["s"].texts == ["a", "b"]
+        assert table.columns["s"].values.tolist() == [0, -1, 1]
+
+
+NOTHING = {
+    "None": [None],
+    "nan": [np.nan],
+    "NaT": [pd.NaT],
+    "pandas, times": pd.Series([pd.NaT]),
+    "polars, times": pl.Series([None], dtype=pl.Datetime),
+    "polars, bools": pl.Series([None], dtype=pl.Boolean),
+    "Arrow": pa.nulls(1),
+    "Arrow, times": pa.nulls(1, pa.timestamp("us", "UTC")),
+    "Arrow, texts": pa.nulls(1, pa.string()),
+}
+
+
+@pytest.mark.parametrize("kind", NOTHING)
+def test_a_column_of_missing_values_has_any_type(kind, prepared):
+    row = {"size": [1.5], "count": [3], "town": ["Bonn"], "member": [True],
+           "since": ["2020-02-01"]}  # fmt: skip
+    names, X = prepared.recipe.names, prepared.recipe.inputs(row)
+    for name in row:
+        found = prepared.recipe.inputs({**row, name: NOTHING[kind]})
+        own = np.array([each.startswith(name) for each in names])
+        np.testing.assert_array_equal(found[:, ~own], X[:, ~own])
+        filled = {"count": FRAME["count"], "size": FRAME["size"]}.get(name)
+        if filled is not None:
+            assert found[0, names.index(name)] == np.float32(filled.median())
+        elif name == "town":
+            assert found[0, names.index("town=(missing)")] == found[:, own].sum() == 1
 
 
 def test_what_is_no_frame_is_refused():
@@ -237,6 +294,7 @@ def test_classes_of_a_recipe_are_those_of_the_network():
         ({1, 2}, "is a set; give a list with one value for each row"),
         (iter([1, 2]), "is a list_iterator; give a list with one value for each row"),
         ([[1], [2]], "has shape (2, 1); give one value for each row: shape (n,)"),
+        ([[1], None], "(object) cannot be inputs of a network; convert it, or leave it out: drop="),
     ],
     ids=lambda value: type(value).__name__,
 )

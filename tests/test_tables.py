@@ -103,6 +103,23 @@ def test_special_characters_in_column_names_and_file_names(put, tmp_path):
     assert list(tables.read(tmp_path / "x[1]*.parquet").columns) == ["a"]
 
 
+def test_quotes_in_column_names(put, tmp_path):
+    rows = "".join(f"{i},{i % 3},x\n" for i in range(60))
+    header = '"a ""x"", b","price ""net""",c\n'
+    for text in (header, "\ufeff" + header, "\n" + header):
+        table = tables.read(put(text + rows))
+        assert list(table.columns) == ['a "x", b', 'price "net"', "c"]
+        np.testing.assert_array_equal(table.columns['a "x", b'].values, np.arange(60))
+    with pytest.raises(TableError, match="has two columns 'a\"b'"):
+        tables.read(put('"a""b",a"b\n1,2\n'))
+    recipe = tables.prepare(put(header + rows), 'price "net"').recipe
+    same = {'a "x", b': [1], "c": ["x"]}
+    assert recipe.names == ['a "x", b']
+    assert recipe.inputs(same).shape == (1, 1)
+    writing.write(str(tmp_path / "p.csv"), recipe, np.zeros((3, 1)))
+    assert list(tables.read(tmp_path / "p.csv").columns) == ['price "net"']
+
+
 def test_columns_of_parquet_are_what_their_types_say(tmp_path):
     frame = pl.DataFrame(
         {

@@ -89,6 +89,11 @@ def is_text(value: Any) -> bool:
     return array.dtype.kind in "UT"
 
 
+def is_dictionary(value: Any) -> bool:
+    """Whether a value is a dictionary array of Arrow: a category as indices into its values."""
+    return hasattr(getattr(value, "type", None), "index_type")
+
+
 def _has_columns_of_numbers(value: Any) -> bool:
     """Whether a pandas frame or series holds numbers, even if numpy reads it as objects.
 
@@ -102,12 +107,28 @@ def _has_columns_of_numbers(value: Any) -> bool:
 # ---- conversion ---------------------------------------------------------------------------------
 
 
+def decoded(value: Any) -> Any:
+    """Return Arrow's dictionary arrays, or a table with any, as the values; return others as given.
+
+    pyarrow's own conversion to NumPy ignores the nulls of a dictionary array in chunks: a missing
+    value would become another value.
+    """
+    if hasattr(value, "column_names") and any(map(is_dictionary, value.columns)):
+        return np.stack([np.asarray(decoded(column)) for column in value.columns], axis=1)
+    if not is_dictionary(value):
+        return value
+    kind = value.type.value_type
+    if "string" in str(kind):  # pyarrow casts no dictionary to string_view
+        return np.array(value.to_pylist(), object)
+    return value.cast(kind)
+
+
 def read(value: Any) -> NDArray[Any]:
     """Return a value as an array without changing its type; errors of libraries pass through."""
     if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
         array: NDArray[Any] = np.from_dlpack(value)
     else:
-        array = np.asarray(value)
+        array = np.asarray(decoded(value))
     if array.dtype.kind == "O" and _has_columns_of_numbers(value):
         array = value.to_numpy(np.float64, na_value=np.nan)
     return array

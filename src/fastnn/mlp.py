@@ -370,8 +370,8 @@ class MLP:
         resume : str or path, optional
             A checkpoint (`ModelCheckpoint`) of the same fit, which continues after the last epoch
             in it, with the same bits as a fit that was not stopped. If a callback had ended that
-            epoch early, the rest of its rows is skipped. If the file doesn't exist yet, the fit
-            begins with epoch 0.
+            epoch early, the rest of its rows is skipped. The learning rate, or its schedule, is
+            that of the file. If the file doesn't exist yet, the fit begins with epoch 0.
         verbose : {0, 1} or bool, default 0
             1 prints a line per epoch with losses and samples per second.
         n_threads : int, optional
@@ -396,6 +396,12 @@ class MLP:
             If the network is being fitted already, in another thread or from a callback.
         ModelFileError
             If `resume` is not a model file, or is damaged.
+
+        Warns
+        -----
+        UserWarning
+            If `resume` is a checkpoint of a fit that began with another learning rate; the fit
+            continues with the one in the file.
 
         Notes
         -----

@@ -81,7 +81,12 @@ def _require_numbers(name: str, dtype: np.dtype[Any], original: Any) -> None:
     remedy = "convert them to float"
     if dtype.kind in "OUS" and name.endswith("X"):
         remedy = "convert numbers to float, and encode text and dates by fastnn.tables.prepare"
-    elif dtype.kind in "OUS" and name.endswith("y"):
+    elif isinstance(original, str) and name.endswith("y"):
+        remedy = f"convert it to a list of numbers, or of labels such as [{shown(original)}]"
+    elif dtype.kind == "S" and name.endswith("y"):
+        y = name.rpartition(" ")[2] if hasattr(original, "astype") else "numpy.array(y)"
+        remedy = f"if these are labels, decode them: {y}.astype(str); convert numbers to float"
+    elif dtype.kind in "OU" and name.endswith("y"):
         remedy = "convert numbers to float; if these are classes, use a loss for classes, such as "
         remedy += "'cross_entropy'"
     kind = {"c": "complex numbers", "O": "objects", "U": "text", "S": "bytes"}

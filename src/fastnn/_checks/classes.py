@@ -137,7 +137,7 @@ def as_numbers(name: str, value: Any, loss: Loss, n_out: int, known: Classes | N
 def _labels(name: str, value: Any) -> list[Any]:
     """Return labels (n,) or (n, 1) as a list; none may be missing."""
     no_masked_values(name, value)
-    array = np.asarray(value)
+    array = np.asarray(_conversion.decoded(value))
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
@@ -150,10 +150,10 @@ def _labels(name: str, value: Any) -> list[Any]:
         raise ValueError(f"{name} has 0 rows; pass a label for each row of X")
     for i, label in enumerate(found):
         if not isinstance(label, str | int | float | bool) or label != label:
-            raise ValueError(
-                f"{name}[{i}] is {shown(label)}, which is not a label; give every row a label, or "
-                "drop the row"
-            )
+            remedy = "give every row a label, or drop the row"
+            if isinstance(label, bytes):
+                remedy = f"decode the bytes, as by {shown(label)}.decode()"
+            raise ValueError(f"{name}[{i}] is {shown(label)}, which is not a label; {remedy}")
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -194,6 +195,12 @@ def _difference(place: str, theirs: Any, ours: Any) -> tuple[str, Any, Any]:
 #: Options of a fit that must equal those stored in the checkpoint it continues from.
 FIT_OPTIONS = ("samples", "batch_size", "shuffle", "classes")
 
+#: Options that checkpoints of older versions lack, with what to do if they differ.
+ADDED_FIT_OPTIONS = {
+    "logs": "pass the same metrics, and data for validation as before",
+    "weights": "pass sample_weight and class_weight as before",
+}
+
 
 def same_names(path: str, theirs: tuple[str, ...] | None, ours: tuple[str, ...] | None) -> None:
     """Check that the columns of a checkpoint's rows have the names of ours, if both have names."""
@@ -220,6 +227,12 @@ def same_fit(path: str, theirs: dict[str, Any] | None, ours: dict[str, Any]) -> 
                 f"{shown(ours[name])}; fit the same rows in the same batches, or remove the file "
                 "to start over"
             )
+    for name, remedy in ADDED_FIT_OPTIONS.items():
+        if name in theirs and theirs[name] != ours[name]:
+            raise ValueError(
+                f"resume={path!r} was saved by a fit with {name}={shown(theirs[name])}, not "
+                f"{shown(ours[name])}; {remedy}, or remove the file to start over"
+            )
     if len(theirs["callbacks"]) != len(ours["callbacks"]):
         raise ValueError(
             f"resume={path!r} was saved by a fit with {len(theirs['callbacks']) - 1} callbacks, "
@@ -227,3 +240,18 @@ def same_fit(path: str, theirs: dict[str, Any] | None, ours: dict[str, Any]) -> 
             "start over"
         )
     return theirs
+
+
+def same_rate(path: str, began: Any, wanted: Any, current: Any) -> None:
+    """Warn if a fit has another learning rate than the one that it continues.
+
+    That fit began with the rate `began`; the checkpoint has the rate `current`, which a callback
+    may have set.
+    """
+    if wanted not in (began, current):
+        warnings.warn(
+            f"resume={path!r} was saved by a fit with learning_rate={shown(began)}, not "
+            f"{shown(wanted)}; the fit continues with {shown(current)}; for another rate, set "
+            f"learning_rate of fastnn.load({path!r}) and fit it, or remove the file to start over",
+            stacklevel=5,  # the caller of fit, which is decorated
+        )

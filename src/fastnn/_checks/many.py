@@ -54,7 +54,7 @@ def shared_rows(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
     n, arrays = X.shape[0], []
     for name, value in (("y", y), ("sample_weight", sample_weight)):
         no_masked_values(name, value)
-        found = None if value is None else np.asarray(value)
+        found = None if value is None else np.asarray(_conversion.decoded(value))
         if found is not None and found.shape[:1] != (n,):
             raise ValueError(f"{name} must have the {n} rows of X; got shape {found.shape}")
         arrays.append(found)
@@ -154,7 +154,7 @@ def row_numbers(name: str, value: Any, n_rows: int) -> Indices | None:
 def groups(value: Any, n_rows: int) -> tuple[NDArray[Any], Indices]:
     """Return the distinct group labels, sorted, and the index of each row's label among them."""
     no_masked_values("groups", value)
-    labels = np.asarray(value)
+    labels = np.asarray(_conversion.decoded(value))
     if labels.shape != (n_rows,):
         raise ValueError(
             f"groups must have a label for each of the {n_rows} rows of X; got shape {labels.shape}"
@@ -420,10 +420,27 @@ def reduction_of_members(value: object, names: Sequence[str]) -> str | None:
 
 def levels(value: Any) -> NDArray[np.float64]:
     """Return levels from 0 to 1 (n,), at least one."""
-    found = np.atleast_1d(np.asarray(value, np.float64))
+    wrong = f"quantiles must be numbers from 0 to 1; got {shown(value)}"
+    try:
+        found = np.atleast_1d(np.asarray(value, np.float64))
+    except (TypeError, ValueError):  # texts, or lists of different lengths
+        raise TypeError(wrong) from None
     if found.ndim != 1 or not found.size or not ((found >= 0) & (found <= 1)).all():
-        raise ValueError(f"quantiles must be numbers from 0 to 1; got {shown(value)}")
+        raise ValueError(wrong)
     return found
+
+
+def place_in_grid(value: Any, n: int) -> int:
+    """Return the number of one of n networks, counted from the end if it is negative."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(
+            f"the number of a network must be an integer or a slice; got {shown(value)}"
+        ) from None
+    if not -n <= number < n:
+        raise IndexError(f"there are {n} networks; got number {number}")
+    return number % n
 
 
 def history_name(name: str, known: Sequence[str]) -> str:

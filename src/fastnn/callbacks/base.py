@@ -109,6 +109,9 @@ class Callback:
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue from a state that `get_state` returned, before or after `on_train_begin`."""
 
+    def _check_names(self, names: Sequence[str]) -> None:
+        """Check that the logs, which will have these names, have what the callback reads."""
+
     def __getstate__(self) -> dict[str, Any]:
         """Return what is copied and pickled: everything except what `fit` sets."""
         return {k: v for k, v in vars(self).items() if k not in ("model", "params")}
@@ -153,10 +156,13 @@ class Monitoring(Keeping):
         self.min_delta = _checks.number("min_delta", min_delta, low=0.0)
         self._reset()
 
+    def _check_names(self, names: Sequence[str]) -> None:
+        known = {name: name for name in metrics.NAMES} | metrics.ALIASES
+        _checks.monitored(self.monitor, names, known)
+
     def on_train_begin(self, logs: Logs) -> None:
         """Check that the logs will have the monitored value."""
-        known = {name: name for name in metrics.NAMES} | metrics.ALIASES
-        _checks.monitored(self.monitor, self.params["monitors"], known)
+        self._check_names(self.params["monitors"])
         super().on_train_begin(logs)
 
     def _monitored(self, epoch: int, logs: Logs) -> float:

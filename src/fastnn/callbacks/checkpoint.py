@@ -93,11 +93,14 @@ class ModelCheckpoint(Monitoring):
     def _reset(self) -> None:
         """Do nothing: the best value is kept as long as the file."""
 
+    def _check_names(self, names: Sequence[str]) -> None:
+        _checks.path_fields("path", self.path, self._fields, names)
+        if self.save_best_only:
+            super()._check_names(names)
+
     def on_train_begin(self, logs: Logs) -> None:
         """Check that the logs will have the values for path and comparison; create the folder."""
-        _checks.path_fields("path", self.path, self._fields, self.params["monitors"])
-        if self.save_best_only:
-            super().on_train_begin(logs)
+        self._check_names(self.params["monitors"])
         self._folder = os.getcwd()
         first, second = (self._file(dict.fromkeys(self._fields, i)) for i in (1, 2))
         _checks.no_checkpoint("path", first)
@@ -109,11 +112,16 @@ class ModelCheckpoint(Monitoring):
         last = epoch + 1 == self.params["epochs"] or self.model.stop_training
         if (epoch + 1) % self.period and not last:
             return
+        best = self.best
         if self.save_best_only:
             value = self._monitored(epoch, logs)
             if not self._is_better(value, self.best):
                 return
-            self.best = value
+            self.best = value  # before the save, since the file has the state of this callback
         path = self._file({**logs, "epoch": epoch + 1})
-        _files.make_folder_of(path)
-        self.model.save(path)
+        try:
+            _files.make_folder_of(path)
+            self.model.save(path)
+        except BaseException:
+            self.best = best
+            raise

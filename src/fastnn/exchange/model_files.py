@@ -202,6 +202,8 @@ def checkpoint(
             f"resume={path!r} belongs to a fit with other callbacks: {error}; pass the same ones "
             "in the same order, or remove the file to start over"
         ) from error
+    current, wanted = saved.specification.optimizer.learning_rate, fit.get_state()["learning_rate"]
+    _checks.same_rate(path, progress.get("learning_rate", wanted), wanted, current)
     return snapshot, progress
 
 
@@ -357,6 +359,7 @@ def _adapted(plain: Any, schedule: Schedule | None) -> Adapted | None:
 def _plain_fit(fit: Resumable, tensors: Tensors) -> dict[str, Any]:
     """Return the state of a fit as plain data; arrays of callbacks are added to the tensors."""
     state = fit.get_state()
+    state["learning_rate"] = configuration.plain(state["learning_rate"])
     for i, kept in enumerate(state["callbacks"]):
         kept = state["callbacks"][i] = _checks.fields(f"get_state['callbacks'][{i}]", kept)
         for key, value in kept.items():
@@ -369,7 +372,12 @@ def _plain_fit(fit: Resumable, tensors: Tensors) -> dict[str, Any]:
 
 def _fit_from(fit: dict[str, Any], tensors: Tensors) -> dict[str, Any]:
     """Return the state of a fit from plain data; its arrays are removed from the tensors."""
-    _checks.fields("fit", fit, ("epoch", "callbacks", *_checks.FIT_OPTIONS))
+    needed = "epoch", "callbacks", *_checks.FIT_OPTIONS
+    added = *_checks.ADDED_FIT_OPTIONS, "learning_rate"
+    _checks.fields("fit", fit, (*needed, *added), needed)
+    if "learning_rate" in fit:
+        rate = configuration.argument_from("learning_rate", fit["learning_rate"])
+        fit["learning_rate"] = _checks.learning_rate(rate, Schedule)
     fit["epoch"] = _checks.integer("fit's epoch", fit["epoch"], low=0)
     for i, kept in enumerate(_checks.plain_list("callbacks", fit["callbacks"])):
         for key, value in _checks.fields(f"callbacks[{i}]", kept).items():

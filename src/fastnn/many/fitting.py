@@ -85,7 +85,9 @@ def fit_many(
         As for `MLP.fit`.
     callbacks : list of Callback, or function, optional
         A list of callbacks, of which each network gets copies, or a function that takes the number
-        of a network and returns its list. The thread that trains a network calls its callbacks.
+        of a network and returns its list. The function is called for all networks before the first
+        is trained; processes of an executor call it again. The thread that trains a network calls
+        its callbacks.
     on_error : {"raise", "record"}, default "raise"
         Whether a network whose loss is no longer finite ends the call with an error, or is recorded
         as diverged in its status while the other networks go on.
@@ -173,6 +175,7 @@ def fit_many(
         path = _checks.checkpoint_path("checkpoint", checkpoint, plan.inputs)
         kept = Checkpoint(path, plan, fits, raises)
     left = [i for i, status in enumerate(fits.statuses) if status.kind == NOT_STARTED]
+    plan.make_callbacks(left)
     order = sorted(left, key=plan.cost, reverse=True)
     with Recorder(fits, show, kept) as progress:
         try:

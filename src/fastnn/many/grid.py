@@ -107,9 +107,7 @@ class Networks(Sequence[MLP]):
     def __getitem__(self, number: int | slice) -> MLP | list[MLP]:
         if isinstance(number, slice):
             return [self[i] for i in range(*number.indices(len(self)))]
-        if not -len(self) <= number < len(self):
-            raise IndexError(f"there are {len(self)} networks; got number {number}")
-        rest, places = number % len(self), []
+        rest, places = _checks.place_in_grid(number, len(self)), []
         for values in reversed(self._axes.values()):
             rest, place = divmod(rest, len(values))
             places.append(place)

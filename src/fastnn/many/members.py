@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _checks
-from fastnn.callbacks import Callback
+from fastnn.callbacks import Callback, LearningRateScheduler, ReduceLROnPlateau
+from fastnn.many.outcomes import with_number
+from fastnn.metrics import resolve
 from fastnn.training import sources
 from fastnn.training.mapped import files_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -60,6 +62,7 @@ class Members:
     callbacks: list[Callback] | Callable[[int], list[Callback]]
     feature_names: tuple[str, ...] | None = None  # columns of X, if it was a data frame of inputs
     _classes: dict[Any, Classes | None] = field(default_factory=dict)
+    _made: dict[int, list[Callback]] = field(default_factory=dict)  # by the user's function
 
     @cached_property
     def _all_rows(self) -> Indices:
@@ -149,8 +152,46 @@ class Members:
             self._classes[key] = _checks.classes_of("y", self.targets, spec.loss, spec.n_out)
         return self._classes[key]
 
+    def make_callbacks(self, numbers: Sequence[int]) -> None:
+        """Call the user's function of callbacks, if there is one, for each of these members.
+
+        The lists are checked, so that no member is trained if those of a later one are wrong.
+        """
+        if not callable(self.callbacks) or isinstance(self.callbacks, CallbacksOfEach):
+            return
+        for number in numbers:
+            try:
+                made = _checks.callback_list(self.callbacks(number), Callback)
+                _checks.files_written(made, self.inputs)
+                self._check_rates_and_monitors(number, made)
+            except Exception as error:
+                raise with_number(error, number) from error
+            self._made[number] = made
+
+    def _check_rates_and_monitors(self, number: int, callbacks: list[Callback]) -> None:
+        """Check that callbacks can set a member's rate, and that its logs have what they monitor.
+
+        The hook of a user's class may add names to the logs, which only the fit itself finds out.
+        """
+        hooks = [callback.on_train_begin for callback in callbacks]
+        if not all(getattr(h, "__module__", "").startswith("fastnn.callbacks.") for h in hooks):
+            return
+        spec = self.nets[number]._state.specification
+        names = ["loss", *resolve(self.metrics, spec.loss, spec.n_out)]
+        if self.is_validated:
+            names += [f"val_{name}" for name in names]
+        setters = [c for c in callbacks if isinstance(c, LearningRateScheduler | ReduceLROnPlateau)]
+        for setter in setters:
+            _checks.constant_rate(type(setter).__name__, spec.optimizer.learning_rate)
+        if setters or spec.optimizer.schedule:
+            names.append("learning_rate")
+        for callback in callbacks:
+            callback._check_names(names)
+
     def callbacks_of(self, number: int) -> list[Callback]:
         """Return the callbacks of a member: copies, or the list from the user's function."""
+        if number in self._made:
+            return self._made.pop(number)
         if callable(self.callbacks):
             return _checks.callback_list(self.callbacks(number), Callback)
         return list(map(copy.deepcopy, self.callbacks))

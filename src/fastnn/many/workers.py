@@ -118,7 +118,7 @@ def common(members: Members, numbers: Sequence[int], map_files: bool) -> Members
             members.classes_of(state)
     empty: dict[str, Any] = {n: [] for n in _OF_EACH if getattr(members, n) is not None}
     rows = {name: _mapped(getattr(members, name)) for name in _ROWS} if map_files else {}
-    return dataclasses.replace(members, **empty, **rows, targets=members.y, groups=None)
+    return dataclasses.replace(members, **empty, **rows, targets=members.y, groups=None, _made={})
 
 
 class _Kept:

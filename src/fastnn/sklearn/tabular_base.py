@@ -15,7 +15,7 @@ from sklearn.utils import (
 )
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
 
-from fastnn import _checks
+from fastnn import _checks, _conversion
 from fastnn._precision import POLICIES
 from fastnn.many import Fits
 from fastnn.sklearn.base import all_or_nothing, with_valid_parameters
@@ -130,6 +130,7 @@ class BaseTabular(TabularParameters):
             dtype=POLICIES[self.dtype].name,
         )
         table = self._encoder._table(X, reset=True)
+        y = _conversion.decoded(y)
         targets = self._targets(y)
         check_consistent_length(np.empty(table.n), targets)
         weight = self._weights(y, sample_weight, table.n)
@@ -280,7 +281,7 @@ class BaseTabular(TabularParameters):
         n_repeats = _checks.integer("n_repeats", n_repeats, low=1)
         max_samples = _checks.integer("max_samples", max_samples, low=1)
         table = self._encoder._table(X, reset=False)
-        targets = self._held_out(y)
+        targets = self._held_out(_conversion.decoded(y))
         check_consistent_length(np.empty(table.n), targets)
         subject = report.Subject(
             Model(self.fits_),

@@ -17,7 +17,13 @@ import numpy as np
 
 from fastnn.tabular import dates, remedies, spelling
 from fastnn.tabular.errors import TableError
-from fastnn.tabular.numbers import are_numbers, as_number, is_placeholder, numbers_of
+from fastnn.tabular.numbers import (
+    are_numbers,
+    as_number,
+    have_thousands,
+    is_placeholder,
+    numbers_of,
+)
 from fastnn.tabular.table import DATES, Column
 
 if TYPE_CHECKING:
@@ -65,6 +71,9 @@ class Source:
         Texts that stand for a missing value.
     decimal : {".", ","}, default "."
         The decimal point of numbers that are text.
+    thousands : dict of str to bool
+        Whether points separate thousands in a column of numbers. Receives it for the columns of a
+        file with decimal commas, whose own texts decide unless the column is here.
     placeholders : dict of str to list of str
         Receives the texts that were read as missing numbers, and the columns that hold them.
     guesses : dict of str to str
@@ -75,6 +84,7 @@ class Source:
     is_plain_text: bool
     missing: Sequence[str]
     decimal: str = "."
+    thousands: dict[str, bool] = field(default_factory=dict)
     placeholders: dict[str, list[str]] = field(default_factory=dict)
     guesses: dict[str, str] = field(default_factory=dict)
 
@@ -151,7 +161,7 @@ def _of_numbers(
             f"be between -{_LARGEST:.2g} and {_LARGEST:.2g}; leave a missing value empty"
         )
     if wanted in DATES:
-        return _of_other_type(source, name, "number", wanted)
+        return _of_other_type(source, name, "number", wanted, values)
     if wanted != "category":
         return Column(name, "number", values)
     return _categories(name, values, ~np.isnan(values))
@@ -198,7 +208,7 @@ def _of_bools(source: Source, name: str, values: NDArray[np.float64], wanted: st
     if wanted == "number":
         return Column(name, "number", values)
     if wanted in DATES:
-        return _of_other_type(source, name, "bool", wanted)
+        return _of_other_type(source, name, "bool", wanted, values)
     is_known = ~np.isnan(values)
     found = [text for value, text in enumerate(("false", "true")) if (values == value).any()]
     codes = np.full(len(values), -1)
@@ -209,7 +219,7 @@ def _of_bools(source: Source, name: str, values: NDArray[np.float64], wanted: st
 def _of_dates(source: Source, name: str, values: NDArray[np.float64], wanted: str | None) -> Column:
     """Return the column of seconds since 1970 (n,), NaN where missing."""
     if wanted in ("number", "category"):
-        return _of_other_type(source, name, "date", wanted)
+        return _of_other_type(source, name, "date", wanted, values)
     return Column(name, wanted or "date", values)
 
 
@@ -278,12 +288,17 @@ def _numbers(
 
     They must be numbers if that is wanted, and also if all but few are.
     """
-    numbers = numbers_of(texts, source.decimal)
+    is_grouped = source.thousands.get(name)
+    if is_grouped is None or source.decimal == ".":
+        is_grouped = have_thousands(texts, source.decimal)
+    numbers = numbers_of(texts, source.decimal, is_grouped)
     is_bad = np.isnan(numbers)
     bad = [texts[i] for i in np.flatnonzero(is_bad)]
     if all(map(is_placeholder, bad)) and (wanted == "number" or len(bad) < len(texts)):
         for text in bad:
             source.placeholders.setdefault(text, []).append(name)
+        if source.decimal == ",":
+            source.thousands[name] = is_grouped
         return numbers
     if wanted == "number":
         truths = [spelling.truth(text) for text in texts]
@@ -378,8 +393,20 @@ def _not_in_order(path: str, name: str, match: re.Match[str], row: int, wanted: 
     )
 
 
-def _of_other_type(source: Source, name: str, kind: str, wanted: str | None) -> Column:
-    """Return the column of values that are neither numbers nor texts nor dates."""
+def _of_other_type(
+    source: Source,
+    name: str,
+    kind: str,
+    wanted: str | None,
+    values: NDArray[np.float64] | None = None,
+) -> Column:
+    """Return the column of values of a type that is not the wanted one, or that no network takes.
+
+    Any kind of column may have nothing but missing values, as in a request of a single row. A
+    library then gives it another type. `values` (n,) are NaN where one is missing.
+    """
+    if wanted is not None and values is not None and np.isnan(values).all():
+        return Column(name, wanted, values if wanted != "category" else np.full(len(values), -1))
     if wanted is not None:
         raise TableError(
             f"{source.path}: column {name!r} is of type {kind} but must be a {wanted}; convert it"

@@ -62,8 +62,8 @@ class CsvFile:
         if b"\r" in self._head and b"\n" not in self._head:  # lines of old Macs
             self._rewrite(lambda text: text.replace("\r\n", "\n").replace("\r", "\n"))
         self._find_separator()
-        self._written = self._parse(n_rows=0 if self._has_names else 1).columns
-        self.names = [name.strip() for name in self._written]
+        self._written: list[str] = self._parse(n_rows=0 if self._has_names else 1).columns
+        self.names = [name.strip() for name in self._unescaped()]
         if not self._has_names:
             self.names = [str(j) for j in range(len(self._written))]
         elif text_files.may_be_values(self.names):
@@ -185,6 +185,15 @@ class CsvFile:
             raise TableError(self._complaint(error)) from error
         return frame
 
+    def _unescaped(self) -> list[str]:
+        """Return the names of the columns; polars leaves doubled quotes in those of `_written`."""
+        if any('""' in name for name in self._written):
+            with contextlib.suppress(csv.Error), self._rows() as rows:
+                first: list[str] = next((row for row in rows if row), [])
+                if len(first) == len(self._written):
+                    return first
+        return self._written
+
     def _refuse_repeated(self) -> None:
         """Check that no name is repeated; polars would rename the second to NAME_duplicated_0."""
         names = self.names
@@ -235,8 +244,8 @@ class CsvFile:
     def _lines(self) -> TextIO:
         """Return the file opened as text."""
         if self._content is not None:
-            return io.TextIOWrapper(io.BytesIO(self._content), "utf-8", "replace", newline="")
-        return open(self._path, encoding="utf-8", errors="replace", newline="")
+            return io.TextIOWrapper(io.BytesIO(self._content), "utf-8-sig", "replace", newline="")
+        return open(self._path, encoding="utf-8-sig", errors="replace", newline="")
 
     def _complaint(self, error: Exception) -> str:
         """Return what is wrong with a CSV file, and where."""

@@ -92,23 +92,42 @@ def _raw(frame: str, name: str, column: Any) -> Raw:
         return column.to_numpy(np.float64, na_value=np.nan)
     if is_pandas and kind == "b" and column.isna().any():
         return _simple(column.astype(object).to_numpy())
-    if getattr(getattr(column, "type", None), "ordered", False):  # a dictionary array of Arrow
+    if _conversion.is_dictionary(column) and column.type.ordered:
         whole = column.combine_chunks() if hasattr(column, "combine_chunks") else column
         return OrderedTexts(
             _texts(column.to_pylist()), _texts(whole.dictionary.to_pylist()).tolist()
         )
-    if hasattr(column, "to_numpy") and not is_pandas:  # Arrow
-        if getattr(column, "null_count", 0) and str(column.type).lstrip("u").startswith("int"):
-            return np.ma.array(column.fill_null(0).to_numpy(), mask=column.is_null().to_numpy())
-        try:
-            array = np.asarray(column.to_numpy(zero_copy_only=False))
-        except TypeError:
-            array = np.asarray(column.to_numpy())
-    else:
-        array = np.asarray(column)
+    array = np.asarray(column) if is_pandas else _array(_conversion.decoded(column))
     if array.ndim != 1:
         raise TableError(_is_no_list(frame, name, column, array))
     return _simple(array)
+
+
+def _array(column: Any) -> NDArray[Any]:
+    """Return a column of Arrow, or another list of values, as an array."""
+    kind = getattr(column, "type", None)
+    if getattr(kind, "tz", None) is not None:  # Arrow: keep the local time
+        import pyarrow.compute
+
+        column = pyarrow.compute.local_timestamp(column)
+    if getattr(column, "null_count", 0) and str(kind).lstrip("u").startswith("int"):
+        return np.ma.array(_to_numpy(column.fill_null(0)), mask=_to_numpy(column.is_null()))
+    if hasattr(column, "to_numpy"):
+        return _to_numpy(column)
+    try:
+        return np.asarray(column)
+    except ValueError:  # a list some of whose items are lists
+        found = np.empty(len(column), object)
+        found[:] = column
+        return found
+
+
+def _to_numpy(column: Any) -> NDArray[Any]:
+    """Return an object of another library as an array, as a copy if its memory has another form."""
+    try:
+        return np.asarray(column.to_numpy(zero_copy_only=False))  # Arrow
+    except TypeError:
+        return np.asarray(column.to_numpy())
 
 
 def _is_no_list(frame: str, name: str, column: Any, array: NDArray[Any]) -> str:

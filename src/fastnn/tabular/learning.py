@@ -227,7 +227,8 @@ def learn(
         raise TableError(_nothing_left(table, target, ignored))
     if is_rich:
         columns = _with_numbers_in_detail(columns, table, rows)
-    return Recipe(task, target, classes, columns, ignored, missing, table.decimal)
+    thousands = {e.name: table.thousands[e.name] for e in columns if e.name in table.thousands}
+    return Recipe(task, target, classes, columns, ignored, missing, table.decimal, thousands)
 
 
 def _nothing_left(table: Table, target: str | None, ignored: Mapping[str, str]) -> str:

@@ -41,16 +41,19 @@ def _number_pattern(decimal: str) -> re.Pattern[str]:
 _PATTERNS = {decimal: _number_pattern(decimal) for decimal in ".,"}
 
 
-def numbers_of(texts: Sequence[str], decimal: str) -> NDArray[np.float64]:
+def numbers_of(
+    texts: Sequence[str], decimal: str, is_grouped: bool | None = None
+) -> NDArray[np.float64]:
     """Return the number that each text stands for (n,), NaN for a text that is not a number.
 
-    A point is the decimal point of an otherwise plain number, whatever `decimal` is, unless all
-    points in the texts separate thousands. A number in parentheses is negative, as in accounting.
+    A point is the decimal point of an otherwise plain number, whatever `decimal` is, unless points
+    separate thousands (`is_grouped`), which by default the texts decide. A number in parentheses is
+    negative, as in accounting.
     """
+    is_grouped = have_thousands(texts, decimal) if is_grouped is None else is_grouped
     texts = [_simplified(text) for text in texts]
     plain = np.array([as_number(text) for text in texts], np.float64)
     pattern = _PATTERNS[decimal]
-    is_grouped = decimal == "," and all(pattern.fullmatch(text) for text in texts if "." in text)
     doubtful = range(len(texts)) if is_grouped else np.flatnonzero(np.isnan(plain)).tolist()
     for i in doubtful:
         match = pattern.fullmatch(texts[i])
@@ -60,6 +63,12 @@ def numbers_of(texts: Sequence[str], decimal: str) -> NDArray[np.float64]:
                 digits = digits.replace(".", "").replace(",", ".")
             plain[i] = float(match[1] + digits)
     return plain
+
+
+def have_thousands(texts: Sequence[str], decimal: str) -> bool:
+    """Return whether all points in texts can separate thousands, with this decimal point."""
+    with_points = [_simplified(text) for text in texts if "." in text]
+    return decimal == "," and all(map(_PATTERNS[decimal].fullmatch, with_points))
 
 
 def _simplified(text: str) -> str:

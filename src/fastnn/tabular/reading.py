@@ -128,11 +128,26 @@ def read(
     >>> table.columns["age"].values, table.columns["name"].texts
     (array([31., 47.]), ['Ann', 'Bo'])
     """
+    return read_as(
+        data, Form(separator, decimal, encoding, header), kinds, only, drop=drop, missing=missing
+    )
+
+
+def read_as(
+    data: Any,
+    form: Form,
+    kinds: Mapping[str, str] | None = None,
+    only: Sequence[str] | None = None,
+    *,
+    drop: Sequence[str] = (),
+    missing: Sequence[str | float] = (),
+) -> Table:
+    """Read a table as `read` does; `form` says how a text file is written."""
     kinds = _checks.kinds_of_columns({} if kinds is None else kinds, KINDS)
     drop = _checks.listed_texts("drop", drop)
     missing = _checks.listed_texts("missing", missing)
     only = None if only is None else _checks.listed_texts("only", only)
-    path, file = _opened(data, Form(separator, decimal, encoding, header))
+    path, file = _opened(data, form)
     require_columns(path, drop, file.names)
     wanted = [name for name in file.names if name not in drop] if only is None else only
     is_matrix = isinstance(file, _Arrays) and file.is_matrix
@@ -141,7 +156,9 @@ def read(
     raw = file.load(list(found.values()))
     stand_for_missing = [*MISSING, *map(str, missing)]
     found_decimal = file.decimal_of(raw, stand_for_missing) if isinstance(file, CsvFile) else None
-    source = Source(path, file.is_plain_text, stand_for_missing, found_decimal or ".")
+    source = Source(
+        path, file.is_plain_text, stand_for_missing, found_decimal or ".", {**form.thousands}
+    )
     columns = {
         name: column_of(source, name, raw[there], kinds.get(name)) for name, there in found.items()
     }
@@ -150,7 +167,7 @@ def read(
         raise TableError(f"{path} has no rows; add at least one")
     notes = [*file.notes, *_placeholders(source), *_guesses(source), *renamed]
     others = [name for name in file.names if name not in found.values()]
-    return Table(path, n, columns, others, notes, found_decimal)
+    return Table(path, n, columns, others, notes, found_decimal, source.thousands)
 
 
 def _placeholders(source: Source) -> list[str]:

@@ -14,9 +14,9 @@ import numpy as np
 from fastnn import _checks
 from fastnn.tabular.encoding import EncodedRows, Entry, encode
 from fastnn.tabular.naming import distinct
-from fastnn.tabular.reading import read
+from fastnn.tabular.reading import read_as
 from fastnn.tabular.table import Table
-from fastnn.tabular.text_files import DECIMALS
+from fastnn.tabular.text_files import DECIMALS, Form
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
@@ -51,6 +51,10 @@ class Recipe:
     decimal : {".", ","}, optional
         The decimal point of the training file, with which `read` reads further text files; None if
         it is found from the values of each file.
+    thousands : dict of str to bool
+        For each column of numbers of a training file with decimal commas, whether points separate
+        thousands. Without it the texts of each file decide, so that 1.234 may be another number in
+        another file.
 
     See Also
     --------
@@ -64,6 +68,7 @@ class Recipe:
     ignored: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     decimal: str | None = None
+    thousands: dict[str, bool] = field(default_factory=dict)
 
     @property
     def kinds(self) -> dict[str, str]:
@@ -84,16 +89,26 @@ class Recipe:
         """Whether each input is a number to be standardized: (n_in,). All others are 0 or 1."""
         return np.array([flag for entry in self.columns for flag in entry.is_measured], bool)
 
-    def read(self, data: Any, *, by: str | None = None, **form: Any) -> Table:
+    def read(
+        self,
+        data: Any,
+        *,
+        by: str | None = None,
+        separator: str | None = None,
+        decimal: str | None = None,
+        encoding: str | None = None,
+        header: bool = True,
+    ) -> Table:
         """Read the columns that the network needs from a file or a data frame; see `read`.
 
-        `by` is a further column of categories to read. By default, text files have the decimal
-        point of the training file.
+        `by` is a further column of categories to read. By default, the numbers of text files are
+        read as those of the training file: with its decimal point, and in each column with points
+        that separate thousands or do not.
         """
         kinds = self.kinds if by is None else {**self.kinds, by: "category"}
-        if form.get("decimal") is None:
-            form["decimal"] = self.decimal
-        return read(data, kinds=kinds, only=list(kinds), missing=self.missing, **form)
+        decimal = self.decimal if decimal is None else decimal
+        form = Form(separator, decimal, encoding, header, self.thousands)
+        return read_as(data, form, kinds, list(kinds), missing=self.missing)
 
     def encode(self, table: Any, unknown: str = "error") -> EncodedRows:
         """Return the rows of a table as inputs for the network.
@@ -182,13 +197,14 @@ class Recipe:
             "ignored": dict(self.ignored),
             "missing": list(self.missing),
             "decimal": self.decimal,
+            "thousands": dict(self.thousands),
         }
 
     @classmethod
     def from_plain(cls, plain: Any) -> Recipe:
         """Return the recipe from the result of `to_plain`; a ValueError names the problem."""
         names = ("task", "target", "classes", "columns", "ignored", "missing")
-        added = ("decimal",)  # older files lack it
+        added = ("decimal", "thousands")  # older files lack them
         plain = _checks.fields("the recipe", plain, None, ("format",))
         found = plain.pop("format")
         if found != _FORMAT:
@@ -204,6 +220,8 @@ class Recipe:
                 raise TypeError(f"the recipe's {name} must be a {getattr(kind, '__name__', kind)}")
         if plain.get("decimal") is not None:
             _checks.choice("the recipe's decimal", plain["decimal"], DECIMALS)
+        thousands = _checks.fields("the recipe's thousands", plain.get("thousands", {}))
+        plain["thousands"] = {name: _checks.flag(name, flag) for name, flag in thousands.items()}
         return cls(**plain)
 
 

@@ -72,6 +72,9 @@ class Table:
         What was assumed about the file: its encoding, its number format, the matching of names.
     decimal : {".", ","}, optional
         The decimal point of the numbers in a text file; None for other tables.
+    thousands : dict of str to bool
+        For each column of numbers in a text file with decimal commas, whether points separate
+        thousands.
     """
 
     path: str
@@ -80,6 +83,7 @@ class Table:
     others: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     decimal: str | None = None
+    thousands: dict[str, bool] = field(default_factory=dict)
 
     def column(self, name: str) -> Column:
         """Return a column by name; a TableError lists the available names."""

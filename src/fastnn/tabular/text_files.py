@@ -17,8 +17,8 @@ import re
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastnn import _checks
@@ -63,12 +63,16 @@ class Form:
         A name of Python's codecs, such as "utf-8", "latin-1" or "utf-16".
     header : bool, default True
         Whether the first line has the names of the columns; if not, they are named "0", "1", ...
+    thousands : dict of str to bool
+        For columns of numbers with decimal commas, whether points separate thousands; the texts of
+        other columns decide.
     """
 
     separator: str | None = None
     decimal: str | None = None
     encoding: str | None = None
     header: bool = True
+    thousands: Mapping[str, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.separator is not None:

@@ -57,6 +57,7 @@ class Fit:
         _checks.idle(state.fit)
         self.state, self.plan, self.model, self.history = state, plan, model, History()
         self.epoch = 0  # number of the next epoch
+        self.first_rate: Any = state.specification.optimizer.learning_rate  # callbacks may set it
         first = [c for c in plan.callbacks if not c.runs_last]
         self.listeners = [*first, self.history, *(c for c in plan.callbacks if c.runs_last)]
         self.hooks = {name: overridden(name, self.listeners) for name in HOOKS}
@@ -90,19 +91,23 @@ class Fit:
 
         A fit with the same options can continue from this state.
         """
-        plan = self.plan
+        plan, source = self.plan, self.plan.source
         return {
             "epoch": self.epoch,
             "callbacks": [callback.get_state() for callback in self._keepers()],
-            "samples": plan.source.n,
+            "samples": source.n,
             "batch_size": plan.batch_size,
             "shuffle": plan.shuffle is not False,
             "classes": None if plan.classes is None else list(plan.classes),
+            "logs": plan.monitors,
+            "weights": source.weights is not None if isinstance(source, Rows) else None,
+            "learning_rate": self.first_rate,
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from a state that `get_state` returned."""
         self.epoch = state["epoch"]
+        self.first_rate = state.get("learning_rate", self.first_rate)  # older files lack it
         for callback, kept in zip(self._keepers(), state["callbacks"], strict=True):
             callback.set_state(kept)
 
