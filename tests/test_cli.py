@@ -254,8 +254,8 @@ def test_scores_are_those_of_rows_held_out(here, output_of):
     rows = splitting.split(options, y, classes, 0.1)
     together = np.sort(np.concatenate(list(rows.values())))
     np.testing.assert_array_equal(together, np.arange(300))
-    for part in rows.values():  # of each class as many
-        assert abs(y[part].mean() - y.mean()) < 1.5 / len(part)
+    for part in rows.values():  # of each class as many, but for a row in each of two splits
+        assert abs(y[part].mean() - y.mean()) < 2 / len(part)
     outputs = fastnn.load("new.safetensors").predict(recipe.encode(table).matrix(rows["test"]))
     right = outputs.argmax(axis=1) == y[rows["test"]]
     assert report["test"]["accuracy"] == right.mean()

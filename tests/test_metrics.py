@@ -290,7 +290,11 @@ def test_classes_come_as_labels_or_rows(name, rows, rng):
         "float": labels.astype(np.float32),
         "bool": labels == 1,
     }
-    assert metric(forms[rows], y, targets="class") == metric(labels, y)
+    found = metric(forms[rows], y, targets="class")
+    if (name, rows) == ("log_loss", "probability"):
+        assert found == pytest.approx(-(forms[rows] * np.log(y)).sum() / 50, rel=1e-15)
+    else:
+        assert found == metric(labels, y)
 
 
 @pytest.mark.parametrize("name", [m.name for m in EVERY if "class" not in m.targets])
@@ -471,6 +475,14 @@ def test_balanced_accuracy_leaves_out_classes_without_rows():
     assert BalancedAccuracy()([1, 1, 1], np.array([0.9, 0.2, 0.7])) == pytest.approx(2 / 3)
 
 
+@pytest.mark.parametrize("of", [BalancedAccuracy, ROCAUC])
+def test_an_output_without_rows_is_undefined(of):
+    t, y = np.array([[0, 1], [1, 1], [1, 0]]), np.array([[0.2, 0.9], [0.6, 0.7], [0.3, 0.4]])
+    w = np.array([[1, 0], [2, 0], [1, 0]])
+    assert math.isnan(of()(t, y, w, targets="probability"))
+    assert not math.isnan(of()(t, y, targets="probability"))
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_log_loss_of_a_sure_and_wrong_output_is_finite(dtype):
     eps = float(np.finfo(dtype).eps)
@@ -491,6 +503,66 @@ def test_log_loss_is_the_cross_entropy(n_out, rng):
         net = MLP(4, [Dense(n_out, "softmax")], loss="cross_entropy", optimizer="sgd")
     logs = net.evaluate(X, rng.integers(0, max(2, n_out), 50), metrics=["log_loss"])
     assert logs["log_loss"] == pytest.approx(logs["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("w", [None, np.arange(50) % 4.0])
+def test_log_loss_of_rows_of_probabilities_is_the_cross_entropy(dtype, w, rng):
+    X, T = rng.normal(size=(50, 4)).astype(dtype), rng.dirichlet([1.0, 1.0, 1.0], 50).astype(dtype)
+    T[:9] = np.eye(3)[np.arange(9) % 3]
+    net = MLP(4, [Dense(3, "softmax")], loss="cross_entropy", optimizer="sgd", dtype=dtype, seed=0)
+    logs = net.evaluate(X, T, metrics=["log_loss"], sample_weight=w)
+    y, direct = net.predict(X), functools.partial(LogLoss(), targets="class")
+    assert logs["log_loss"] == pytest.approx(logs["loss"], rel=8 * float(np.finfo(dtype).eps))
+    assert logs["log_loss"] == direct(T, y, w)
+    expected = np.average(-(T * np.log(y.astype(float))).sum(axis=1), weights=w)
+    assert direct(T, y, w) == pytest.approx(expected, rel=1e-13)
+    fitted = net.fit(X, T, validation_data=(X, T), metrics=["log_loss"], verbose=False).history
+    assert fitted["val_log_loss"][-1] == direct(T, net.predict(X))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [1, 7, 50])
+def test_log_loss_of_one_hot_rows_has_the_bits_of_labels(n, dtype, rng):
+    labels, y = data("class", n, 5, rng, dtype)
+    for outputs in (y, np.eye(5, dtype=dtype)[labels]):
+        found = LogLoss()(np.eye(5)[labels], outputs, targets="class")
+        assert found.hex() == LogLoss()(labels, outputs).hex()  # hex tells 0 from -0
+
+
+@pytest.mark.parametrize(
+    ("t", "message"),
+    [
+        case("sum", [[0.5, 0.5], [0.5, 0.4]], r"y_true\[1\] sums to 0.9; .* divide each row"),
+        case("range", [[0.5, 0.5], [1.5, -0.5]], "holds -0.5 but metric 'log_loss' takes prob"),
+    ],
+)
+def test_log_loss_takes_only_rows_that_are_probabilities(t, message):
+    y = [[0.5, 0.5], [0.5, 0.5]]
+    with pytest.raises(ValueError, match=message):
+        LogLoss()(t, y, targets="class")
+    assert Accuracy()(t, y, targets="class") == 1
+
+
+def test_a_class_derived_from_log_loss_computes_its_own_value():
+    class Doubled(LogLoss):
+        def value(self, t, y, w):
+            return 2 * super().value(t, y, w)
+
+    y = np.array([[0.9, 0.1], [0.4, 0.6]])
+    assert Doubled()(np.eye(2), y, targets="class") == 2 * LogLoss()([0, 1], y)
+
+
+def test_log_loss_of_weighted_outputs_is_the_cross_entropy(rng):
+    X, T = rng.normal(size=(50, 4)), rng.integers(0, 2, (50, 3)).astype(float)
+    w = rng.integers(0, 4, (50, 3)).astype(float)
+    net = MLP(4, [Dense(3, "sigmoid")], loss="binary_cross_entropy", optimizer="sgd", seed=0,
+              dtype="float64")  # fmt: skip
+    y = net.predict(X)
+    expected = -np.average(np.where(T == 1, np.log(y), np.log(1 - y)), weights=w)
+    assert LogLoss()(T, y, w, targets="probability") == pytest.approx(expected, rel=1e-13)
+    loss = net.evaluate(X, T, sample_weight=w)
+    assert loss == pytest.approx(3 * expected, rel=1e-13)
 
 
 def test_a_fit_stops_by_f1_as_the_engine_computes_it(rng):

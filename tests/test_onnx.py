@@ -89,6 +89,26 @@ def test_gelu_in_float64_is_right_to_rounding_everywhere(path):
     assert_close(run(path, X), net.predict(X), 4 * np.finfo(float).eps)
 
 
+@pytest.mark.parametrize("name", ["softplus", "mish"])
+def test_activations_composed_in_float64_keep_their_tails(name, path):
+    net = MLP(1, [Dense(1, name)], loss="squared_error", optimizer="sgd", dtype="float64")
+    net.set_weights([[[1]], [0]])
+    fastnn.onnx.export(net, path)
+    X = np.concatenate([np.linspace(-700, 40, 8001), np.linspace(-40, -30, 101), [-1e300]])[:, None]
+    np.testing.assert_allclose(run(path, X), net.predict(X), rtol=8 * np.finfo(float).eps)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["gelu", "gelu_tanh"])
+def test_the_largest_outputs_do_not_overflow(name, dtype, path):
+    net = MLP(1, [Dense(1, name)], loss="squared_error", optimizer="sgd", dtype=dtype)
+    net.set_weights([[[1]], [0]])
+    fastnn.onnx.export(net, path)
+    largest = 0.9 * np.finfo(dtype).max
+    X = np.array([[largest], [-largest]], dtype)
+    np.testing.assert_array_equal(run(path, X), net.predict(X))
+
+
 NORMS = [LayerNorm(), Dense(9, "tanh"), LayerNorm(1e-3), Dropout(0.5), Dense(7), LayerNorm()]
 
 

@@ -236,6 +236,20 @@ def test_losses_are_those_of_the_kept_epoch(models):
     assert f"epoch 5 are kept, validation loss {rows[1][3]}" in curves.section(subject)
 
 
+def test_curves_without_validation_do_not_speak_of_it():
+    options = {"n_nets": 2, "hidden_layer_sizes": (4,), "max_iter": 3, "random_state": 0}
+    pages = {}
+    for fraction in (0.0, 0.15):
+        model = TabularRegressor(validation_fraction=fraction, **options)
+        subject = subject_of(model.fit(FRAME, PRICE), PRICE.to_numpy()[SEEN:])
+        pages[fraction] = curves.section(subject)
+    for phrase in ("the validation loss after it", "lowest validation loss are kept",
+                   "kept epoch</li>", "validation</li>"):  # fmt: skip
+        assert phrase in pages[0.15]
+        assert phrase not in pages[0.0]
+    assert "during the epoch, with dropout. Losses are those of the scaled" in pages[0.0]
+
+
 @pytest.mark.parametrize("name", ["two", "three"])
 def test_the_confusion_matrix(models, pages, name):
     model, y = models[name], TASKS[name][SEEN:]

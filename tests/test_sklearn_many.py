@@ -222,6 +222,37 @@ def test_out_of_bag_predictions_are_those_of_members_that_did_not_see_the_row(pr
         assert ensemble.oob_score_ == accuracy_score(y[known], labels)
 
 
+@pytest.mark.filterwarnings("ignore:.*rows were drawn by every network")
+def test_the_out_of_bag_score_counts_sample_weights():
+    options = {"bootstrap": True, "oob_score": True, **SMALL, "n_members": 12}
+    weight = WEIGHTS[: len(COURSE)] * (np.arange(len(COURSE)) % 3 > 0)
+    y = np.where(weight > 0, COURSE, 1e3)
+    ensemble = MLPEnsembleRegressor(**options).fit(PATIENTS, y, weight)
+    known = ~np.isnan(ensemble.oob_prediction_)
+    expected = r2_score(y[known], ensemble.oob_prediction_[known], sample_weight=weight[known])
+    assert ensemble.oob_score_ == pytest.approx(expected)
+    weight = WEIGHTS[: len(KIND)]
+    for class_weight in (None, {0: 9.0}):
+        classifier = MLPEnsembleClassifier(class_weight=class_weight, **options)
+        classifier.fit(FLOWERS, KIND, weight)
+        found = classifier.oob_decision_function_
+        known = ~np.isnan(found[:, 0])
+        right = found[known].argmax(axis=1) == KIND[known]
+        assert 0 < right.mean() < 1
+        assert classifier.oob_score_ == pytest.approx(np.average(right, weights=weight[known]))
+
+
+def test_without_weight_on_rows_out_of_bag_there_is_no_score():
+    options = {"bootstrap": True, "oob_score": True, **SMALL, "n_members": 1}
+    alone = MLPEnsembleRegressor(**options)
+    with pytest.warns(UserWarning, match="rows were drawn by every network"):
+        (drawn,) = alone.fit(PATIENTS, COURSE).estimators_samples_
+    weight = np.isin(np.arange(len(COURSE)), drawn).astype(float)
+    with pytest.warns(UserWarning, match="rows were drawn by every network"):
+        alone.fit(PATIENTS, COURSE, weight)
+    assert np.isnan(alone.oob_score_)
+
+
 def test_rows_that_every_member_drew_have_no_out_of_bag_prediction():
     with pytest.warns(UserWarning, match="rows were drawn by every network"):
         ensemble = MLPEnsembleRegressor(bootstrap=True, oob_score=True, **SMALL).fit(

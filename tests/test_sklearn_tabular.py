@@ -261,6 +261,28 @@ def test_weights_of_classes_are_those_of_rows():
 # ---- validation ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("class_weight", [None, "balanced", {"high": 9.0}])
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_the_validation_score_counts_sample_weights_only(monkeypatch, class_weight, is_weighted):
+    seen = {}
+
+    def score(self, outputs, targets, weight):
+        seen.update(right=outputs.argmax(axis=1) == targets, weight=weight)
+        return scored(self, outputs, targets, weight)
+
+    scored = TabularClassifier._score_of
+    monkeypatch.setattr(TabularClassifier, "_score_of", score)
+    given = np.random.default_rng(1).uniform(0.1, 9, N) if is_weighted else None
+    model = classifier(class_weight=class_weight, max_iter=2, validation_fraction=0.9)
+    model.fit(FRAME, SORT, given)
+    if given is None:
+        assert seen["weight"] is None
+    else:
+        assert set(seen["weight"]) <= set(given)
+    expected = np.average(seen["right"], weights=seen["weight"])
+    assert model.validation_score_ == pytest.approx(expected)
+
+
 def test_validation_rows_are_stratified():
     rare = np.where(np.arange(N) % 60 == 0, "rare", "usual")
     found = classifier(validation_fraction=0.25, max_iter=20).fit(FRAME, rare)

@@ -12,7 +12,7 @@ import pytest
 from fastnn import MLP, Dense, EarlyStopping
 from fastnn.tabular import ensemble
 from fastnn.tabular.calibration import sharpen, sharpness
-from fastnn.tabular.ensemble import Settings
+from fastnn.tabular.ensemble import Settings, pick
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(400, 6)).astype("f4")
@@ -23,6 +23,67 @@ SMALL = Settings(hidden=(16, 16), epochs=120, label_smoothing=0.0)
 
 def trained(labels=LABELS, settings=SMALL):
     return ensemble.train(settings, X, labels, n_classes=2, seeds=[0, 1, 2])
+
+
+# ---- validation rows ----------------------------------------------------------------------------
+
+
+def counts_of(labels, fraction, seed=0):
+    """Return how many rows of each class are picked, and how many there are."""
+    picked = pick(np.random.default_rng(seed), labels, len(labels), fraction)
+    sizes = np.bincount(labels)
+    return np.bincount(labels[picked], minlength=len(sizes)), sizes
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.15, 0.2, 0.5, 0.7, 0.95])
+@pytest.mark.parametrize(
+    "sizes", [[4] + [5] * 40, [9] + [10] * 40, [994, 5], [2] * 50, [1, 7, 1, 2, 30], [3]]
+)
+def test_of_each_class_its_fraction_is_picked(sizes, fraction):
+    labels = np.random.default_rng(1).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    counts, sizes = counts_of(labels, fraction)
+    shares = sizes * fraction
+    assert (counts <= np.minimum(np.floor(shares) + 1, sizes - 1)).all()
+    assert (counts >= np.minimum(np.ceil(shares) - 1, sizes - 1)).all()
+
+
+def test_a_class_whose_first_row_is_chosen_has_its_rows():
+    labels = np.r_[np.zeros(4, int), np.repeat(np.arange(1, 41), 5)]
+    assert counts_of(labels, 0.2)[0].tolist() == [0] + [1] * 40
+    assert counts_of(np.repeat([0, 1], [994, 5]), 0.2)[0].tolist() == [198, 1]
+
+
+def test_other_rows_do_not_depend_on_where_classes_begin():
+    labels = np.random.default_rng(1).permutation(np.repeat([0, 1, 2], [62, 68, 70]))
+    order = np.random.default_rng(0).permutation(200)
+    order = order[np.argsort(labels[order], kind="stable")]
+    expected = np.arange(6, 200, 7)
+    assert 62 in expected  # the first row of class 1
+    expected[expected == 62] = 63
+    picked = pick(np.random.default_rng(0), labels, 200, 1 / 7 + 1e-12)
+    assert np.flatnonzero(picked).tolist() == sorted(order[expected])
+
+
+def test_a_row_is_picked_where_most_classes_have_one_row():
+    labels = np.r_[np.arange(15), np.full(4, 15), 16]
+    assert counts_of(labels, 0.05)[0].tolist() == [0] * 15 + [1, 0]
+    assert not pick(np.random.default_rng(0), np.arange(9), 9, 0.5).any()
+    assert pick(np.random.default_rng(0), np.zeros(0, int), 0, 0.5).shape == (0,)
+
+
+def test_a_few_rows_are_validated_by_one_of_them():
+    found = ensemble.train(SMALL, X[:4], X[:4, 0], n_classes=None, seeds=[0, 1], output="identity",
+                           loss="squared_error")  # fmt: skip
+    assert [len(rows) for rows in found.validation] == [1, 1]
+    assert "val_loss" in found.fits.histories[0].history
+
+
+def test_rows_that_cannot_be_held_out_are_an_error():
+    with pytest.raises(ValueError, match=r"0\.15 needs a row .* is the only one of its class"):
+        ensemble.train(SMALL, X[:2], np.arange(2), n_classes=2, seeds=[0])
+    settings = replace(SMALL, validation=0.0)
+    found = ensemble.train(settings, X[:2], np.arange(2), n_classes=2, seeds=[0])
+    assert found.validation == []
 
 
 # ---- the end of a training ----------------------------------------------------------------------

@@ -1731,8 +1731,8 @@ def train_members(list fits, report, int n_threads, bint stops_at_divergence=Fal
 def metric_value(dict given, t, const real[:, ::1] y, w):
     """Return a metric of outputs y (n, n_out), without NaN, for n >= 1.
 
-    Targets t are (n, n_out), or labels (n,). Weights w are (n, n_out) from 0 to 1, or (n,) and also
-    above 0, or None.
+    Targets t are (n, n_out), or labels (n,) if they are classes. Weights w are (n, n_out) from 0 to
+    1, or (n,) and also above 0, or None.
     """
     cdef const int64_t[::1] labels
     cdef const real[:, ::1] T
@@ -1745,7 +1745,7 @@ def metric_value(dict given, t, const real[:, ::1] y, w):
     require(y.shape[0] > 0 and y.shape[1] > 0 and t.shape[0] == y.shape[0], "y or t")
     rows.n, rows.n_out, rows.y, rows.room = y.shape[0], y.shape[1], &y[0, 0], &room[0]
     describe_metric(&metric, given)
-    if metric.are_classes:
+    if metric.are_classes and t.ndim == 1:
         labels = t
         rows.labels = &labels[0]
     else:

@@ -90,9 +90,9 @@ class MLP:
         The loss of a batch is the sum of its rows' losses. "mean" divides it by the number of rows,
         or by the sum of the absolute sample weights; "sum" does not.
     scale_penalties : bool, default False
-        Whether the layers' penalties are divided by the number of rows in the batch (or the sum of
-        their weights), too, as in scikit-learn. Otherwise they are added to the mean undivided, as
-        in Keras.
+        Whether, with ``reduction="mean"``, the layers' penalties are divided by the number of rows
+        in the batch (or the sum of their weights), too, as in scikit-learn. Otherwise they are
+        added to the mean undivided, as in Keras. With ``reduction="sum"`` this has no effect.
     dtype : {"float32", "float64", "mixed_bfloat16"}, default "float32"
         Precision of weights and arithmetic. With ``"mixed_bfloat16"`` arrays are float32, and the
         operands of matrix products (inputs of layers, weights, deltas) are rounded to bfloat16:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from fastnn._checks.arrays import as_array, converted
-from fastnn._checks.targets import class_labels
+from fastnn._checks.targets import class_labels, sum_to_1
 from fastnn._checks.values import choice, either, is_bool, items, shown, text
 from fastnn._precision import PRECISIONS
 
@@ -57,7 +57,7 @@ def _kind_of_targets(
 def truth(
     name: str, value: Any, shape: tuple[int, ...], metric: Metric, targets: str | None
 ) -> tuple[NDArray[Any], str]:
-    """Return (t, kind): class labels (n,) or targets (n, n_out), for outputs (n, n_out)."""
+    """Return (t, kind): targets (n, n_out), or class labels (n,), for outputs (n, n_out)."""
     n, n_out = shape
     array = as_array(name, value)
     if array.ndim not in (1, 2) or array.shape[0] != n:
@@ -77,8 +77,6 @@ def truth(
             f"({n}, {n_out})"
         )
     t = converted(name, array, array.dtype if array.dtype in PRECISIONS else np.dtype(np.float64))
-    if kind == "class":
-        return t.argmax(axis=1), kind
     if kind == "probability" and "class" in metric.targets and (t.min() < 0 or t.max() > 1):
         worst = t.min() if t.min() < 0 else t.max()
         raise ValueError(
@@ -86,6 +84,17 @@ def truth(
             f"{worst:g}; for labels of several classes pass one output per class"
         )
     return t, kind
+
+
+def rows_of_probabilities(name: str, t: NDArray[Any], metric_name: str) -> None:
+    """Check that each row of t (n, n_out) has probabilities of classes."""
+    if t.min() < 0 or t.max() > 1:
+        worst = t.min() if t.min() < 0 else t.max()
+        raise ValueError(
+            f"{name} holds {worst:g} but metric {metric_name!r} takes probabilities from 0 to 1; "
+            "for one class per row pass labels"
+        )
+    sum_to_1(name, t)
 
 
 def zeros_and_ones(name: str, t: NDArray[Any], metric_name: str) -> None:

@@ -146,13 +146,18 @@ def targets_in_range(name: str, t: NDArray[Any], loss: Loss) -> None:
             f"{name} must be {limits} for loss {loss.name!r}; it holds {worst}{remedy}"
         )
     if takes.are_classes:
-        sums = t.sum(axis=1, dtype=np.float64)
-        at = int(np.argmax(np.abs(sums - 1)))
-        if abs(sums[at] - 1) > 1e-3:
-            raise ValueError(
-                f"{name}[{at}] sums to {sums[at]:.6g}; rows of class probabilities (or one-hot "
-                "rows) sum to 1: divide each row by its sum"
-            )
+        sum_to_1(name, t)
+
+
+def sum_to_1(name: str, t: NDArray[Any]) -> None:
+    """Check that each row of t (n, n_classes) sums to 1."""
+    sums = t.sum(axis=1, dtype=np.float64)
+    at = int(np.argmax(np.abs(sums - 1)))
+    if abs(sums[at] - 1) > 1e-3:
+        raise ValueError(
+            f"{name}[{at}] sums to {sums[at]:.6g}; rows of class probabilities (or one-hot rows) "
+            "sum to 1: divide each row by its sum"
+        )
 
 
 def size_of_target(name: str, y: NDArray[Any], dtype: str) -> None:

@@ -29,7 +29,7 @@ cdef struct Metric:
     Py_ssize_t k                  # of TOP_K_ACCURACY
     bint is_macro                 # PRECISION, RECALL, F1: average over two classes, too;
     double zero_division          # and the value of 0 / 0
-    bint are_classes              # targets are classes: labels, or the argmax of each row of T
+    bint are_classes              # targets are classes: labels, or rows of probabilities
     const double *targets         # (rows, n_out) to use instead of T, or NULL
 
 cdef struct Judged:               # rows and their outputs
@@ -100,7 +100,7 @@ cdef inline Py_ssize_t largest(const real *y, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline Py_ssize_t label(const Judged *rows, Py_ssize_t i) noexcept nogil:
-    """The true class of row i."""
+    """The true class of row i, the most probable one if its target is a row of probabilities."""
     if rows.labels != NULL:
         return rows.labels[row_of(rows, i)]
     return largest(rows.T + row_of(rows, i) * rows.n_out, rows.n_out)
@@ -160,10 +160,25 @@ cdef inline double mean_of_rows(const Metric *metric, const Judged *rows) noexce
     cdef Py_ssize_t i
     for i in range(rows.n):
         if metric.kind == LOG_LOSS:
-            rows.room[i] = log_inverse(rows.y[i * rows.n_out + label(rows, i)])
+            rows.room[i] = log_loss(metric, rows, i)
         else:
             rows.room[i] = is_correct(metric, rows, i)
     return average(rows.room, rows.w if rows.n_weights == 1 else NULL, rows.n)
+
+
+cdef inline double log_loss(const Metric *metric, const Judged *rows,
+                            Py_ssize_t i) noexcept nogil:
+    """-log y_t of row i with label t, or -sum_k t_k log y_k with a row t of probabilities."""
+    cdef const real *y = rows.y + i * rows.n_out
+    cdef Py_ssize_t k
+    cdef double t, total = -0.0   # so that a one-hot row has the bits of its label, also of -0
+    if rows.labels != NULL:
+        return log_inverse(y[label(rows, i)])
+    for k in range(rows.n_out):
+        t = target(metric, rows, i, k)
+        if t != 0:
+            total += t * log_inverse(y[k])
+    return total
 
 
 cdef inline double log_inverse(double y) noexcept nogil:
@@ -291,7 +306,7 @@ cdef inline double from_confusions(const Metric *metric, const Judged *rows) noe
             value = mean_of_classes(metric, classes, n_classes)
         else:
             value = ratio(metric, &classes[1])
-        if value == value:
+        if value == value or metric.kind == BALANCED_ACCURACY:  # NaN: an output without rows
             total += value
             known += 1
     return total / known if known > 0 else NAN

@@ -348,8 +348,8 @@ def _elu(a: _Tensor, alpha: float) -> _Tensor:
 
 
 def _erf_gelu(a: _Tensor, _: None) -> _Tensor:
-    """a (1 + erf(a / sqrt 2)) / 2."""
-    return a * ((a / math.sqrt(2))("Erf") + 1.0) * 0.5
+    """a / 2 (1 + erf(a / sqrt 2)); halved first, so that large outputs do not overflow."""
+    return a * 0.5 * ((a / math.sqrt(2))("Erf") + 1.0)
 
 
 def _exp_gelu(a: _Tensor, _: None) -> _Tensor:
@@ -377,14 +377,20 @@ def _exp_gelu(a: _Tensor, _: None) -> _Tensor:
 
 
 def _log_softplus(a: _Tensor, _: None) -> _Tensor:
-    """max(a, 0) + log(1 + e^-|a|)."""
-    return a("Max", 0.0) + (a("Abs")("Neg")("Exp") + 1.0)("Log")
+    """max(a, 0) + log(1 + u) with u = e^-|a|.
+
+    With w = 1 + u as it is rounded, log(1 + u) = log(w) + (u - (w - 1)) / w to rounding, also where
+    w is 1: there u is all that is left of softplus.
+    """
+    u = a("Abs")("Neg")("Exp")
+    w = u + 1.0
+    return a("Max", 0.0) + (w("Log") + (u - (w - 1.0)) / w)
 
 
 def _tanh_gelu(a: _Tensor, _: None) -> _Tensor:
-    """a (1 + tanh(sqrt(2 / pi) (a + 0.044715 a^3))) / 2."""
+    """a / 2 (1 + tanh(sqrt(2 / pi) (a + 0.044715 a^3))); halved first, as in _erf_gelu."""
     u = (a + a * a * a * 0.044715) * math.sqrt(2 / math.pi)
-    return a * (u("Tanh") + 1.0) * 0.5
+    return a * 0.5 * (u("Tanh") + 1.0)
 
 
 def _clipped_sigmoid(a: _Tensor, _: None) -> _Tensor:

@@ -104,7 +104,12 @@ class Metric:
         if np.isnan(y.min()):
             return math.nan
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            return _checks.metric_value(self.name, self.value(t, y, w))
+            return _checks.metric_value(self.name, self._value_of(kind, t, y, w))
+
+    def _value_of(self, kind: str, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
+        """Return the value for targets of a kind; rows t (n, n_out) of classes become labels."""
+        is_row = kind == "class" and t.ndim == 2
+        return self.value(t.argmax(axis=1) if is_row else t, y, w)
 
     def check_outputs(self, n_out: int) -> None:
         """Raise a ValueError if the metric is not defined for this number of outputs."""
@@ -141,12 +146,20 @@ class Computed(Metric):
 
     def value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
         """Return the value of checked rows."""
+        return self._computed(t, y, w, are_classes=t.ndim == 1)
+
+    def _computed(
+        self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None, are_classes: bool
+    ) -> float:
+        """Return the engine's value; `are_classes` tells whether t are those of a softmax."""
         if len(y) == 0:
             return math.nan
-        are_classes, dtype = t.ndim == 1, y.dtype
-        if dtype not in KERNELS or not (are_classes or t.dtype == dtype):
+        dtype = y.dtype
+        if dtype not in KERNELS or not (t.ndim == 1 or t.dtype == dtype):
             dtype = np.dtype(np.float64)
-        t = np.ascontiguousarray(t, np.int64 if are_classes else dtype)
+        t = np.ascontiguousarray(t, np.int64 if t.ndim == 1 else dtype)
         y = np.ascontiguousarray(y, dtype)
         w = None if w is None else np.ascontiguousarray(w, np.float64)
-        return KERNELS[dtype].metric_value({**self.options(), "are_classes": are_classes}, t, y, w)
+        given = {**self.options(), "are_classes": are_classes}
+        found: float = KERNELS[dtype].metric_value(given, t, y, w)
+        return found

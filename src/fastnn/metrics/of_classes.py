@@ -208,7 +208,8 @@ class BalancedAccuracy(_OfTrueClasses):
 
     The mean of `Recall` over the classes that have rows, so that all classes have equal weight
     (Brodersen et al., ICPR 2010). A class is predicted as in `Accuracy`. For several sigmoid
-    outputs it is the mean over the outputs. NaN if there are no rows.
+    outputs it is the mean over the outputs. NaN if there are no rows, or if an output has only rows
+    of weight 0.
 
     Examples
     --------
@@ -244,11 +245,15 @@ class ROCAUC(_OfTrueClasses):
 class LogLoss(Computed):
     """Mean negative logarithm of the probability of the true class; 0 or more.
 
-    ``-sum_i w_i log y_it / sum_i w_i`` for classes, and for sigmoid outputs the mean over outputs
-    of ``-sum_i w_i (t_i log y_i + (1 - t_i) log(1 - y_i)) / sum_i w_i``. Probabilities below eps
-    of the outputs' dtype count as eps, as in scikit-learn, so that the value is finite. Except for
-    this bound, a cross-entropy loss without penalties and label smoothing is this value times the
-    number of sigmoid outputs (1 for classes).
+    ``-sum_i w_i log y_it / sum_i w_i`` for classes; if the targets are rows of probabilities,
+    ``sum_k t_ik log y_ik`` replaces ``log y_it``. For sigmoid outputs
+    ``-sum_ik w_ik (t_ik log y_ik + (1 - t_ik) log(1 - y_ik)) / sum_ik w_ik``, where each output k
+    may have its own weights. Probabilities below eps of the outputs' dtype count as eps, as in
+    scikit-learn, so that the value is finite.
+
+    Except for this bound, a cross-entropy loss without penalties and label smoothing is this value
+    times the number of sigmoid outputs (1 for classes). The loss of a network with an `Ensemble`
+    differs: it is the mean of its members' losses.
 
     Examples
     --------
@@ -261,7 +266,22 @@ class LogLoss(Computed):
     targets: ClassVar[tuple[str, ...]] = ("probability", "class")
     best: ClassVar[str] = "min"
 
+    def check_targets(self, name: str, t: NDArray[Any], kind: str) -> None:
+        """Raise a ValueError if rows of classes are not probabilities."""
+        if kind == "class" and t.ndim == 2:
+            _checks.rows_of_probabilities(name, t, self.name)
+
+    def _value_of(self, kind: str, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
+        """Return the value for targets of a kind; rows of classes are whole distributions."""
+        if kind == "class" and t.ndim == 2 and type(self).value is LogLoss.value:
+            return self._computed(_in_dtype_of(y, t), y, w, are_classes=True)
+        return super()._value_of(kind, t, y, w)
+
     def value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
         """Return the value of checked rows; eps is that of the dtype of the outputs."""
-        is_known = t.ndim == 2 and y.dtype in PRECISIONS
-        return super().value(t.astype(y.dtype) if is_known else t, y, w)
+        return super().value(t if t.ndim == 1 else _in_dtype_of(y, t), y, w)
+
+
+def _in_dtype_of(y: NDArray[Any], t: NDArray[Any]) -> NDArray[Any]:
+    """Return targets in the dtype of outputs, if the engine has this dtype."""
+    return t.astype(y.dtype) if y.dtype in PRECISIONS else t

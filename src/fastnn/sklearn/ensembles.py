@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from fastnn import _checks
 from fastnn.sklearn.base import (
@@ -148,7 +148,10 @@ class BaseEnsemble(HasMembers, TakesSparseRows, Parameters):
         self._train(members, descents)
         copy_learnt_attributes(first, to=self)
         if self.oob_score:
-            self._score_out_of_bag(rows)
+            weight = None
+            if sample_weight is not None:  # without the class weights of `rows`
+                weight = _check_sample_weight(sample_weight, np.empty(len(rows)))
+            self._score_out_of_bag(rows, weight)
 
     def _new_member(self, seed: int) -> BaseMLP:
         return self._member(**self._member_parameters(seed))
@@ -208,8 +211,11 @@ class BaseEnsemble(HasMembers, TakesSparseRows, Parameters):
             return [np.arange(self._n_rows) for _ in self.estimators_]
         return [_drawn(member.random_state, self._n_rows) for member in self.estimators_]
 
-    def _score_out_of_bag(self, rows: LabelledRows) -> None:
-        """Predict each row by the members that were not trained on it, and score the result."""
+    def _score_out_of_bag(self, rows: LabelledRows, weight: NDArray[Any] | None) -> None:
+        """Predict each row by the members that were not trained on it, and score the result.
+
+        `weight` (n,) are the weights of the rows in the score.
+        """
         total = np.zeros((len(rows), self.n_outputs_))
         counts = np.zeros((len(rows), 1))
         for member, drawn in zip(self.estimators_, self.estimators_samples_, strict=True):
@@ -226,8 +232,11 @@ class BaseEnsemble(HasMembers, TakesSparseRows, Parameters):
                 "so they have no out-of-bag prediction; use a larger n_members"
             )
         self._set_out_of_bag(outputs)
+        if weight is not None:
+            is_known &= weight > 0
+            weight = weight[is_known]
         known, y = outputs[is_known], rows.y[is_known]
-        self.oob_score_ = self._score_of(known, y, None) if len(known) else float("nan")
+        self.oob_score_ = self._score_of(known, y, weight) if len(known) else float("nan")
 
     # ---- predicting -----------------------------------------------------------------------------
 
@@ -295,7 +304,8 @@ feature_names_in_ : ndarray of str
 n_outputs_ : int
     Number of outputs.
 oob_score_ : float
-    With `oob_score`, the score of the out-of-bag predictions.
+    With `oob_score`, the score of the out-of-bag predictions: accuracy or R², in which rows count
+    with their `sample_weight`, without class weights.
 """
 
 

@@ -45,8 +45,9 @@ recipe_ : fastnn.tables.Recipe
     How each column is encoded, as plain data.
 validation_score_ : float
     {score} on the validation rows of all networks, where each row is predicted only by the networks
-    that were not trained on it. The best epochs were chosen by these rows, so the score is slightly
-    better than on new rows. NaN without validation rows. An estimator from `load` does not have it.
+    that were not trained on it. Rows count with their `sample_weight`. The best epochs were chosen
+    by these rows, so the score is slightly better than on new rows. NaN without validation rows. An
+    estimator from `load` does not have it.
 n_iter_ : int
     The largest number of epochs that a network was trained for.
 n_features_in_ : int

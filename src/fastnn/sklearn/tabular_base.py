@@ -133,7 +133,12 @@ class BaseTabular(TabularParameters):
         y = _conversion.decoded(y)
         targets = self._targets(y)
         check_consistent_length(np.empty(table.n), targets)
-        weight = self._weights(y, sample_weight, table.n)
+        own_weight = None
+        if sample_weight is not None:
+            own_weight = _check_sample_weight(
+                sample_weight, np.empty(table.n), ensure_non_negative=True
+            )
+        weight = self._weights(y, own_weight)
         used = np.arange(table.n) if weight is None else np.flatnonzero(weight)
         self._require_in_range(targets[used])
         self._encoder._learn(table, used)
@@ -158,14 +163,11 @@ class BaseTabular(TabularParameters):
                 f"{what}; lower learning_rate_init={self.learning_rate_init!r}"
             ) from error
         self.fits_ = trained.fits
-        self.validation_score_ = self._score_out_of_sample(trained, inputs, targets, weight)
+        self.validation_score_ = self._score_out_of_sample(trained, inputs, targets, own_weight)
         self._keep(self._described(self._encoder.recipe_, str(getattr(y, "name", None) or "y")))
 
-    def _weights(self, y: Any, sample_weight: Any, n: int) -> NDArray[Any] | None:
-        """Return the weights of the n rows, multiplied by class weights; None without any."""
-        weight = None
-        if sample_weight is not None:
-            weight = _check_sample_weight(sample_weight, np.empty(n), ensure_non_negative=True)
+    def _weights(self, y: Any, weight: NDArray[Any] | None) -> NDArray[Any] | None:
+        """Return the weights (n,) of rows, multiplied by class weights; None without any."""
         if self.class_weight is not None:
             by_class = compute_sample_weight(self.class_weight, np.asarray(y))
             weight = by_class if weight is None else weight * by_class
@@ -182,7 +184,10 @@ class BaseTabular(TabularParameters):
         targets: NDArray[Any],
         weight: NDArray[Any] | None,
     ) -> float:
-        """Return the score of rows by the networks that were not trained on them."""
+        """Return the score of rows by the networks that were not trained on them.
+
+        `weight` (n,) lacks class weights: these tell networks what to learn, not what to score.
+        """
         total = np.zeros((len(inputs), trained.fits[0].n_out))
         counts = np.zeros(len(inputs), int)
         for net, rows in zip(trained.fits, trained.validation, strict=False):

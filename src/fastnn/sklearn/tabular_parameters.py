@@ -106,10 +106,10 @@ class TabularParameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         Settings.validation,
         [_FROM_0_BELOW_1],
         """float
-        The fraction of the rows (in classification, of each class) that are held out to validate a
-        network after each epoch. The network keeps the moving average of its weights from the epoch
-        with the lowest validation loss. With 0, all rows are used for training, and the network
-        keeps the last moving average.""",
+        The fraction of the rows (in classification, of each class, but never all rows of a class)
+        that are held out to validate a network after each epoch; at least one row. The network
+        keeps the moving average of its weights from the epoch with the lowest validation loss. With
+        0, all rows are used for training, and the network keeps the last moving average.""",
     )
     kinds: Mapping[str, str] | None = parameter(
         None,

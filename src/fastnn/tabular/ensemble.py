@@ -30,6 +30,7 @@ from fastnn.mlp import MLP
 from fastnn.optimizers import AdamW
 from fastnn.schedules import CosineDecay, LinearWarmup
 from fastnn.tabular.calibration import sharpen, sharpness
+from fastnn.tabular.errors import TableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -251,15 +252,23 @@ def _split(
 ) -> tuple[list[NDArray[np.intp]], list[NDArray[np.intp]]]:
     """Return the training rows and the validation rows of each seed's network.
 
-    If there are too few rows for validation, no network has any.
+    At least one row validates each network, unless no validation is wanted.
     """
+    if not settings.validation:
+        return [used] * len(seeds), []
+    n = len(used)
+    fraction = max(settings.validation, (1 + 1e-9) / n)  # n times it is at least 1
     validation = []
     for seed in seeds:
         rng = np.random.default_rng([seed, 1])  # a different stream than that of the weights
         some = None if labels is None else labels[used]
-        validation.append(used[pick(rng, some, len(used), settings.validation)])
+        validation.append(used[pick(rng, some, n, fraction)])
     if not all(map(len, validation)):
-        return [used] * len(seeds), []
+        why = "is the only one" if n == 1 else "is the only one of its class"
+        raise TableError(
+            f"the validation fraction {settings.validation:g} needs a row to hold out, but each "
+            f"row to train on ({n:,}) {why}; add rows, or train without validation: fraction 0"
+        )
     return [np.setdiff1d(used, each) for each in validation], validation
 
 
@@ -275,12 +284,35 @@ def pick(
     in_order = np.floor((places + 1) * fraction) > np.floor(places * fraction)
     if labels is not None:
         order = order[np.argsort(labels[order], kind="stable")]
-        ordered = labels[order]
-        in_order[1:] &= ordered[1:] == ordered[:-1]  # never choose the first row of a class
+        in_order = _spare_first_rows(in_order, labels[order])
     in_order[:1] = False
     is_picked = np.zeros(n, bool)
     is_picked[order] = in_order
     return is_picked
+
+
+def _spare_first_rows(is_picked: NDArray[np.bool_], labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return a choice (n,) without the first row of any class; labels (n,) are sorted.
+
+    A chosen first row is exchanged for the next row of its class that is not chosen, if there is
+    one. If no row remains chosen, since each was the only one of its class, a row of the largest
+    class is chosen, unless that class has only one row, too.
+    """
+    if not is_picked.any():
+        return is_picked
+    n = len(labels)
+    starts = np.flatnonzero(np.r_[True, labels[1:] != labels[:-1]])
+    ends = np.r_[starts[1:], n]
+    free = np.r_[np.flatnonzero(~is_picked), n]
+    spared = is_picked[starts]
+    instead = free[np.searchsorted(free, starts[spared])]
+    found = is_picked.copy()
+    found[starts] = False
+    found[instead[instead < ends[spared]]] = True
+    if not found.any():
+        largest = (ends - starts).argmax()
+        found[starts[largest] + 1 : ends[largest]][:1] = True
+    return found
 
 
 # ---- the scaling of a target --------------------------------------------------------------------

@@ -39,14 +39,22 @@ RISING = ("r2", "accuracy", "balanced_accuracy", "roc_auc")
 def of_numbers(predicted: NDArray[np.float64], y: NDArray[Any], loss: Loss) -> dict[str, Any]:
     """Return the scores of a regression that was trained with a loss; predicted and y are (n,).
 
-    If the loss is the pinball loss of a quantile, the scores include it.
+    If the loss is the pinball loss of a quantile, the scores include it. R2 of constant targets is
+    NaN.
     """
     errors = predicted - y
-    spread = ((y - y.mean()) ** 2).sum()
+    distances = y - y[0]  # of constant targets exactly 0, which y - y.mean() is not
+    # Numbers are divided by the largest one, so that their squares do not overflow.
+    largest, farthest = np.abs(errors).max(), np.abs(distances).max()
+    r2 = math.nan
+    if farthest > 0:
+        deviations = distances / farthest
+        deviations -= deviations.mean()
+        r2 = 1 - ((errors / farthest) ** 2).sum() / (deviations**2).sum()
     found = {
-        "r2": 1 - (errors**2).sum() / spread if spread else math.nan,
+        "r2": r2,
         "mae": np.abs(errors).mean(),
-        "rmse": np.sqrt((errors**2).mean()),
+        "rmse": largest * np.sqrt(((errors / (largest or 1.0)) ** 2).mean()),
     }
     if isinstance(loss, Quantile):
         (q,) = loss.parameter(1)

@@ -34,6 +34,9 @@ _Course = tuple[str, "Mapping[str, list[float]]", "int | None"]
 
 _HEIGHT, _MOST_POINTS = 200, 400
 
+_VALIDATED = "; the validation loss after it, on rows that the network is not trained on"
+_KEPT = " The weights of the epoch with the lowest validation loss are kept."
+
 
 def section(subject: Subject) -> Html:
     """Return a drawing for each network, and a table of the epochs and losses."""
@@ -49,20 +52,23 @@ def section(subject: Subject) -> Html:
     charts = [_drawn(f"curve-{i}", course, x, y) for i, course in enumerate(courses)]
     left_out = len(fits) - len(courses)
     more = f" The first {len(courses)} of {len(fits)} networks are shown." if left_out else ""
+    is_validated = any(history.get("val_loss") for _, history, _ in courses)
+    is_chosen = any(chosen is not None for *_, chosen in courses)
+    averaged = ", with the moving average of the weights" if net.optimizer.use_ema else ""
     text = (
         "Mean loss in each epoch. The training loss is measured during the epoch"
         + (", with dropout" if any(net.dropout_rates) else "")
-        + "; the validation loss after it, on rows that the network is not trained on"
-        + (", with the moving average of the weights" if net.optimizer.use_ema else "")
-        + ". The weights of the epoch with the lowest validation loss are kept."
+        + (f"{_VALIDATED}{averaged}." if is_validated else ".")
+        + (_KEPT if is_chosen else "")
         + (" Losses are those of the scaled target." if subject.is_regression else "")
         + more
     )
-    key = legend([("line one", "validation"), ("line two dashed", "training"),
-                  ("dot one", "kept epoch")])  # fmt: skip
+    key = [("line one", "validation")] if is_validated else []
+    key.append(("line two dashed", "training"))
+    key += [("dot one", "kept epoch")] if is_chosen else []
     return joined([
         paragraph(text),
-        key,
+        legend(key),
         grid(*charts),
         details("Show as a table", _table(subject, courses)),
     ])  # fmt: skip
