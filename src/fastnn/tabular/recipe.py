@@ -220,8 +220,9 @@ class Recipe:
                 raise TypeError(f"the recipe's {name} must be a {getattr(kind, '__name__', kind)}")
         if plain.get("decimal") is not None:
             _checks.choice("the recipe's decimal", plain["decimal"], DECIMALS)
-        thousands = _checks.fields("the recipe's thousands", plain.get("thousands", {}))
-        plain["thousands"] = {name: _checks.flag(name, flag) for name, flag in thousands.items()}
+        place = "the recipe's thousands"
+        thousands = _checks.fields(place, plain.get("thousands", {}))
+        plain["thousands"] = {n: _checks.flag(f"{place}[{n!r}]", v) for n, v in thousands.items()}
         return cls(**plain)
 
 
