@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
+from fastnn.losses import Quantile, SquaredError
 from fastnn.tabular.scores import of_numbers, plain
 
 
 def test_scores_of_numbers_are_scikit_learns(rng):
     y = rng.normal(3, 2, 99)
     predicted = y + rng.normal(size=99)
-    found = of_numbers(predicted, y, 0.3)
+    found = of_numbers(predicted, y, Quantile(0.3))
     assert found == pytest.approx(
         {
             "r2": sklearn.metrics.r2_score(y, predicted),
@@ -33,7 +34,7 @@ def test_scores_of_numbers_are_scikit_learns(rng):
 def test_r2_of_constant_targets_is_undefined(n, value):
     y = np.full(n, value)
     for predicted in (y, y + 0.01 + value / 10):
-        found = of_numbers(predicted, y)
+        found = of_numbers(predicted, y, SquaredError())
         assert math.isnan(found["r2"])
         assert found["rmse"] == pytest.approx(found["mae"])
 
@@ -42,7 +43,8 @@ def test_r2_of_constant_targets_is_undefined(n, value):
 def test_scores_of_any_magnitude(scale, rng):
     y = rng.normal(3, 2, 99)
     predicted = y + rng.normal(size=99)
-    near, far = of_numbers(predicted, y), of_numbers(scale * predicted, scale * y)
+    near = of_numbers(predicted, y, SquaredError())
+    far = of_numbers(scale * predicted, scale * y, SquaredError())
     assert far["r2"] == pytest.approx(near["r2"], rel=1e-12)
     for name in ("mae", "rmse"):
         assert far[name] == pytest.approx(scale * near[name], rel=1e-12)
@@ -50,4 +52,4 @@ def test_scores_of_any_magnitude(scale, rng):
 
 def test_exact_predictions_have_the_best_scores():
     y = np.array([1.0, 2.0, 4.0])
-    assert plain(of_numbers(y, y)) == {"r2": 1.0, "mae": 0.0, "rmse": 0.0}
+    assert plain(of_numbers(y, y, SquaredError())) == {"r2": 1.0, "mae": 0.0, "rmse": 0.0}
