@@ -426,6 +426,8 @@ def test_bad_data(prices):
     days = np.where(np.arange(N) % 2, np.datetime64("2020-01-01"), np.datetime64("2020-01-02"))
     with pytest.raises(TypeError, match=r"^y has the class .*; pass y\.astype\(str\)"):
         classifier().fit(FRAME, days)
+    with pytest.raises(ValueError, match=r"y\[2\] is None, which is not a label; label every row"):
+        classifier().fit(FRAME, [*SORT[:2], None, *SORT[3:]])
     with pytest.raises(ValueError, match="weights of all rows are 0"):
         classifier(class_weight=dict.fromkeys(SORT, 0.0)).fit(FRAME, SORT)
     with pytest.raises(ValueError, match="non-zero"):

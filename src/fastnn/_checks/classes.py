@@ -15,6 +15,8 @@ from fastnn._checks.values import did_you_mean, items, number, quoted, shown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from numpy.typing import NDArray
+
     from fastnn.losses import Loss
 
 Label: TypeAlias = str | int | float | bool
@@ -194,6 +196,15 @@ def labels_for_file(name: str, labels: Iterable[object]) -> None:
             raise TypeError(
                 f"{name} has the class {label!r} ({type(label).__name__}), but classes must be "
                 f"text, numbers or booleans; pass {name}.astype(str)"
+            )
+
+
+def no_missing_labels(name: str, labels: NDArray[Any]) -> None:
+    """Check that no label (n,) is None, which has no order among texts."""
+    for i, label in enumerate(labels.tolist() if labels.dtype == object else ()):
+        if label is None:
+            raise ValueError(
+                f"{name}[{i}] is None, which is not a label; label every row, or drop this one"
             )
 
 

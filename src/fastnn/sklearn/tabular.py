@@ -105,6 +105,7 @@ class TabularClassifier(ClassifierMixin, TabularClassifierParameters, BaseTabula
 
     def _targets(self, y: Any) -> NDArray[Any]:
         y = column_or_1d(y, warn=True)
+        _checks.no_missing_labels("y", y)
         assert_all_finite(y, input_name="y")
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
