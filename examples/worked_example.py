@@ -1,6 +1,6 @@
 """One step of back-propagation by hand: two inputs, two hidden nodes, one output.
 
-The program calls the functions of `fastnn.kernels` one at a time, in two orders:
+The program calls the functions of ``fastnn.kernels`` one at a time, in two orders:
 
 - Gradient descent: every delta is computed with the weights from before the step.
 - Some textbooks, by hand: the output weights are updated first, and the hidden deltas are computed
