@@ -21,7 +21,7 @@ def csr(name: str, value: Any) -> SparseRows:
 
     The index arrays are copies, unless they are memory-mapped files.
     """
-    indptr, indices = compressed(name, value)
+    indptr, indices = compressed(name, value, own=True)
     if value.shape[1] > np.iinfo(np.int32).max:
         raise ValueError(f"{name} has {value.shape[1]} columns; sparse rows have fewer than 2^31")
     if value.data.ndim != 1:
@@ -29,19 +29,20 @@ def csr(name: str, value: Any) -> SparseRows:
     return SparseRows(value.data[: indptr[-1]], indices, indptr, value.shape)
 
 
-def compressed(name: str, value: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Check a CSR or CSC matrix; return its indptr and the indices in use, owned as in `csr`."""
+def compressed(name: str, value: Any, *, own: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Check a CSR or CSC matrix; return its indptr and the indices in use, with `own` as copies
+    that no other code can change, as in `csr`."""
     kind, n, minor = value.format.upper(), value.shape[0], value.shape[1]
     along, across = "row", "column"
     if value.format == "csc":
         n, minor, along, across = minor, n, across, along
-    indptr = _integers(name, kind, "indptr", value.indptr)
+    indptr = _integers(name, kind, "indptr", value.indptr, own)
     if len(indptr) != n + 1:
         _refuse(name, kind, f"indptr has {len(indptr)} entries, but {n} {along}s need {n + 1}")
     if indptr[0] != 0 or (indptr[1:] < indptr[:-1]).any():
         _refuse(name, kind, "indptr must begin with 0 and must not decrease")
     count = int(indptr[-1])
-    indices = _integers(name, kind, "indices", value.indices)[:count]
+    indices = _integers(name, kind, "indices", value.indices, own)[:count]
     for part, length in (("indices", len(indices)), ("data", value.data.size)):
         if length < count:
             _refuse(name, kind, f"{part} has {length} entries, but indptr counts {count}")
@@ -57,12 +58,13 @@ def compressed(name: str, value: Any) -> tuple[NDArray[Any], NDArray[Any]]:
     return indptr, indices
 
 
-def _integers(name: str, kind: str, part: str, value: Any) -> NDArray[Any]:
-    """Return a copy of an array of indices, or the array itself if it is memory-mapped.
+def _integers(name: str, kind: str, part: str, value: Any, own: bool) -> NDArray[Any]:
+    """Return an array of indices, with `own` as a copy unless it is memory-mapped.
 
     Unsigned integers become int64; those beyond it become negative, which no index may be.
     """
-    array: NDArray[Any] = value if isinstance(value, np.memmap) else np.array(value)
+    copies = own and not isinstance(value, np.memmap)
+    array: NDArray[Any] = np.array(value) if copies else np.asanyarray(value)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         _refuse(name, kind, f"{part} must be an array of integers")
     return array.astype(np.int64) if array.dtype.kind == "u" else array

@@ -1,6 +1,6 @@
 # Memory for the rows of a batch in every stage. Kind.lay_out places the buffers of a stage.
 
-from libc.stdint cimport int32_t, uint16_t
+from libc.stdint cimport int32_t, uint8_t, uint16_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
@@ -94,14 +94,13 @@ cdef inline bint allocate_buffers(Buffers *buffers, const Net *net, Py_ssize_t r
     cdef Py_ssize_t size
     memset(buffers, 0, sizeof(Buffers))
     if nonzeros:
-        buffers.nonzeros = allocate_nonzeros(
-            net.n_in, postponable_panels(net), rows, 0 if purpose == INFERENCE else n_threads)
+        buffers.nonzeros = allocate_nonzeros(net.n_in, rows,
+                                             0 if purpose == INFERENCE else n_threads)
         if buffers.nonzeros == NULL:
             return False
         buffers.indexed = buffers.nonzeros
     elif purpose == TRAINING and indexed_rows(net) > 0:
-        buffers.indexed = allocate_nonzeros(indexed_rows(net), postponable_panels(net), 0,
-                                            n_threads)
+        buffers.indexed = allocate_nonzeros(indexed_rows(net), 0, n_threads)
         if buffers.indexed == NULL:
             return False
     if most_bytes(buffers, net, rows) > <double>((<size_t>-1) >> 2):
@@ -144,16 +143,10 @@ cdef inline Py_ssize_t indexed_rows(const Net *net) noexcept nogil:
     return stage.W_rows
 
 
-cdef inline Py_ssize_t postponable_panels(const Net *net) noexcept nogil:
-    """Return the panels of the lowest W if its updates may be postponed, or 0."""
-    cdef const Stage *stage = lowest_with_parameters(net)
-    return panels_of(stage.W_columns) if stage.may_postpone else 0
-
-
-cdef inline Nonzeros *allocate_nonzeros(Py_ssize_t n_in, Py_ssize_t panels, Py_ssize_t rows,
+cdef inline Nonzeros *allocate_nonzeros(Py_ssize_t n_in, Py_ssize_t rows,
                                         int n_threads) noexcept nogil:
     """Allocate memory for `rows` rows of nonzeros, for the index of their n_in columns on each
-    thread, and for the counts of updates (panels, n_in); NULL if there is no memory."""
+    thread, and for the counts of updates (n_in,); NULL if there is no memory."""
     cdef Nonzeros *made = <Nonzeros *>calloc(1, sizeof(Nonzeros))
     cdef Columns *columns
     cdef int rank
@@ -168,8 +161,10 @@ cdef inline Nonzeros *allocate_nonzeros(Py_ssize_t n_in, Py_ssize_t panels, Py_s
         return made
     made.columns = <Columns *>calloc(n_threads, sizeof(Columns))
     made.past = <fastnn_past *>calloc(PAST, sizeof(fastnn_past))
-    made.done = <uint16_t *>calloc(max(1, panels * n_in), sizeof(uint16_t))
-    if made.columns == NULL or made.past == NULL or made.done == NULL:
+    made.done = <uint16_t *>calloc(n_in, sizeof(uint16_t))
+    made.resting = <uint8_t *>calloc(n_in, sizeof(uint8_t))
+    if (made.columns == NULL or made.past == NULL or made.done == NULL
+            or made.resting == NULL):
         free_nonzeros(made)
         return NULL
     made.n_threads = n_threads
@@ -194,6 +189,7 @@ cdef inline void free_nonzeros(Nonzeros *nonzeros) noexcept nogil:
         free(nonzeros.columns[rank].count)
         free(nonzeros.columns[rank].used)
     free(nonzeros.done)
+    free(nonzeros.resting)
     free(nonzeros.past)
     free(nonzeros.columns)
     free(nonzeros.rows)

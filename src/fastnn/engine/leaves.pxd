@@ -68,10 +68,16 @@ cdef extern from "engine/simd/ops.h":
         Py_ssize_t panels, jump, block, average
         const fastnn_past *past
         const real *next
+        const real *later
         int64_t from_ "from"
         int64_t to
         int n_moments
         bint rests
+
+    ctypedef enum fastnn_row_result:
+        ROW_NOT_FINITE
+        ROW_FINITE
+        ROW_RESTS
 
     ctypedef struct fastnn_optimizer:
         const char *name
@@ -91,8 +97,8 @@ cdef extern from "engine/simd/ops.h":
                                       const fastnn_pair *delta, real *g, Py_ssize_t n,
                                       const fastnn_step *step, const real *known, real *w,
                                       Py_ssize_t block, fastnn_pair *operands) noexcept nogil
-        bint (*update_row)(const fastnn_row_updates *updates, const real *g,
-                           real *w) noexcept nogil
+        fastnn_row_result (*update_row)(const fastnn_row_updates *updates, const real *g,
+                                        real *w) noexcept nogil
 
     ctypedef struct fastnn_dropout_args:
         uint64_t seed, step, layer

@@ -12,7 +12,6 @@ from fastnn.engine.buffers cimport (
     free_buffers,
     indexed_rows,
     lay_out,
-    postponable_panels,
 )
 from fastnn.engine.clock cimport monotonic
 from fastnn.engine.leaves cimport (
@@ -339,8 +338,7 @@ cdef inline bint same_buffers(const Net *one, const Net *other, Py_ssize_t rows)
     cdef int i
     cdef bint same = (one.n_in == other.n_in and one.n_stages == other.n_stages
                       and one.block == other.block
-                      and indexed_rows(one) == indexed_rows(other)
-                      and postponable_panels(one) == postponable_panels(other))
+                      and indexed_rows(one) == indexed_rows(other))
     purposes[0], purposes[1] = TRAINING, INFERENCE
     for i in range(2 if same else 0):
         stages = <StageBuffers *>calloc(2, size)

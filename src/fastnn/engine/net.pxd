@@ -4,7 +4,7 @@
 # (stages/), which the rest of the engine calls. Rows pass through all stages in buffers (Buffers)
 # that are laid out in panels, as simd/ops.h describes.
 
-from libc.stdint cimport int32_t, int64_t, uint16_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 
 from fastnn.engine.leaves cimport (
     PANEL,
@@ -235,6 +235,11 @@ cdef struct Columns:              # a thread's index of the nonzeros in a round 
     Py_ssize_t n_used
     bint whole                    # zeros must be multiplied, too, since a delta is not finite
 
+cdef enum Resting:                # of a row of W, if an update with gradient 0 changes nothing then
+    NOT_KNOWN
+    RESTS
+    MOVES
+
 # The inputs of a batch as nonzeros, not in panels; or the rows of an Embedding's W that the batch
 # reads, as the nonzeros of one-hot rows.
 cdef struct Nonzeros:
@@ -246,8 +251,9 @@ cdef struct Nonzeros:
     # ---- where updates are postponed (postponed.pxd)
     bint postpones                # a row of W is updated when it is read, not in each step
     bint rests                    # an update changes nothing if the gradient and all moments are 0
-    # (panels, n_in) number of updates made of each row of a panel of W, modulo 2^16. Fewer than
-    # PAST updates of a row are postponed.
+    uint8_t *resting              # (n_in,) with `rests`, whether moments of a row are 0: Resting
+    # (n_in,) number of updates made of each row of W, modulo 2^16. Fewer than PAST updates of a row
+    # are postponed.
     uint16_t *done
     int64_t begun                 # value of Net.step from which on updates are postponed
     int64_t caught_up             # value of Net.step when all postponed updates were last made

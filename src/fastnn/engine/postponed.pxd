@@ -10,9 +10,19 @@ from libc.stdint cimport int32_t, int64_t, uint16_t
 from libc.string cimport memset
 
 from fastnn.engine.gradients cimport update_biases
-from fastnn.engine.leaves cimport PANEL, fastnn_row_updates, real
+from fastnn.engine.leaves cimport (
+    PANEL,
+    ROW_NOT_FINITE,
+    ROW_RESTS,
+    fastnn_row_result,
+    fastnn_row_updates,
+    real,
+)
 from fastnn.engine.net cimport (
     BY_VALUE,
+    MOVES,
+    NOT_KNOWN,
+    RESTS,
     Columns,
     Net,
     Nonzeros,
@@ -78,128 +88,111 @@ cdef inline void add_entry(Columns *columns, Py_ssize_t column, Py_ssize_t row,
 
 
 # ---- updates ------------------------------------------------------------------------------------
+#
+# All panels of a row of W are updated together, by one thread: any part of the rows is a thread's.
 
 cdef inline fastnn_row_updates row_updates(const Net *net, const Stage *stage,
                                            const Nonzeros *nonzeros) noexcept nogil:
     cdef fastnn_row_updates updates
     memset(&updates, 0, sizeof(fastnn_row_updates))
-    updates.jump, updates.block = stage.W_rows * PANEL, net.block
+    updates.panels, updates.jump = panels_of(stage.W_columns), stage.W_rows * PANEL
+    updates.block = net.block
     updates.average = (1 + net.optimizer.n_moments) * net.block if net.has_ema else 0
     updates.past, updates.n_moments = nonzeros.past, net.optimizer.n_moments
-    updates.rests = nonzeros.rests
     if net.optimizer.rests:
         updates.n_moments = 0
     return updates
 
 
-cdef inline Py_ssize_t first_panel(const Stage *stage, Py_ssize_t row,
-                                   Py_ssize_t tile) noexcept nogil:
-    """Return the first panel of W in which the tile with this row has at least the number `tile`.
-
-    Tiles are PANEL rows of a panel of W.
-    """
-    cdef Py_ssize_t down = panels_of(stage.W_rows), p = row // PANEL
-    return 0 if tile <= p else min(panels_of(stage.W_columns), (tile - p + down - 1) // down)
-
-
-cdef inline const real *next_row(const Stage *stage, const Columns *columns, Py_ssize_t i,
-                                 Py_ssize_t q) noexcept nogil:
-    """Return the row of panel q of W that is updated after the i-th column in use, or NULL."""
-    if i + 1 >= columns.n_used:
-        return NULL
-    return stage.W + (q * stage.W_rows + columns.used[i + 1]) * PANEL
+cdef inline void catch_up_row(const Net *net, const Stage *stage, Nonzeros *nonzeros,
+                              fastnn_row_updates *updates, Py_ssize_t row) noexcept nogil:
+    """Make the postponed updates of a row of W, up to updates.to; all gradients are 0."""
+    cdef uint16_t postponed = <uint16_t>(updates.to - nonzeros.done[row])
+    cdef fastnn_row_result result
+    nonzeros.done[row] = <uint16_t>updates.to
+    if postponed == 0 or nonzeros.resting[row] == RESTS:
+        return
+    updates.from_ = updates.to - postponed + 1
+    updates.rests = nonzeros.rests and nonzeros.resting[row] == NOT_KNOWN
+    result = net.optimizer.update_row(updates, NULL, stage.W + row * PANEL)
+    nonzeros.resting[row] = RESTS if result == ROW_RESTS else MOVES
+    if result == ROW_NOT_FINITE:
+        nonzeros.whole = True
 
 
-cdef inline void catch_up_stretches(const Net *net, Nonzeros *nonzeros,
-                                    fastnn_row_updates *updates, Py_ssize_t n, real *W,
-                                    uint16_t *done, Py_ssize_t done_jump) noexcept nogil:
-    """Make the postponed updates, up to updates.to, of n rows of panels of W; all gradients are 0.
+cdef inline void catch_up_used(const Net *net, const Stage *stage, Nonzeros *nonzeros,
+                               const Columns *columns, Py_ssize_t first, Py_ssize_t stop,
+                               int64_t t) noexcept nogil:
+    """Make the postponed updates, up to update t, of rows first ... stop of those in use."""
+    cdef fastnn_row_updates updates = row_updates(net, stage, nonzeros)
+    cdef Py_ssize_t i
+    updates.to = t
+    for i in range(first, stop):
+        prefetch_used(stage, columns, i, stop, &updates)
+        catch_up_row(net, stage, nonzeros, &updates, columns.used[i])
 
-    Neighbouring rows with the same number of postponed updates are updated by one call.
-    """
-    cdef Py_ssize_t i = 0, k
-    cdef uint16_t postponed
-    while i < n:
-        postponed, k = <uint16_t>(updates.to - done[i * done_jump]), i + 1
-        while k < n and done[k * done_jump] == done[i * done_jump]:
-            k += 1
-        if postponed > 0:
-            updates.panels, updates.from_ = k - i, updates.to - postponed + 1
-            if not net.optimizer.update_row(updates, NULL, W + i * updates.jump):
-                nonzeros.whole = True
-        if updates.next != NULL:
-            updates.next += (k - i) * updates.jump
-        while i < k:
-            done[i * done_jump] = <uint16_t>updates.to
-            i += 1
+
+# Rows are prefetched this many rows before they are updated: to L2, and to L1.
+cdef enum:
+    LATER = 16
+    NEXT = 2
+
+cdef inline void prefetch_used(const Stage *stage, const Columns *columns, Py_ssize_t i,
+                               Py_ssize_t stop, fastnn_row_updates *updates) noexcept nogil:
+    """Set the rows of W to prefetch while the i-th row in use is updated."""
+    updates.next = stage.W + columns.used[i + NEXT] * PANEL if i + NEXT < stop else NULL
+    updates.later = stage.W + columns.used[i + LATER] * PANEL if i + LATER < stop else NULL
 
 
 cdef inline void catch_up_rows(const Net *net, const Stage *stage, Nonzeros *nonzeros,
-                               const Columns *columns, Py_ssize_t first, Py_ssize_t stop,
-                               int64_t t) noexcept nogil:
-    """Make the postponed updates, up to update t, of the rows in use of tiles first ... stop of
-    W."""
+                               Py_ssize_t first, Py_ssize_t stop, int64_t t) noexcept nogil:
+    """Make the postponed updates, up to update t, of rows first ... stop of W."""
     cdef fastnn_row_updates updates = row_updates(net, stage, nonzeros)
-    cdef Py_ssize_t i, row, q, n_in = nonzeros.n_in
-    updates.to = t
-    for i in range(columns.n_used):
-        row = columns.used[i]
-        q = first_panel(stage, row, first)
-        updates.next = next_row(stage, columns, i, q)
-        catch_up_stretches(net, nonzeros, &updates, first_panel(stage, row, stop) - q,
-                           stage.W + (q * n_in + row) * PANEL, nonzeros.done + q * n_in + row,
-                           n_in)
+    cdef Py_ssize_t row
+    updates.to = t  # no row is prefetched: the CPU does, as they follow each other
+    for row in range(first, stop):
+        catch_up_row(net, stage, nonzeros, &updates, row)
 
 
-cdef inline void catch_up_tiles(const Net *net, const Stage *stage, Nonzeros *nonzeros,
-                                Py_ssize_t first, Py_ssize_t stop, int64_t t) noexcept nogil:
-    """Make the postponed updates, up to update t, of tiles first ... stop of W."""
-    cdef fastnn_row_updates updates = row_updates(net, stage, nonzeros)
-    cdef Py_ssize_t number, row, q, n_in = nonzeros.n_in, down = panels_of(n_in)
-    updates.to, updates.jump, updates.next = t, PANEL, NULL
-    for number in range(first, stop):
-        q, row = number // down, number % down * PANEL
-        catch_up_stretches(net, nonzeros, &updates, min(<Py_ssize_t>PANEL, n_in - row),
-                           stage.W + (q * n_in + row) * PANEL, nonzeros.done + q * n_in + row, 1)
+cdef inline void mark_rows(Nonzeros *nonzeros, Py_ssize_t first, Py_ssize_t stop,
+                           int64_t t) noexcept nogil:
+    """Record that t updates have been made of rows first ... stop of W, with any gradients."""
+    cdef Py_ssize_t row
+    for row in range(first, stop):
+        nonzeros.done[row], nonzeros.resting[row] = <uint16_t>t, NOT_KNOWN
 
 
-cdef inline void mark_tiles(Nonzeros *nonzeros, Py_ssize_t first, Py_ssize_t stop,
-                            int64_t t) noexcept nogil:
-    """Record that t updates have been made of tiles first ... stop of W."""
-    cdef Py_ssize_t number, row, q, n_in = nonzeros.n_in, down = panels_of(n_in)
-    for number in range(first, stop):
-        q = number // down
-        for row in range(number % down * PANEL, min(n_in, (number % down + 1) * PANEL)):
-            nonzeros.done[q * n_in + row] = <uint16_t>t
-
-
-cdef inline void update_rows(const Net *net, const Stage *stage, const StageBuffers *buffers,
-                             Py_ssize_t stride, Nonzeros *nonzeros, Columns *columns,
+cdef inline void update_used(const Net *net, const Stage *stage, const StageBuffers *buffers,
+                             Py_ssize_t stride, Nonzeros *nonzeros, const Columns *columns,
                              Py_ssize_t first, Py_ssize_t stop, Py_ssize_t rows, int64_t t,
-                             const Update *update, bint biases) noexcept nogil:
-    """Make update t of the rows of W in use, in tiles first ... stop; with `biases`, of b, too."""
+                             const Update *update) noexcept nogil:
+    """Make update t, over `rows` rows of a batch, of rows first ... stop of those in use."""
     cdef fastnn_row_updates updates = row_updates(net, stage, nonzeros)
-    cdef Py_ssize_t i, row, q, panel, jump = stride * PANEL
+    cdef Py_ssize_t i, row
     cdef real *g = update.free
     updates.from_, updates.to = t, t
-    for i in range(columns.n_used):
+    for i in range(first, stop):
         row = columns.used[i]
-        q = first_panel(stage, row, first)
-        updates.panels = first_panel(stage, row, stop) - q
-        updates.next = next_row(stage, columns, i, q)
-        if updates.panels <= 0:
-            continue
-        for panel in range(q, q + updates.panels):
-            nonzeros.done[panel * nonzeros.n_in + row] = <uint16_t>t
+        prefetch_used(stage, columns, i, stop, &updates)
         net.ops.sparse_column(rows, updates.panels, columns.entries + columns.first[row],
                               columns.count[row],
-                              stage.kind.delta_of_row(stage, buffers, stride, row) + q * jump,
-                              jump, g)
+                              stage.kind.delta_of_row(stage, buffers, stride, row),
+                              stride * PANEL, g)
         if net.clip == BY_VALUE:
             net.ops.limit(updates.panels * PANEL, 1, net.bound, g)
-        if not net.optimizer.update_row(&updates, g, stage.W + (q * stage.W_rows + row) * PANEL):
+        if net.optimizer.update_row(&updates, g, stage.W + row * PANEL) == ROW_NOT_FINITE:
             nonzeros.whole = True
-    if stage.b != NULL and biases:
-        for q in range(first_panel(stage, 0, first), first_panel(stage, 0, stop)):
-            net.ops.column_sums(rows, buffers.delta + q * jump, False, g)
-            update_biases(net, update, stage.b + q * PANEL, g)
+        nonzeros.done[row] = <uint16_t>t
+        if updates.n_moments > 0:
+            nonzeros.resting[row] = MOVES
+
+
+cdef inline void update_all_biases(const Net *net, const Stage *stage,
+                                   const StageBuffers *buffers, Py_ssize_t stride,
+                                   Py_ssize_t first, Py_ssize_t stop, Py_ssize_t rows,
+                                   const Update *update) noexcept nogil:
+    """Update panels first ... stop of the biases of a stage whose W is updated by rows."""
+    cdef Py_ssize_t q
+    for q in range(first, stop):
+        net.ops.column_sums(rows, buffers.delta + q * stride * PANEL, False, update.free)
+        update_biases(net, update, stage.b + q * PANEL, update.free)

@@ -29,6 +29,7 @@ cdef struct Round:                # rows of a batch that go through a step toget
     double penalty_scale          # factor of the penalties in the batch's loss
     bint skips_zeros              # gradients skip zeros of the inputs, in strips of tiles
     bint by_columns               # threads divide the columns of some stages, not the rows
+    bint postpones                # only rows of the lowest W that are in use are updated
     int row_portions              # portions of each thread's rows; 1: no thread takes others' rows
     int tile_portions             # the same for its tiles
     int64_t t                     # number of the step, from 1
@@ -56,6 +57,7 @@ cdef inline Round round_from(const Run *run, Py_ssize_t at, Py_ssize_t rows, dou
         now.penalty_scale = 1.0 / divisor if divisor > 0 else 0.0
     now.skips_zeros = run.skips_zeros  # read here by all threads; one may clear it later
     now.by_columns = run.by_columns and not now.skips_zeros and size > 1
+    now.postpones = postpones_updates(run)
     now.row_portions = now.tile_portions = 1
     if size > 1:
         set_portions(run, &now, size)
@@ -67,7 +69,7 @@ cdef inline void set_portions(const Run *run, Round *now, int size) noexcept nog
 
     Rows are divided if each thread has several chunks, which are the portions: deltas read W again
     for each portion. Tiles are not divided if updates are postponed: each thread updates its own
-    part of the indexed rows of W.
+    part of the rows of W in use.
     """
     cdef Py_ssize_t chunk = chunk_rows(run.net) * size
     cdef int most = <int>min(MOST_PORTIONS, now.rows * run.net.row_flops / (PORTION_FLOPS() * size))
@@ -75,7 +77,7 @@ cdef inline void set_portions(const Run *run, Round *now, int size) noexcept nog
         return
     if now.rows >= SEVERAL_CHUNKS * chunk:
         now.row_portions = <int>min(most, (now.rows + chunk - 1) // chunk)
-    if not postpones_updates(run):
+    if not now.postpones:
         now.tile_portions = most
 
 
@@ -97,8 +99,8 @@ cdef inline TileShare share_of_tiles(const Net *net, const Round *now, int team,
     cdef TileShare part
     part.by_columns, part.team = now.by_columns, team
     part.number, part.count = number, team * portions
-    part.first = first_tile(net, number, part.count, now.skips_zeros)
-    part.stop = first_tile(net, number + 1, part.count, now.skips_zeros)
+    part.first = first_tile(net, number, part.count, now)
+    part.stop = first_tile(net, number + 1, part.count, now)
     return part
 
 
@@ -119,18 +121,18 @@ cdef inline (Py_ssize_t, Py_ssize_t) tiles_of(const TileShare *part, const Stage
 
 
 cdef inline Py_ssize_t first_tile(const Net *net, int rank, int size,
-                                  bint skips_zeros) noexcept nogil:
+                                  const Round *now) noexcept nogil:
     """Return the first tile of thread `rank`, among all tiles; n_tiles for rank `size`."""
     cdef const Stage *stage
     cdef Py_ssize_t i, rows, before = 0, work = 0
     if rank == 0 or rank == size:
         return 0 if rank == 0 else net.n_tiles
     for i in range(net.n_stages):
-        work += tile_cost(&net.stages[i], skips_zeros) * net.stages[i].n_tiles
+        work += tile_cost(net, &net.stages[i], now) * net.stages[i].n_tiles
     work = share(work, rank, size)
     for i in range(net.n_stages):
         stage = &net.stages[i]
-        rows = tile_cost(stage, skips_zeros)
+        rows = tile_cost(net, stage, now)
         if work < stage.n_tiles * rows:
             return before + work // rows
         work -= stage.n_tiles * rows
@@ -138,20 +140,10 @@ cdef inline Py_ssize_t first_tile(const Net *net, int rank, int size,
     return net.n_tiles
 
 
-cdef inline Py_ssize_t tile_cost(const Stage *stage, bint skips_zeros) noexcept nogil:
-    """Return the relative cost of a tile's gradient: half of the usual one if zeros are skipped."""
-    if skips_zeros and stage.skips_zeros:
-        return 0 if stage.frozen else stage.tile_rows // 2
-    return 0 if stage.frozen else stage.tile_rows
-
-
-cdef inline (Py_ssize_t, Py_ssize_t) indexed_tiles(const Net *net, int rank,
-                                                   int size) noexcept nogil:
-    """Return the first tile of a thread's part of the lowest W, and the tile after its last one.
-
-    Tiles are PANEL rows of a panel of W.
-    """
-    cdef const Stage *stage = lowest_with_parameters(net)
-    cdef Py_ssize_t tiles = panels_of(stage.W_rows) * panels_of(stage.W_columns)
-    return (min(tiles, first_tile(net, rank, size, False)),
-            min(tiles, first_tile(net, rank + 1, size, False)))
+cdef inline Py_ssize_t tile_cost(const Net *net, const Stage *stage,
+                                 const Round *now) noexcept nogil:
+    """Return the relative cost of a tile's gradient: half of the usual one if zeros are skipped, 0
+    if the tile is frozen or its rows in use are divided among the threads apart from tiles."""
+    if stage.frozen or (now.postpones and stage == lowest_with_parameters(net)):
+        return 0
+    return stage.tile_rows // 2 if now.skips_zeros and stage.skips_zeros else stage.tile_rows

@@ -46,7 +46,9 @@ from fastnn.engine.net cimport (
     Buffers,
     Columns,
     Net,
+    Nonzeros,
     Stage,
+    StageBuffers,
     Strip,
     Tile,
     Update,
@@ -66,11 +68,16 @@ from fastnn.engine.row_phase cimport (
 )
 from fastnn.engine.rows cimport index_columns
 from fastnn.engine.run cimport INTERRUPTED, NOT_YET, Run
-from fastnn.engine.postponed cimport catch_up_rows, catch_up_tiles, mark_tiles, update_rows
+from fastnn.engine.postponed cimport (
+    catch_up_rows,
+    catch_up_used,
+    mark_rows,
+    update_all_biases,
+    update_used,
+)
 from fastnn.engine.shares cimport (
     Round,
     TileShare,
-    indexed_tiles,
     next_portion,
     round_from,
     share_of_tiles,
@@ -195,42 +202,42 @@ cdef inline void catch_up_in_use(const Run *run, const ThreadState *thread,
                                  int64_t t) noexcept nogil:
     """Make the postponed updates, up to update t, of the rows of the lowest W in use: this
     thread's part."""
-    cdef const Net *net = run.net
-    cdef Py_ssize_t first, stop
+    cdef Py_ssize_t n = thread.columns.n_used
     cdef uint64_t before = fastnn_flush_subnormals()
-    first, stop = indexed_tiles(net, thread.rank, thread.size)
-    catch_up_rows(net, lowest_with_parameters(net), run.buffers.indexed, thread.columns, first,
-                  stop, t)
+    catch_up_used(run.net, lowest_with_parameters(run.net), run.buffers.indexed, thread.columns,
+                  share(n, thread.rank, thread.size), share(n, thread.rank + 1, thread.size), t)
     fastnn_restore_subnormals(before)
 
 
 cdef inline void catch_up_all(const Run *run, int rank, int size, int64_t t) noexcept nogil:
     """Make the postponed updates, up to update t, of all rows of the lowest W: a thread's part."""
-    cdef const Net *net = run.net
-    cdef Py_ssize_t first, stop
+    cdef Nonzeros *indexed = run.buffers.indexed
     cdef uint64_t before = fastnn_flush_subnormals()
-    first, stop = indexed_tiles(net, rank, size)
-    catch_up_tiles(net, lowest_with_parameters(net), run.buffers.indexed, first, stop, t)
+    catch_up_rows(run.net, lowest_with_parameters(run.net), indexed,
+                  share(indexed.n_in, rank, size), share(indexed.n_in, rank + 1, size), t)
     fastnn_restore_subnormals(before)
 
 
 cdef inline void mark_all(const Run *run, int rank, int size, int64_t t) noexcept nogil:
     """Record that t updates have been made of all rows of the lowest W: a thread's part."""
-    cdef Py_ssize_t first, stop
-    first, stop = indexed_tiles(run.net, rank, size)
-    mark_tiles(run.buffers.indexed, first, stop, t)
+    cdef Nonzeros *indexed = run.buffers.indexed
+    mark_rows(indexed, share(indexed.n_in, rank, size), share(indexed.n_in, rank + 1, size), t)
 
 
 cdef inline void update_in_use(const Run *run, const ThreadState *thread, const Round *now,
                                const Update *update, bint biases) noexcept nogil:
     """Make update now.t of the rows of the lowest W in use: this thread's part; with `biases`, also
     of b."""
-    cdef const Net *net = run.net
-    cdef const Stage *stage = lowest_with_parameters(net)
-    cdef Py_ssize_t first, stop
-    first, stop = indexed_tiles(net, thread.rank, thread.size)
-    update_rows(net, stage, &run.buffers.stages[stage.place], run.buffers.stride,
-                run.buffers.indexed, thread.columns, first, stop, now.rows, now.t, update, biases)
+    cdef const Stage *stage = lowest_with_parameters(run.net)
+    cdef const StageBuffers *buffers = &run.buffers.stages[stage.place]
+    cdef Py_ssize_t n = thread.columns.n_used, panels = panels_of(stage.b_columns)
+    update_used(run.net, stage, buffers, run.buffers.stride, run.buffers.indexed, thread.columns,
+                share(n, thread.rank, thread.size), share(n, thread.rank + 1, thread.size),
+                now.rows, now.t, update)
+    if biases and stage.b != NULL:
+        update_all_biases(run.net, stage, buffers, run.buffers.stride,
+                          share(panels, thread.rank, thread.size),
+                          share(panels, thread.rank + 1, thread.size), now.rows, update)
 
 
 # ---- parameters ---------------------------------------------------------------------------------
@@ -240,6 +247,7 @@ cdef inline void check_deltas(Run *run, const ThreadState *thread, Round *now) n
     NaN."""
     if run.buffers.nonzeros != NULL:
         thread.columns.whole = not deltas_are_finite(run, now.rows)
+        now.postpones = now.postpones and not thread.columns.whole
     if now.skips_zeros and not deltas_are_finite(run, now.rows):
         now.skips_zeros = run.skips_zeros = False
 
@@ -281,7 +289,7 @@ cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState
     cdef TileShare mine
     cdef GradientUse use = use_of(run, now)
     cdef uint64_t before = fastnn_flush_subnormals()
-    if postpones_updates(run) and thread.columns.whole:  # no row of W is known to have gradient 0
+    if postpones_updates(run) and not now.postpones:  # no row of W is known to have gradient 0
         catch_up_all(run, thread.rank, thread.size, now.t - 1)
         fastnn_team_barrier(team)
     if use == UPDATE_ON_LINE:
@@ -293,9 +301,10 @@ cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState
             mine = share_of_tiles(run.net, now, thread.size, thread.rank, 1)
             update_clipped(run, now, &mine, thread)
     if postpones_updates(run):
-        if thread.columns.whole:
+        if not now.postpones:
             mark_all(run, thread.rank, thread.size, now.t)
         elif (now.t - run.buffers.indexed.begun) % (PAST - 1) == 0:
+            fastnn_team_barrier(team)  # the rows in use are updated, each by some thread
             catch_up_all(run, thread.rank, thread.size, now.t)
     fastnn_restore_subnormals(before)
 
@@ -320,7 +329,7 @@ cdef inline void update_on_line(const Run *run, const ThreadState *thread,
     cdef Py_ssize_t i
     cdef Update update
     begin_update(&update, net, now.t, now.penalty_scale, thread.scratch)
-    if postpones_updates(run) and not thread.columns.whole:
+    if now.postpones:
         update_in_use(run, thread, now, &update, False)
     for i in range(net.n_stages):
         stage = &net.stages[i]
@@ -344,7 +353,7 @@ cdef inline void train_tiles(Run *run, GradientUse use, const Round *now, const 
         here.stage, here.nonzeros = stage, thread.columns if i == net.first_parameters else NULL
         if stage.n_tiles > 0:
             turn_to(net, stage, &update)
-        if here.nonzeros != NULL and postpones_updates(run) and not here.nonzeros.whole:
+        if here.nonzeros != NULL and now.postpones:
             update_in_use(run, thread, now, &update, True)
             below += stage.n_tiles
             continue

@@ -118,7 +118,7 @@ def check_indices(X: Any) -> None:
     if not scipy.sparse.issparse(X) or X.ndim != 2:
         return
     if X.format in ("csr", "csc"):
-        _checks.compressed("X", X)
+        _checks.compressed("X", X, own=False)
     elif X.format == "coo":
         _checks.coordinates("X", X)
 

@@ -291,16 +291,18 @@ typedef struct {
 /* Updates `from`, ..., `to` of one row of weights w: PANEL reals in each of `panels` panels, `jump`
  * reals apart. g (panels, PANEL) is the gradient of a single update (from = to); NULL: the
  * gradients of all updates are 0. The moving average of w is `average` reals after w; 0: there is
- * none. Returns whether the weights are finite. */
+ * none. Returns whether the weights are finite, or that nothing has changed. */
 typedef struct {
     ptrdiff_t panels, jump, block, average;
     const fastnn_past *past;
-    const real *next; /* the row that is updated next, or NULL */
+    const real *next, *later; /* rows that are updated soon and later, to be prefetched, or NULL */
     int64_t from, to;
     int n_moments;
-    int rests; /* updates with gradients of 0 change nothing where all moments are 0 */
+    int rests; /* make no updates with gradients of 0 if all moments are 0: they change nothing */
 } fastnn_row_updates;
-typedef int fastnn_update_row_fn(const fastnn_row_updates *updates, const real *g, real *w);
+typedef enum { ROW_NOT_FINITE, ROW_FINITE, ROW_RESTS } fastnn_row_result;
+typedef fastnn_row_result fastnn_update_row_fn(const fastnn_row_updates *updates, const real *g,
+                                               real *w);
 
 typedef struct {
     const char *name;

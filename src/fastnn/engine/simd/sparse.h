@@ -19,6 +19,25 @@
 /* Panels that are summed side by side, with eight vectors of accumulators. */
 enum { SPARSE_PANELS = 8 / PANEL_VECTORS };
 
+/* Calls TILE(n, ...) with n as a constant, for n in 1 ... SPARSE_PANELS. */
+#define PANELS_CASE(n, TILE, ...)                                                                  \
+    case n: TILE(n, __VA_ARGS__); break;
+#if LANE_COUNT * FASTNN_BITS == 512
+#define PANELS_CASES(...)                                                                          \
+    PANELS_CASE(1, __VA_ARGS__)                                                                    \
+    PANELS_CASE(2, __VA_ARGS__) PANELS_CASE(3, __VA_ARGS__) PANELS_CASE(4, __VA_ARGS__)            \
+        PANELS_CASE(5, __VA_ARGS__) PANELS_CASE(6, __VA_ARGS__) PANELS_CASE(7, __VA_ARGS__)        \
+            PANELS_CASE(8, __VA_ARGS__)
+#elif LANE_COUNT * FASTNN_BITS == 256
+#define PANELS_CASES(...)                                                                          \
+    PANELS_CASE(1, __VA_ARGS__)                                                                    \
+    PANELS_CASE(2, __VA_ARGS__) PANELS_CASE(3, __VA_ARGS__) PANELS_CASE(4, __VA_ARGS__)
+#else
+#define PANELS_CASES(...) PANELS_CASE(1, __VA_ARGS__) PANELS_CASE(2, __VA_ARGS__)
+#endif
+#define WITH_PANELS(n, ...)                                                                        \
+    switch (n) { PANELS_CASES(__VA_ARGS__) }
+
 /* -1 in the lanes that are -0. */
 INLINE ivec minus_zeros(vec x) { return (ivec)x == (ivec)(-(vec){0}); }
 
@@ -43,18 +62,31 @@ INLINE void add_products(int n, real x, const real *b, ptrdiff_t b_jump, vec acc
  * size like that of the caches near a core. */
 enum { FETCHED_AHEAD = 16, NEAR_BYTES = 1 << 20 };
 
-INLINE void fetch_rows(int n, const fastnn_sparse_row *row, ptrdiff_t k, ptrdiff_t depth,
-                       const real *b, ptrdiff_t b_jump) {
-    if (k >= row->n || n * depth * (ptrdiff_t)(PANEL * sizeof(real)) <= NEAR_BYTES) return;
+/* Prefetches n panels of the row of b for nonzero k of a row, if the row has so many. */
+INLINE void fetch_row(int n, const fastnn_sparse_row *row, ptrdiff_t k, ptrdiff_t depth,
+                      const real *b, ptrdiff_t b_jump) {
+    if (k >= row->n) return;
     b += column_of(row, k, depth) * PANEL;
 #pragma GCC unroll 8
     for (int q = 0; q < n; q++) __builtin_prefetch(b + q * b_jump);
 }
 
-/* The products of one row with n panels of b. Returns whether a result is -0. */
+/* Adds the products with nonzeros first ... stop of a row. While nonzero k is multiplied, the row
+ * of b for nonzero k + ahead of `fetched` is prefetched, unless `fetched` is NULL. */
+INLINE void add_nonzeros(int n, ptrdiff_t first, ptrdiff_t stop, const fastnn_sparse_row *row,
+                         const fastnn_sparse_row *fetched, ptrdiff_t ahead, ptrdiff_t depth,
+                         const real *b, ptrdiff_t b_jump, vec acc[][PANEL_VECTORS]) {
+    for (ptrdiff_t k = first; k < stop; k++) {
+        if (fetched) fetch_row(n, fetched, k + ahead, depth, b, b_jump);
+        add_products(n, row->values[k] + 0, b + column_of(row, k, depth) * PANEL, b_jump, acc);
+    }
+}
+
+/* The products of one row, which `next` follows or NULL, with n panels of b. Returns whether a
+ * result is -0. */
 INLINE int sparse_row_tile(int n, int whole, ptrdiff_t depth, const fastnn_sparse_row *row,
-                           const real *b, ptrdiff_t b_jump, const real *bias, real *c,
-                           ptrdiff_t c_jump) {
+                           const fastnn_sparse_row *next, const real *b, ptrdiff_t b_jump,
+                           const real *bias, real *c, ptrdiff_t c_jump) {
     vec acc[SPARSE_PANELS][PANEL_VECTORS];
     ivec found = {0};
 #pragma GCC unroll 8
@@ -68,10 +100,10 @@ INLINE int sparse_row_tile(int n, int whole, ptrdiff_t depth, const fastnn_spars
             add_products(n, x, b + d * PANEL, b_jump, acc);
         }
     } else {
-        for (ptrdiff_t k = 0; k < row->n; k++) {
-            fetch_rows(n, row, k + FETCHED_AHEAD, depth, b, b_jump);
-            add_products(n, row->values[k] + 0, b + column_of(row, k, depth) * PANEL, b_jump, acc);
-        }
+        int is_far = n * depth * (ptrdiff_t)(PANEL * sizeof(real)) > NEAR_BYTES;
+        ptrdiff_t most = row->n > FETCHED_AHEAD ? row->n - FETCHED_AHEAD : 0;
+        add_nonzeros(n, 0, most, row, is_far ? row : NULL, FETCHED_AHEAD, depth, b, b_jump, acc);
+        add_nonzeros(n, most, row->n, row, is_far ? next : NULL, -most, depth, b, b_jump, acc);
     }
 #pragma GCC unroll 8
     for (int q = 0; q < n; q++)
@@ -86,9 +118,11 @@ INLINE int sparse_row_tile(int n, int whole, ptrdiff_t depth, const fastnn_spars
 INLINE void sparse_rows_tile(int n, ptrdiff_t rows, int whole, ptrdiff_t depth,
                              const fastnn_sparse_row *a, const real *b, ptrdiff_t b_jump,
                              const real *bias, real *c, ptrdiff_t c_jump) {
-    for (; rows > 0; rows--, a++, c += PANEL)
-        if (whole || sparse_row_tile(n, 0, depth, a, b, b_jump, bias, c, c_jump))
-            sparse_row_tile(n, 1, depth, a, b, b_jump, bias, c, c_jump);
+    for (; rows > 0; rows--, a++, c += PANEL) {
+        const fastnn_sparse_row *next = rows > 1 ? a + 1 : NULL;
+        if (whole || sparse_row_tile(n, 0, depth, a, next, b, b_jump, bias, c, c_jump))
+            sparse_row_tile(n, 1, depth, a, NULL, b, b_jump, bias, c, c_jump);
+    }
 }
 
 static void sparse_product(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels,
@@ -96,23 +130,7 @@ static void sparse_product(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels,
                            const real *bias, int whole, real *c, ptrdiff_t c_jump) {
     while (panels > 0) {
         ptrdiff_t n = panels < SPARSE_PANELS ? panels : SPARSE_PANELS;
-        switch (n) {
-#define SPARSE_CASE(n)                                                                             \
-    case n: sparse_rows_tile(n, rows, whole, depth, a, b, b_jump, bias, c, c_jump); break;
-            SPARSE_CASE(1)
-            SPARSE_CASE(2)
-#if LANE_COUNT * FASTNN_BITS >= 256
-            SPARSE_CASE(3)
-            SPARSE_CASE(4)
-#endif
-#if LANE_COUNT * FASTNN_BITS == 512
-            SPARSE_CASE(5)
-            SPARSE_CASE(6)
-            SPARSE_CASE(7)
-            SPARSE_CASE(8)
-#endif
-#undef SPARSE_CASE
-        }
+        WITH_PANELS(n, sparse_rows_tile, rows, whole, depth, a, b, b_jump, bias, c, c_jump)
         panels -= n, b += n * b_jump, c += n * c_jump, bias = bias ? bias + n * PANEL : NULL;
     }
 }
@@ -240,16 +258,19 @@ INLINE int sparse_column_tile(int n, int whole, ptrdiff_t rows, const fastnn_ent
     return any_lane(found);
 }
 
+INLINE void sparse_column_panels(int n, ptrdiff_t rows, const fastnn_entry *z, ptrdiff_t count,
+                                 const real *delta, ptrdiff_t jump, real *g) {
+    if (sparse_column_tile(n, 0, rows, z, count, delta, jump, g))
+        sparse_column_tile(n, 1, rows, z, count, delta, jump, g);
+}
+
 static void sparse_column(ptrdiff_t rows, ptrdiff_t panels, const fastnn_entry *z, ptrdiff_t n,
                           const real *delta, ptrdiff_t jump, real *g) {
-    for (; panels >= SPARSE_PANELS; panels -= SPARSE_PANELS) {
-        if (sparse_column_tile(SPARSE_PANELS, 0, rows, z, n, delta, jump, g))
-            sparse_column_tile(SPARSE_PANELS, 1, rows, z, n, delta, jump, g);
-        delta += SPARSE_PANELS * jump, g += SPARSE_PANELS * PANEL;
+    while (panels > 0) {
+        ptrdiff_t some = panels < SPARSE_PANELS ? panels : SPARSE_PANELS;
+        WITH_PANELS(some, sparse_column_panels, rows, z, n, delta, jump, g)
+        panels -= some, delta += some * jump, g += some * PANEL;
     }
-    for (; panels > 0; panels--, delta += jump, g += PANEL)
-        if (sparse_column_tile(1, 0, rows, z, n, delta, jump, g))
-            sparse_column_tile(1, 1, rows, z, n, delta, jump, g);
 }
 
 #endif

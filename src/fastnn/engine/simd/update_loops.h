@@ -103,12 +103,24 @@ INLINE int moments_are_zero(const fastnn_row_updates *u, const real *w) {
     return !any_lane(any);
 }
 
-/* Rows of weights are far apart in memory: the next row is prefetched while this row is updated. */
-INLINE void prefetch_panel(const fastnn_row_updates *u, ptrdiff_t q, int n_moments) {
-    if (!u->next) return;
+/* Prefetches a panel of a row and of its moments: to L2, or to L1 with `near`. */
+INLINE void prefetch_panel(const fastnn_row_updates *u, ptrdiff_t q, int n_moments, const real *row,
+                           int near) {
+    const real *w = row + q * u->jump;
     for (int m = 0; m <= n_moments; m++)
-        __builtin_prefetch(u->next + q * u->jump + m * u->block, 1);
-    if (u->average) __builtin_prefetch(u->next + q * u->jump + u->average, 1);
+        near ? __builtin_prefetch(w + m * u->block, 1, 3)
+             : __builtin_prefetch(w + m * u->block, 0, 2);
+    if (u->average) __builtin_prefetch(w + u->average, 0, 2);
+}
+
+/* Rows of weights are far apart in memory: they are prefetched to L2 long before their updates,
+ * since memory is slow, and to L1 shortly before. Measured on a Zen 4 with W of 100,000 x 100 and
+ * 20,000 nonzeros: updates with a single prefetch take 1.4 times as long. */
+INLINE void prefetch_rows(const fastnn_row_updates *u, int n_moments) {
+    for (ptrdiff_t q = 0; u->later && q < u->panels; q++)
+        prefetch_panel(u, q, n_moments, u->later, 0);
+    for (ptrdiff_t q = 0; u->next && q < u->panels; q++)
+        prefetch_panel(u, q, n_moments, u->next, 1);
 }
 
 INLINE real *vector_of_row(const fastnn_row_updates *u, ptrdiff_t i, real *w) {
@@ -116,15 +128,19 @@ INLINE real *vector_of_row(const fastnn_row_updates *u, ptrdiff_t i, real *w) {
 }
 
 /* Makes all updates of vectors i, ..., i + n - 1 of a row, n <= TOGETHER; returns -1 in lanes whose
- * weights are not finite. The updates of a vector depend on each other: two vectors side by side
- * hide each other's latency. */
+ * weights are not finite. The updates of a vector depend on each other: vectors side by side hide
+ * each other's latency. 32 registers hold four vectors with the moments of most rules, 16 two. */
+#if FASTNN_VECTOR_BYTES == 64
+enum { TOGETHER = 4 };
+#else
 enum { TOGETHER = 2 };
+#endif
 INLINE ivec update_vectors(int n, update_rule *rule, int n_moments, const fastnn_row_updates *u,
                            ptrdiff_t i, const real *g, real *w) {
     real own[TOGETHER][MOST_MOMENTS + 1][LANES] __attribute__((aligned(64))); /* in registers */
     vec mean[TOGETHER];
     ivec any = {0};
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int k = 0; k < n; k++) {
         const real *at = vector_of_row(u, i + k, w);
         for (int m = 0; m <= n_moments; m++) store(own[k][m], load(at + m * u->block));
@@ -132,7 +148,7 @@ INLINE ivec update_vectors(int n, update_rule *rule, int n_moments, const fastnn
     }
     for (int64_t t = u->from; t <= u->to; t++) {
         const fastnn_past *past = &u->past[t % PAST];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (int k = 0; k < n; k++) {
             rule(&past->step, g ? load(g + (i + k) * LANES) : (vec){0}, own[k][0], LANES);
             if (u->average)
@@ -140,7 +156,7 @@ INLINE ivec update_vectors(int n, update_rule *rule, int n_moments, const fastnn
                     multiply_add(splat(1 - past->momentum), load(own[k][0]) - mean[k], mean[k]);
         }
     }
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int k = 0; k < n; k++) {
         real *at = vector_of_row(u, i + k, w);
         for (int m = 0; m <= n_moments; m++) store(at + m * u->block, load(own[k][m]));
@@ -150,21 +166,25 @@ INLINE ivec update_vectors(int n, update_rule *rule, int n_moments, const fastnn
     return any;
 }
 
-INLINE int update_row_by(update_rule *rule, int n_moments, const fastnn_row_updates *u,
-                         const real *g, real *w) {
+INLINE fastnn_row_result update_row_by(update_rule *rule, int n_moments,
+                                       const fastnn_row_updates *u, const real *g, real *w) {
     ptrdiff_t i = 0, n = u->panels * PANEL_VECTORS;
     ivec any = {0};
-    if (!g && u->rests && moments_are_zero(u, w)) return 1;
-    for (; i + TOGETHER <= n; i += TOGETHER) {
-        for (ptrdiff_t k = i; k < i + TOGETHER; k++)
-            if (k % PANEL_VECTORS == 0) prefetch_panel(u, k / PANEL_VECTORS, n_moments);
-        any |= update_vectors(TOGETHER, rule, n_moments, u, i, g, w);
+    prefetch_rows(u, n_moments);
+    if (!g && u->rests && moments_are_zero(u, w)) return ROW_RESTS;
+    while (i < n) {
+        int some = n - i < TOGETHER ? (int)(n - i) : TOGETHER;
+        switch (some) {
+        case 1: any |= update_vectors(1, rule, n_moments, u, i, g, w); break;
+        case 2: any |= update_vectors(2, rule, n_moments, u, i, g, w); break;
+#if FASTNN_VECTOR_BYTES == 64
+        case 3: any |= update_vectors(3, rule, n_moments, u, i, g, w); break;
+        case 4: any |= update_vectors(4, rule, n_moments, u, i, g, w); break;
+#endif
+        }
+        i += some;
     }
-    if (i < n) {
-        prefetch_panel(u, i / PANEL_VECTORS, n_moments);
-        any |= update_vectors(1, rule, n_moments, u, i, g, w);
-    }
-    return !any_lane(any);
+    return any_lane(any) ? ROW_NOT_FINITE : ROW_FINITE;
 }
 
 /* Defines the loops of a rule NAME(step, g, w, block, decays), as NAME and as NAME_decayed. */
@@ -214,7 +234,8 @@ INLINE int update_row_by(update_rule *rule, int n_moments, const fastnn_row_upda
         update_during_outer(RULE, rows, width, z, delta, g, n, &constants, known, w, block);       \
     }                                                                                              \
     PAIR_LOOP(NAME, RULE)                                                                          \
-    static int NAME##_update_row(const fastnn_row_updates *updates, const real *g, real *w) {      \
+    static fastnn_row_result NAME##_update_row(const fastnn_row_updates *updates, const real *g,   \
+                                               real *w) {                                          \
         return update_row_by(RULE, N_MOMENTS, updates, g, w);                                      \
     }
 

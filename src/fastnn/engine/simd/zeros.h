@@ -183,23 +183,7 @@ static void add_block(ptrdiff_t rows, ptrdiff_t panels, const row_lists *lists, 
                       char *is_minus_zero) {
     while (panels > 0) {
         ptrdiff_t n = panels < SPARSE_PANELS ? panels : SPARSE_PANELS;
-        switch (n) {
-#define LISTED_CASE(n)                                                                             \
-    case n: add_listed_rows(n, rows, lists, &block, is_minus_zero); break;
-            LISTED_CASE(1)
-            LISTED_CASE(2)
-#if LANE_COUNT * FASTNN_BITS >= 256
-            LISTED_CASE(3)
-            LISTED_CASE(4)
-#endif
-#if LANE_COUNT * FASTNN_BITS == 512
-            LISTED_CASE(5)
-            LISTED_CASE(6)
-            LISTED_CASE(7)
-            LISTED_CASE(8)
-#endif
-#undef LISTED_CASE
-        }
+        WITH_PANELS(n, add_listed_rows, rows, lists, &block, is_minus_zero)
         panels -= n, block.b += n * block.b_jump, block.c += n * block.c_jump;
         if (block.bias) block.bias += n * PANEL;
     }

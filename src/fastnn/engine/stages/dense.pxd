@@ -346,7 +346,7 @@ cdef inline void update_on_line(const Net *net, const Stage *stage, const StageB
     cdef Py_ssize_t panel = stage.W_rows * PANEL, panels = panels_of(stage.W_columns), q
     cdef Py_ssize_t first = share(panels, rank, size), stop = share(panels, rank + 1, size)
     if buffers.nonzeros != NULL:
-        # If neither condition holds, update_rows of postponed.pxd has updated W.
+        # If neither condition holds, update_used of postponed.pxd has updated W.
         if not buffers.nonzeros.postpones or buffers.nonzeros.columns[rank].whole:
             update_panels(net, stage, buffers, &buffers.nonzeros.columns[rank], first, stop, update)
     else:
