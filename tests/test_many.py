@@ -610,6 +610,26 @@ def test_a_network_that_diverges_raises_its_number():
         fit_many(nets, X, y, epochs=5, n_threads=1)
 
 
+@pytest.mark.parametrize("epochs", [[5, 0], [0, 5]])
+def test_a_network_of_0_epochs_is_unchanged_if_another_one_diverges_first(epochs):
+    """Networks of float64 begin after those of float32."""
+    nets = [net_of(optimizer=SGD(1e30)), net_of(1, dtype="float64")][:: 1 if epochs[0] else -1]
+    before = [bits(net) for net in nets]
+    with pytest.raises(FloatingPointError, match="the loss became"):
+        fit_many(nets, X, y, epochs=epochs)
+    waiting = epochs.index(0)
+    assert bits(nets[waiting]) == before[waiting]
+
+
+def test_a_network_of_0_epochs_is_unchanged_if_a_later_one_is_refused():
+    layers = [Standardize(), Dense(1, "sigmoid")]
+    base = MLP(3, layers, loss="binary_cross_entropy", optimizer="adam", seed=0)
+    nets, is_high = list(networks(base, n=2)), (y > 0).astype(int)
+    with pytest.raises(ValueError, match=r"nets\[1\]: class_weight and sample_weight make"):
+        fit_many(nets, X, is_high, rows=[None, is_high == 0], epochs=[0, 1], class_weight={0: 0.0})
+    assert nets[0].standardization is None
+
+
 class Failing(Callback):
     def __init__(self, error):
         self.error = error
