@@ -117,6 +117,7 @@ def test_validation_and_early_stopping_are_those_of_its_own_fit(validation):
         own = [EarlyStopping(patience=2, restore_best_weights=True), ReduceLROnPlateau(patience=1)]
         history = net.fit(X[rows[i]], y[rows[i]], epochs=40, callbacks=own, n_threads=1, **options)
         assert bits(fits[i]) == bits(net)
+        assert fits[i].stop_training == net.stop_training
         assert fits.histories[i].history == history.history
         kind = "stopped early" if len(history.epoch) < 40 else "finished"
         assert fits.statuses[i] == fastnn.Status(kind, len(history.epoch))

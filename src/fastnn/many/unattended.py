@@ -360,6 +360,7 @@ class Unattended:
         if not fit.is_over or fits.statuses[number].kind != NOT_STARTED:
             return
         fits.histories.keep(number, fit.logs())
+        member.state.stop_training |= fit.ended == "stopped"
         if self._have_own_callbacks:
             self._pass_epochs(member)
         if fit.has_diverged and not self._have_own_callbacks:
