@@ -631,6 +631,28 @@ def test_a_network_of_0_epochs_is_unchanged_if_a_later_one_is_refused():
     assert nets[0].standardization is None
 
 
+def test_a_network_without_callbacks_diverges_when_its_own_fit_does():
+    """Only the last epoch is followed by a check of the loss; earlier ones are by the next step."""
+    options = {"epochs": 4, "batch_size": None, "metrics": [error]}
+    fits = fit_many([net_of(optimizer=SGD(1e30))], X, y, on_error="record", **options)
+    own = net_of(optimizer=SGD(1e30))
+    with pytest.raises(FloatingPointError) as caught:
+        own.fit(X, y, **options)
+    assert fits.statuses[0].message == str(caught.value)
+    assert "in epoch 2, step 1" in fits.statuses[0].message
+    assert bits(fits[0]) == bits(own)
+    assert len(fits.histories[0].epoch) == fits.statuses[0].epochs == 1
+
+
+def test_a_fit_goes_on_from_the_checkpoint_that_a_network_wrote(tmp_path):
+    path = tmp_path / "net.safetensors"
+    fit_many([net_of()], X, y, epochs=2, callbacks=lambda number: [ModelCheckpoint(path)])
+    net, whole = net_of(), net_of()
+    net.fit(X, y, epochs=4, callbacks=[ModelCheckpoint(path)], resume=path)
+    whole.fit(X, y, epochs=4)
+    assert bits(net) == bits(whole)
+
+
 class Failing(Callback):
     def __init__(self, error):
         self.error = error

@@ -131,7 +131,8 @@ def fit_many(
     -----
     The networks with the most work are trained first, so that no thread is left with a long one at
     the end; results don't depend on the order. Ctrl-C ends the call early: finished networks stay
-    trained, all others are as they were before the call, and `Fits.interrupted` is True.
+    trained, all others are as they were before the call, and `Fits.interrupted` is True. An error
+    other than that of a loss that is not finite leaves networks in the same way.
 
     Examples
     --------
