@@ -715,6 +715,51 @@ def test_callbacks_of_a_later_network_are_checked_before_the_first_is_trained(
     assert called == [0, 1]
 
 
+class Stopping(EarlyStopping):
+    """A class of a user that keeps what EarlyStopping keeps."""
+
+
+@pytest.mark.parametrize(
+    "shared",
+    [EarlyStopping("loss"), Stopping("loss"), ReduceLROnPlateau("loss"),
+     LearningRateScheduler(lambda epoch: 0.1), fastnn.ProgressBar()],
+    ids=lambda shared: type(shared).__name__,
+)  # fmt: skip
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_networks_cannot_share_a_callback_of_fastnn(shared, n_threads):
+    message = (
+        rf"^nets\[2\]: callbacks\(2\) returns the same {type(shared).__name__} as callbacks\(0\)"
+    )
+    nets = [net_of(i) for i in range(3)]
+    with pytest.raises(ValueError, match=message):
+        fit_many(nets, X, y, callbacks=lambda i: [] if i == 1 else [shared], n_threads=n_threads)
+    assert [net.step for net in nets] == [0] * 3
+    fit_many(nets[:1], X, y, callbacks=lambda i: [shared])
+
+
+def test_networks_may_share_callbacks_that_keep_nothing_of_a_network():
+    own, ends = Refused(), fastnn.TerminateOnNaN()
+    fits = fit_many([net_of(i) for i in range(3)], X, y, callbacks=lambda i: [own, ends])
+    assert fits.is_trained.all()
+
+
+@pytest.mark.parametrize("same", ["log.csv", "folder/../log.csv", "link.csv"])
+@pytest.mark.parametrize("is_there", [False, True])
+def test_networks_cannot_write_to_one_file(same, is_there, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link.csv").symlink_to("log.csv")
+    if is_there:
+        (tmp_path / "log.csv").write_text("old")
+    paths, nets = ["log.csv", "other.csv", same], [net_of(i) for i in range(3)]
+    with pytest.raises(ValueError, match=rf"callbacks\(0\) and callbacks\(2\) both write .*{same}"):
+        fit_many(nets, X, y, callbacks=lambda i: [fastnn.CSVLogger(paths[i])])
+    assert [net.step for net in nets] == [0] * 3
+    template = "net-{epoch}.safetensors"
+    with pytest.raises(ValueError, match=r"callbacks\(0\) and callbacks\(1\) both write to 'net-"):
+        fit_many(nets, X, y, callbacks=lambda i: [ModelCheckpoint(template)])
+
+
 def test_the_function_of_callbacks_is_called_once_for_each_network():
     called = []
 
@@ -775,6 +820,11 @@ def test_an_interrupted_call_returns_what_is_trained_and_leaves_the_rest_as_it_w
         ({"groups": y[:4]}, "groups must have a label for each"),
         ({"groups": [*np.arange(88) % 2, np.nan, None]}, "the group of 2 rows is missing"),
         ({"groups": CATEGORIES}, "the group of 1 rows is missing"),
+        (
+            {"groups": [1, "a"] * 45},
+            r"groups must have labels that can be sorted, .*; got \[1, 'a'",
+        ),
+        ({"groups": (b"a", "a") * 45}, "groups must have labels that can be sorted"),
         ({"y": CATEGORIES}, r"y\[2, 0\] is nan"),
         ({"validation_data": (X, y)}, "no argument 'validation_data'; pass them as validation="),
         ({"resume": "a.ckpt"}, "no argument 'resume'; the argument is checkpoint"),
@@ -789,6 +839,8 @@ def test_an_interrupted_call_returns_what_is_trained_and_leaves_the_rest_as_it_w
         ({"epochs": [1, -2]}, r"epochs\[1\] must be at least 0"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"shuffle": rng}, "shuffle has the same object for several networks"),
+        ({"shuffle": [rng, np.random.Generator(rng.bit_generator)]}, "the same bit generator for"),
+        ({"shuffle": [rng, np.random.RandomState(rng.bit_generator)]}, "the same bit generator"),
         ({"shuffle": [True, 3]}, r"shuffle\[1\] must be True or False"),
         ({"callbacks": 3}, "callbacks must be a list"),
         ({"callbacks": [fastnn.CSVLogger("log.csv")]}, "all networks write to 'log.csv'"),

@@ -77,6 +77,14 @@ def test_the_best_by_a_metric_under_a_name_of_the_user(tmp_path):
     assert load_many(tmp_path / "nets.safetensors").best("val_hits") == 1
 
 
+def test_the_best_needs_a_finite_value():
+    fits = fit_many(networks(base(), n=2), X, y, validation=(X[:5] * 1e30, y[:5]))
+    assert np.isinf(fits.values()).all()
+    with pytest.raises(ValueError, match="no trained network has a finite 'val_loss', so none is"):
+        fits.best()
+    assert fits.best("loss") in (0, 1)
+
+
 @pytest.mark.parametrize("chosen", [[False, True, True], np.array([False, True, True]), [1, -1],
                                     np.array([1, 2]), range(1, 3)])  # fmt: skip
 def test_some_networks_are_chosen_by_numbers_or_a_mask(fits, chosen):
