@@ -327,6 +327,46 @@ def test_warm_starts_draw_the_same_rows_again(seed):
     assert ensemble.oob_score_ < 0.75  # 1 if the members were trained on other rows before
 
 
+def test_members_that_are_missing_are_added_with_their_seeds_and_rows():
+    """As after Ctrl-C, when the members that were finished need not have the first seeds."""
+    ensemble = MLPEnsembleRegressor(**SMALL, bootstrap=True, warm_start=True).fit(PATIENTS, COURSE)
+    seeds = [member.random_state for member in ensemble.estimators_]
+    drawn = ensemble.estimators_samples_
+    ensemble.estimators_ = ensemble.estimators_[1:]
+    ensemble.fit(PATIENTS, COURSE)
+    assert [member.random_state for member in ensemble.estimators_] == [*seeds[1:], seeds[0]]
+    assert np.array_equal(ensemble.estimators_samples_, [*drawn[1:], drawn[0]])
+    assert [len(member.loss_curve_) for member in ensemble.estimators_] == [50, 50, 25]
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("kept", [2, 12])
+def test_bootstrap_rows_are_drawn_again_until_some_have_weight(kept, early_stopping):
+    X, y = PATIENTS[:12], COURSE[:12]
+    weights = (np.arange(12) < kept) * 1.0
+    options = {**SMALL, "n_members": 40, "max_iter": 2, "early_stopping": early_stopping}
+    ensemble = MLPEnsembleRegressor(bootstrap=True, **options).fit(X, y, weights)
+    drawn, redrawn = ensemble.estimators_samples_, 0
+    for member, rows in zip(ensemble.estimators_, drawn, strict=True):
+        left = np.setdiff1d(np.arange(12), rows)
+        assert weights[rows].any()
+        assert weights[left].any() or not early_stopping
+        first = np.random.default_rng(member.random_state).integers(0, 12, 12)
+        redrawn += not np.array_equal(rows, first)
+        if not early_stopping:
+            alone = clone(member).fit(X[rows], y[rows], weights[rows])
+            assert member.loss_curve_ == alone.loss_curve_
+    assert (redrawn > 0) == (kept == 2)
+    twin = pickle.loads(pickle.dumps(ensemble))
+    assert np.array_equal(twin.estimators_samples_, drawn)
+
+
+def test_too_few_rows_with_weight_to_stop_by_are_named():
+    ensemble = MLPEnsembleRegressor(bootstrap=True, early_stopping=True)
+    with pytest.raises(ValueError, match="needs at least 2 rows with a weight above 0"):
+        ensemble.fit(PATIENTS[:12], COURSE[:12], np.eye(12)[3])
+
+
 def test_threads_and_seeds_do_not_change_a_bit():
     runs = [MLPEnsembleRegressor(**SMALL, n_threads=n).fit(PATIENTS, COURSE) for n in (1, 2)]
     assert np.array_equal(runs[0].predict(PATIENTS), runs[1].predict(PATIENTS))
