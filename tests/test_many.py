@@ -117,6 +117,7 @@ def test_validation_and_early_stopping_are_those_of_its_own_fit(validation):
         own = [EarlyStopping(patience=2, restore_best_weights=True), ReduceLROnPlateau(patience=1)]
         history = net.fit(X[rows[i]], y[rows[i]], epochs=40, callbacks=own, n_threads=1, **options)
         assert bits(fits[i]) == bits(net)
+        assert fits[i].stop_training == net.stop_training
         assert fits.histories[i].history == history.history
         kind = "stopped early" if len(history.epoch) < 40 else "finished"
         assert fits.statuses[i] == fastnn.Status(kind, len(history.epoch))
@@ -610,6 +611,48 @@ def test_a_network_that_diverges_raises_its_number():
         fit_many(nets, X, y, epochs=5, n_threads=1)
 
 
+@pytest.mark.parametrize("epochs", [[5, 0], [0, 5]])
+def test_a_network_of_0_epochs_is_unchanged_if_another_one_diverges_first(epochs):
+    """Networks of float64 begin after those of float32."""
+    nets = [net_of(optimizer=SGD(1e30)), net_of(1, dtype="float64")][:: 1 if epochs[0] else -1]
+    before = [bits(net) for net in nets]
+    with pytest.raises(FloatingPointError, match="the loss became"):
+        fit_many(nets, X, y, epochs=epochs)
+    waiting = epochs.index(0)
+    assert bits(nets[waiting]) == before[waiting]
+
+
+def test_a_network_of_0_epochs_is_unchanged_if_a_later_one_is_refused():
+    layers = [Standardize(), Dense(1, "sigmoid")]
+    base = MLP(3, layers, loss="binary_cross_entropy", optimizer="adam", seed=0)
+    nets, is_high = list(networks(base, n=2)), (y > 0).astype(int)
+    with pytest.raises(ValueError, match=r"nets\[1\]: class_weight and sample_weight make"):
+        fit_many(nets, X, is_high, rows=[None, is_high == 0], epochs=[0, 1], class_weight={0: 0.0})
+    assert nets[0].standardization is None
+
+
+def test_a_network_without_callbacks_diverges_when_its_own_fit_does():
+    """Only the last epoch is followed by a check of the loss; earlier ones are by the next step."""
+    options = {"epochs": 4, "batch_size": None, "metrics": [error]}
+    fits = fit_many([net_of(optimizer=SGD(1e30))], X, y, on_error="record", **options)
+    own = net_of(optimizer=SGD(1e30))
+    with pytest.raises(FloatingPointError) as caught:
+        own.fit(X, y, **options)
+    assert fits.statuses[0].message == str(caught.value)
+    assert "in epoch 2, step 1" in fits.statuses[0].message
+    assert bits(fits[0]) == bits(own)
+    assert len(fits.histories[0].epoch) == fits.statuses[0].epochs == 1
+
+
+def test_a_fit_goes_on_from_the_checkpoint_that_a_network_wrote(tmp_path):
+    path = tmp_path / "net.safetensors"
+    fit_many([net_of()], X, y, epochs=2, callbacks=lambda number: [ModelCheckpoint(path)])
+    net, whole = net_of(), net_of()
+    net.fit(X, y, epochs=4, callbacks=[ModelCheckpoint(path)], resume=path)
+    whole.fit(X, y, epochs=4)
+    assert bits(net) == bits(whole)
+
+
 class Failing(Callback):
     def __init__(self, error):
         self.error = error
@@ -672,6 +715,51 @@ def test_callbacks_of_a_later_network_are_checked_before_the_first_is_trained(
     assert called == [0, 1]
 
 
+class Stopping(EarlyStopping):
+    """A class of a user that keeps what EarlyStopping keeps."""
+
+
+@pytest.mark.parametrize(
+    "shared",
+    [EarlyStopping("loss"), Stopping("loss"), ReduceLROnPlateau("loss"),
+     LearningRateScheduler(lambda epoch: 0.1), fastnn.ProgressBar()],
+    ids=lambda shared: type(shared).__name__,
+)  # fmt: skip
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_networks_cannot_share_a_callback_of_fastnn(shared, n_threads):
+    message = (
+        rf"^nets\[2\]: callbacks\(2\) returns the same {type(shared).__name__} as callbacks\(0\)"
+    )
+    nets = [net_of(i) for i in range(3)]
+    with pytest.raises(ValueError, match=message):
+        fit_many(nets, X, y, callbacks=lambda i: [] if i == 1 else [shared], n_threads=n_threads)
+    assert [net.step for net in nets] == [0] * 3
+    fit_many(nets[:1], X, y, callbacks=lambda i: [shared])
+
+
+def test_networks_may_share_callbacks_that_keep_nothing_of_a_network():
+    own, ends = Refused(), fastnn.TerminateOnNaN()
+    fits = fit_many([net_of(i) for i in range(3)], X, y, callbacks=lambda i: [own, ends])
+    assert fits.is_trained.all()
+
+
+@pytest.mark.parametrize("same", ["log.csv", "folder/../log.csv", "link.csv"])
+@pytest.mark.parametrize("is_there", [False, True])
+def test_networks_cannot_write_to_one_file(same, is_there, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link.csv").symlink_to("log.csv")
+    if is_there:
+        (tmp_path / "log.csv").write_text("old")
+    paths, nets = ["log.csv", "other.csv", same], [net_of(i) for i in range(3)]
+    with pytest.raises(ValueError, match=rf"callbacks\(0\) and callbacks\(2\) both write .*{same}"):
+        fit_many(nets, X, y, callbacks=lambda i: [fastnn.CSVLogger(paths[i])])
+    assert [net.step for net in nets] == [0] * 3
+    template = "net-{epoch}.safetensors"
+    with pytest.raises(ValueError, match=r"callbacks\(0\) and callbacks\(1\) both write to 'net-"):
+        fit_many(nets, X, y, callbacks=lambda i: [ModelCheckpoint(template)])
+
+
 def test_the_function_of_callbacks_is_called_once_for_each_network():
     called = []
 
@@ -732,6 +820,11 @@ def test_an_interrupted_call_returns_what_is_trained_and_leaves_the_rest_as_it_w
         ({"groups": y[:4]}, "groups must have a label for each"),
         ({"groups": [*np.arange(88) % 2, np.nan, None]}, "the group of 2 rows is missing"),
         ({"groups": CATEGORIES}, "the group of 1 rows is missing"),
+        (
+            {"groups": [1, "a"] * 45},
+            r"groups must have labels that can be sorted, .*; got \[1, 'a'",
+        ),
+        ({"groups": (b"a", "a") * 45}, "groups must have labels that can be sorted"),
         ({"y": CATEGORIES}, r"y\[2, 0\] is nan"),
         ({"validation_data": (X, y)}, "no argument 'validation_data'; pass them as validation="),
         ({"resume": "a.ckpt"}, "no argument 'resume'; the argument is checkpoint"),
@@ -746,6 +839,8 @@ def test_an_interrupted_call_returns_what_is_trained_and_leaves_the_rest_as_it_w
         ({"epochs": [1, -2]}, r"epochs\[1\] must be at least 0"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"shuffle": rng}, "shuffle has the same object for several networks"),
+        ({"shuffle": [rng, np.random.Generator(rng.bit_generator)]}, "the same bit generator for"),
+        ({"shuffle": [rng, np.random.RandomState(rng.bit_generator)]}, "the same bit generator"),
         ({"shuffle": [True, 3]}, r"shuffle\[1\] must be True or False"),
         ({"callbacks": 3}, "callbacks must be a list"),
         ({"callbacks": [fastnn.CSVLogger("log.csv")]}, "all networks write to 'log.csv'"),

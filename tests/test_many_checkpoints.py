@@ -149,6 +149,15 @@ def test_what_finished_before_an_error_is_kept(tmp_path):
     assert bits(found) == bits(fit_many(nets_of(), X, y, **options))
 
 
+def test_a_call_that_the_error_of_a_callback_ended_can_be_repeated(tmp_path):
+    nets, options = nets_of(), {"epochs": 3, "n_threads": 2, "checkpoint": tmp_path / "runs"}
+    with pytest.raises(RuntimeError, match=r"nets\[3\]: no more"):
+        fit_many(nets, X, y, callbacks=with_rule(3, Failing), **options)
+    assert nets[3].step == 0
+    found = fit_many(nets, X, y, callbacks=nothing, **options)
+    assert bits(found) == bits(fit_many(nets_of(), X, y, epochs=3))
+
+
 def test_a_record_is_written_while_others_are_trained(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "_SECONDS", 0)
     path, sizes = tmp_path / "runs", []

@@ -4,12 +4,17 @@ Also what `networks` takes over from its base, rows and frames that fit_many ref
 columns. Not here: training (test_many.py), files (test_many_files.py).
 """
 
+import _thread
 import os
+import signal
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
 import pytest
+from conditions import until
 
 from fastnn import (
     MLP,
@@ -25,7 +30,8 @@ from fastnn import (
     networks,
     tables,
 )
-from fastnn.many import unattended
+from fastnn.many import executors, unattended
+from fastnn.many.members import Members
 
 rng = np.random.default_rng(3)
 X = rng.normal(size=(64, 3))
@@ -69,6 +75,14 @@ def test_the_best_by_a_metric_under_a_name_of_the_user(tmp_path):
     assert fits.some([1, 0]).best("val_hits") == 0
     fits.save(tmp_path / "nets.safetensors")
     assert load_many(tmp_path / "nets.safetensors").best("val_hits") == 1
+
+
+def test_the_best_needs_a_finite_value():
+    fits = fit_many(networks(base(), n=2), X, y, validation=(X[:5] * 1e30, y[:5]))
+    assert np.isinf(fits.values()).all()
+    with pytest.raises(ValueError, match="no trained network has a finite 'val_loss', so none is"):
+        fits.best()
+    assert fits.best("loss") in (0, 1)
 
 
 @pytest.mark.parametrize("chosen", [[False, True, True], np.array([False, True, True]), [1, -1],
@@ -130,6 +144,93 @@ def test_an_interrupt_in_a_callback_is_one_of_the_call(n_threads):
     assert fits.interrupted
     assert fits.statuses[1].kind == "not started"
     np.testing.assert_array_equal(nets[1].get_flat_weights(), before)
+
+
+class Again(Callback):
+    """Sends Ctrl-C in the second epoch, and again while the call waits for this thread."""
+
+    def __init__(self, seen, is_told_again):
+        self.seen, self.is_told_again = seen, is_told_again
+        self.left = False
+
+    def __deepcopy__(self, memory):
+        return self
+
+    def on_epoch_end(self, epoch, logs):
+        if epoch == 1:
+            main = threading.main_thread().ident
+            signal.pthread_kill(main, signal.SIGINT)
+            until(lambda: self.model.stop_training)
+            if self.is_told_again:
+                self.model.stop_training = False
+            signal.pthread_kill(main, signal.SIGINT)
+            until(lambda: len(self.seen) == 2 and self.model.stop_training)
+            time.sleep(0.1)  # meanwhile a call that does not wait for this thread returns
+            self.left = True
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals to a thread need POSIX")
+@pytest.mark.parametrize("executor", [None, ThreadPoolExecutor(1)], ids=["threads", "executor"])
+def test_a_second_ctrl_c_does_not_leave_a_thread_in_training(executor, monkeypatch):
+    monkeypatch.setattr(executors, "_GRACE", 0.0)
+    seen = []
+
+    def handle(number, frame):
+        seen.append(number)
+        raise KeyboardInterrupt
+
+    net, rule = base(), Again(seen, is_told_again=executor is None)
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        fits = fit_many([net], X, y, epochs=2000, callbacks=[rule], n_threads=1, executor=executor)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert rule.left
+    assert fits.interrupted
+    assert fits.statuses[0].kind == "not started"
+    assert net.step == 0
+    net.fit(X, y)  # no other fit is in progress
+
+
+def interrupt_and_wait(net):
+    """Send Ctrl-C, and return when the call has told the network to stop."""
+    net.stop_training = False
+    _thread.interrupt_main()
+    until(lambda: net.stop_training)
+
+
+@pytest.mark.parametrize("name", ["options", "inputs"])
+def test_ctrl_c_while_rows_are_prepared_is_not_lost(name, monkeypatch):
+    """After `inputs` are asked for, the fit begins, which forgets an earlier request to stop."""
+    nets, found = [base()], getattr(Members, name)
+
+    def interrupted(members, *args):
+        if threading.current_thread() is not threading.main_thread():
+            interrupt_and_wait(nets[0])
+        return found(members, *args) if callable(found) else found.fget(members)
+
+    wrapped = interrupted if callable(found) else property(interrupted)
+    monkeypatch.setattr(Members, name, wrapped)
+    fits = fit_many(nets, X, y, epochs=3, callbacks=[Callback()])
+    assert fits.interrupted
+    assert fits.statuses[0].kind == "not started"
+    assert nets[0].step == 0
+
+
+class InLastEpoch(Callback):
+    def on_epoch_begin(self, epoch, logs):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs):
+        if (self.epoch, batch) == (2, 0):
+            interrupt_and_wait(self.model)
+
+
+def test_a_last_epoch_that_ctrl_c_cuts_short_is_not_finished():
+    fits = fit_many([base()], X, y, epochs=3, batch_size=8, callbacks=[InLastEpoch()])
+    assert fits.interrupted
+    assert fits.statuses[0].kind == "not started"
+    assert fits[0].step == 0
 
 
 # ---- files that training reads or writes --------------------------------------------------------

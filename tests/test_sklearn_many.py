@@ -327,6 +327,46 @@ def test_warm_starts_draw_the_same_rows_again(seed):
     assert ensemble.oob_score_ < 0.75  # 1 if the members were trained on other rows before
 
 
+def test_members_that_are_missing_are_added_with_their_seeds_and_rows():
+    """As after Ctrl-C, when the members that were finished need not have the first seeds."""
+    ensemble = MLPEnsembleRegressor(**SMALL, bootstrap=True, warm_start=True).fit(PATIENTS, COURSE)
+    seeds = [member.random_state for member in ensemble.estimators_]
+    drawn = ensemble.estimators_samples_
+    ensemble.estimators_ = ensemble.estimators_[1:]
+    ensemble.fit(PATIENTS, COURSE)
+    assert [member.random_state for member in ensemble.estimators_] == [*seeds[1:], seeds[0]]
+    assert np.array_equal(ensemble.estimators_samples_, [*drawn[1:], drawn[0]])
+    assert [len(member.loss_curve_) for member in ensemble.estimators_] == [50, 50, 25]
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("kept", [2, 12])
+def test_bootstrap_rows_are_drawn_again_until_some_have_weight(kept, early_stopping):
+    X, y = PATIENTS[:12], COURSE[:12]
+    weights = (np.arange(12) < kept) * 1.0
+    options = {**SMALL, "n_members": 40, "max_iter": 2, "early_stopping": early_stopping}
+    ensemble = MLPEnsembleRegressor(bootstrap=True, **options).fit(X, y, weights)
+    drawn, redrawn = ensemble.estimators_samples_, 0
+    for member, rows in zip(ensemble.estimators_, drawn, strict=True):
+        left = np.setdiff1d(np.arange(12), rows)
+        assert weights[rows].any()
+        assert weights[left].any() or not early_stopping
+        first = np.random.default_rng(member.random_state).integers(0, 12, 12)
+        redrawn += not np.array_equal(rows, first)
+        if not early_stopping:
+            alone = clone(member).fit(X[rows], y[rows], weights[rows])
+            assert member.loss_curve_ == alone.loss_curve_
+    assert (redrawn > 0) == (kept == 2)
+    twin = pickle.loads(pickle.dumps(ensemble))
+    assert np.array_equal(twin.estimators_samples_, drawn)
+
+
+def test_too_few_rows_with_weight_to_stop_by_are_named():
+    ensemble = MLPEnsembleRegressor(bootstrap=True, early_stopping=True)
+    with pytest.raises(ValueError, match="needs at least 2 rows with a weight above 0"):
+        ensemble.fit(PATIENTS[:12], COURSE[:12], np.eye(12)[3])
+
+
 def test_threads_and_seeds_do_not_change_a_bit():
     runs = [MLPEnsembleRegressor(**SMALL, n_threads=n).fit(PATIENTS, COURSE) for n in (1, 2)]
     assert np.array_equal(runs[0].predict(PATIENTS), runs[1].predict(PATIENTS))
@@ -633,6 +673,28 @@ class Raise(Callback):
         raise RuntimeError("out of paper")
 
 
+class RaiseOne(Callback):
+    def __init__(self, error):
+        self.error = error
+
+    def __deepcopy__(self, memory):
+        return RaiseOne(self.error)
+
+    def on_epoch_end(self, epoch, logs):
+        raise self.error
+
+
+class OnlyOfAll(Callback):
+    """An error in the training of a network on n rows."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def on_epoch_end(self, epoch, logs):
+        if self.params["samples"] == self.n:
+            raise RuntimeError("out of paper")
+
+
 def test_a_fit_that_fails_has_the_error_score_and_the_others_their_own():
     params = {"callbacks": [None, [Raise()]], "batch_size": [32, -1]}
     with pytest.warns(FitFailedWarning, match="15 fits failed out of a total of 20") as caught:
@@ -646,6 +708,21 @@ def test_a_fit_that_fails_has_the_error_score_and_the_others_their_own():
         MLPSearchCV(CLASSIFIER, {"callbacks": [[Raise()]]}, error_score="raise").fit(FLOWERS, KIND)
     with pytest.raises(ValueError, match="All the 5 fits failed"):
         MLPSearchCV(CLASSIFIER, {"batch_size": [-1]}).fit(FLOWERS, KIND)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning")
+@pytest.mark.filterwarnings("ignore:Scoring failed", "ignore:One or more of the")
+def test_rows_that_are_not_valid_fail_where_they_are_used():
+    rows = FLOWERS.copy()
+    rows[3, 1] = np.nan
+    options = {"refit": False, "cv": 3, "return_train_score": True}
+    found = [kind(CLASSIFIER, {"alpha": [0, 1]}, **options).fit(rows, KIND).cv_results_
+             for kind in (MLPSearchCV, GridSearchCV)]  # fmt: skip
+    assert_same_results(*found)
+    assert np.isfinite(found[0]["split1_train_score"]).sum() == 0
+    assert np.isfinite(found[0]["split0_train_score"]).all()
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        MLPSearchCV(CLASSIFIER, {"alpha": [0, 1]}, error_score="raise").fit(rows, KIND)
 
 
 @pytest.mark.parametrize(
@@ -819,6 +896,27 @@ def test_groups_without_weight_have_no_network():
     assert list(model.groups_) == list(model.estimators_) == ["north", "west"]
     with pytest.raises(ValueError, match=r"(?i)sample.weight"):
         MLPByGroup("store", REGRESSOR).fit(SHOPS, COURSE, 0 * weights)
+
+
+def test_errors_in_training_have_the_name_of_the_group():
+    course = np.where(STORES == "south", 1e200, 1.0) * COURSE
+    with pytest.raises(ValueError, match=r"^group 'south': Solver produced non-finite"):
+        MLPByGroup("store", clone(REGRESSOR).set_params(batch_size=5)).fit(SHOPS, course)
+    failing = clone(REGRESSOR).set_params(callbacks=[Raise()])
+    with pytest.raises(RuntimeError, match=r"^group '(north|south|west)': out of paper"):
+        MLPByGroup("store", failing).fit(SHOPS, COURSE)
+    error = UnicodeDecodeError("ascii", b"x", 0, 1, "no more")  # cannot be made of a message
+    failing.set_params(callbacks=[RaiseOne(error)])
+    with pytest.raises(UnicodeDecodeError) as caught:
+        MLPByGroup("store", failing, n_threads=1).fit(SHOPS, COURSE)
+    assert re.fullmatch(r"raised in the training of group '\w+'", caught.value.__notes__[0])
+
+
+def test_an_error_of_the_network_of_all_rows_says_so():
+    model = MLPByGroup("store", clone(REGRESSOR), handle_unknown="default")
+    model.estimator.set_params(callbacks=[OnlyOfAll(len(SHOPS))])
+    with pytest.raises(RuntimeError, match=r"^the network of all rows: out of paper"):
+        model.fit(SHOPS, COURSE)
 
 
 def test_numbers_after_classes_leave_no_classes():

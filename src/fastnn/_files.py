@@ -26,17 +26,22 @@ CHECKPOINT_HEAD = b"fastnn fit_many\n"
 
 
 def are_same(one: str | int, other: str | int) -> bool:
-    """Whether two paths or descriptors refer to the same regular file.
+    """Whether two paths or descriptors refer to the same regular file, by their identities."""
+    found = identity(one)
+    return found is not None and found == identity(other)
+
+
+def identity(file: str | int) -> tuple[int, int] | str | None:
+    """Return what all paths and descriptors of a regular file have in common; None for others.
 
     Links, different spellings of a path and, if the file system ignores it, case make no
-    difference. A file that does not exist yet is compared by its real path.
+    difference. A file that does not exist yet has its real path.
     """
     try:
-        first, second = os.stat(one), os.stat(other)
+        found = os.stat(file)
     except OSError:
-        paths = [os.path.realpath(path) for path in (one, other) if isinstance(path, str)]
-        return len(paths) == 2 and paths[0] == paths[1]
-    return stat.S_ISREG(first.st_mode) and os.path.samestat(first, second)
+        return os.path.realpath(file) if isinstance(file, str) else None
+    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
 
 
 def holds_model(path: str) -> bool:

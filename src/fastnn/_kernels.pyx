@@ -1541,8 +1541,8 @@ cdef class WholeFit:
     @property
     def is_over(self):
         """Whether the fit is complete: all epochs are trained, or it was stopped or diverged."""
-        if self.run.ended == NOT_YET:
-            return self.run.epoch >= self.run.epochs
+        if self.run.ended == NOT_YET:  # a fit of 0 epochs, too, has logs once it is carried out
+            return self.run.losses != NULL and self.run.epoch >= self.run.epochs
         return self.run.ended == STOPPED or self.has_diverged
 
     @property

@@ -42,7 +42,7 @@ def callback_list(value: object, base: type[_Kind]) -> list[_Kind]:
             if is_class:
                 hint = "; pass an object of this class"
             else:
-                known = [kind.__name__ for kind in _kinds(base)]
+                known = [kind.__name__ for kind in kinds_of(base)]
                 if isinstance(callback, str):
                     hint = did_you_mean(callback, known, CALLBACKS)
                 else:
@@ -82,10 +82,10 @@ def files_written(callbacks: Sequence[Callback], inputs: Sequence[str]) -> None:
     separate_outputs(outputs)
 
 
-def _kinds(base: type) -> list[type]:
+def kinds_of(base: type) -> list[type]:
     """Return the classes of the callbacks that come with fastnn."""
     derived: list[type] = base.__subclasses__()
-    found = [base, *(kind for sub in derived for kind in _kinds(sub))]
+    found = [base, *(kind for sub in derived for kind in kinds_of(sub))]
     return [kind for kind in found if kind.__module__.startswith("fastnn.callbacks.")]
 
 

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from fastnn import _conversion
+from fastnn import _conversion, _files
 from fastnn._checks.arrays import as_array, no_masked_values
+from fastnn._checks.callbacks import kinds_of
 from fastnn._checks.fitting import rows_to_train, shuffle, validation_data
 from fastnn._checks.targets import given_targets
 from fastnn._checks.values import choice, integer, is_bool, items, number, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from fastnn.callbacks import Callback
 
     _Kind = TypeVar("_Kind")
     _Value = TypeVar("_Value")
@@ -97,16 +100,25 @@ def batch_of_member(name: str, value: Any) -> int | None:
 def shuffle_of_members(value: Any, n: int) -> list[Any]:
     """Return, for each member, whether its rows are shuffled or the object that draws their order.
 
-    Members may not share such an object: their draws would depend on the timing of the threads.
+    Members may not share such an object: their draws would depend on the timing of the threads. Nor
+    may Generators share a bit generator.
     """
     found = one_for_each("shuffle", value, n, lambda name, one: shuffle(one, name))
-    objects = [id(one) for one in found if not isinstance(one, bool)]
-    if len(set(objects)) < len(objects):
-        raise ValueError(
-            "shuffle has the same object for several networks; give each network its own, such as "
-            "shuffle=numpy.random.default_rng(0).spawn(len(nets))"
-        )
+    objects = [one for one in found if not isinstance(one, bool)]
+    for what, sources in (("object", objects), ("bit generator", map(_bit_generator, objects))):
+        numbers = [id(source) for source in sources]
+        if len(set(numbers)) < len(numbers):
+            raise ValueError(
+                f"shuffle has the same {what} for several networks; give each network its own, "
+                "such as shuffle=numpy.random.default_rng(0).spawn(len(nets))"
+            )
     return found
+
+
+def _bit_generator(source: Any) -> Any:
+    """Return the bit generator of a Generator or RandomState; other objects are returned."""
+    name = {np.random.Generator: "bit_generator", np.random.RandomState: "_bit_generator"}
+    return getattr(source, name.get(type(source), ""), source)
 
 
 def rows_of_members(name: str, value: Any, n: int, n_rows: int) -> list[Indices | None]:
@@ -165,6 +177,8 @@ def groups(value: Any, n_rows: int) -> tuple[NDArray[Any], Indices]:
             "own, or leave them out"
         )
     try:
+        if isinstance(value, list | tuple) and _are_converted(value, labels):
+            raise TypeError
         found, numbers = np.unique(labels, return_inverse=True)
     except TypeError:  # labels of several types
         raise TypeError(
@@ -192,6 +206,12 @@ def _missing_labels(value: Any, labels: NDArray[Any]) -> int:
     if labels.dtype.kind == "O":
         return sum(map(_conversion.is_missing, labels.tolist()))
     return int(np.count_nonzero(labels != labels))
+
+
+def _are_converted(value: Sequence[Any], labels: NDArray[Any]) -> bool:
+    """Whether NumPy has made labels a text that were none, because others are: 1 and "a"."""
+    kind = {"U": str, "S": bytes}.get(labels.dtype.kind)
+    return kind is not None and not all(isinstance(label, kind) for label in value)
 
 
 def groups_or_rows(groups_given: object, rows_given: object) -> None:
@@ -316,6 +336,42 @@ def no_shared_files(paths: Sequence[str]) -> None:
         )
 
 
+#: The callbacks of fastnn that several networks may share: they keep nothing, not even the network.
+_SHAREABLE = ("Callback", "TerminateOnNaN")
+
+
+def kinds_of_one_network(base: type) -> tuple[type, ...]:
+    """Return the classes of fastnn's callbacks that several networks cannot share."""
+    return tuple(kind for kind in kinds_of(base) if kind.__name__ not in _SHAREABLE)
+
+
+def not_shared(
+    number: int, callbacks: Sequence[Callback], kinds: tuple[type, ...], owners: dict[Any, int]
+) -> None:
+    """Check that no other member has a member's callback of these kinds, or writes to its files.
+
+    `owners` has the first member with each callback (by its id) and each file; those of this member
+    are added.
+    """
+    for callback in callbacks:
+        if not isinstance(callback, kinds):
+            continue
+        other = owners.setdefault(id(callback), number)
+        if other != number:
+            raise ValueError(
+                f"callbacks({number}) returns the same {type(callback).__name__} as "
+                f"callbacks({other}); make a new one for each network"
+            )
+    for path in [path for callback in callbacks for path in callback.files_written]:
+        file = _files.identity(path)
+        other = number if file is None else owners.setdefault(file, number)
+        if other != number:
+            raise ValueError(
+                f"callbacks({other}) and callbacks({number}) both write to {path!r}; give each "
+                "network a file of its own"
+            )
+
+
 # ---- executors ----------------------------------------------------------------------------------
 
 
@@ -389,6 +445,14 @@ def some_trained(n: int) -> None:
     """Check that at least one member has been trained."""
     if n == 0:
         raise ValueError("none of these networks is trained; see fits.statuses")
+
+
+def some_finite(by: str, n: int) -> None:
+    """Check that the values by which the best member is chosen are finite for at least one."""
+    if n == 0:
+        raise ValueError(
+            f"no trained network has a finite {by!r}, so none is the best; choose by= another value"
+        )
 
 
 def chosen_members(name: str, value: Any, n: int) -> list[int]:

@@ -54,6 +54,7 @@ class Callback:
     model: MLP = None  # type: ignore[assignment]  # until `fit` sets it
     params: dict[str, Any] = None  # type: ignore[assignment]  # until `fit` sets it
     runs_last: ClassVar[bool] = False
+    _is_internal: ClassVar[bool] = False  # added by fastnn: the fit must do the same without it
 
     def on_train_begin(self, logs: Logs) -> None:
         """Called before the first epoch."""

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fastnn import _checks
 from fastnn.many import workers
+from fastnn.many.interrupts import despite_ctrl_c
 from fastnn.many.outcomes import NOT_STARTED, with_number
 from fastnn.many.portions import Portion, Portions
 from fastnn.many.workers import CallWatcher, InFile, InMemory, Result
@@ -80,12 +81,16 @@ class Distribution:
                 else:
                     self._run_futures(pool, portions)
         finally:
-            with self.ended:  # threads of this process have then trained or restored their members
-                self.is_over = True
-                self.ended.wait_for(lambda: self.at_work == 0)
+            despite_ctrl_c(self._end)
         if self.error is not None:
             number, error = self.error
             raise error if number is None else with_number(error, number)
+
+    def _end(self) -> None:
+        """Wait until threads of this process have trained or restored their members; repeatable."""
+        with self.ended:
+            self.is_over = True
+            self.ended.wait_for(lambda: self.at_work == 0)
 
     # ---- results --------------------------------------------------------------------------------
 

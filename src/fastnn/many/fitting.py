@@ -64,8 +64,8 @@ def fit_many(
         The rows that each network is trained on: an array of row numbers, in which a row may occur
         several times, a mask (n,), a slice, or None for all rows.
     groups : array-like of shape (n,), optional
-        A label for each row. Each label, in sorted order, has one network, which is trained on the
-        rows with that label.
+        A label for each row; all are text, or all are numbers or others that can be sorted. Each
+        label, in sorted order, has one network, which is trained on the rows with that label.
     validation : optional
         Rows on which the networks are evaluated after each epoch, as "val_loss": a fraction, the
         last rows of each network; (X, y) or (X, y, sample_weight); "rest", the rows of X that the
@@ -76,7 +76,8 @@ def fit_many(
         Rows in each update, for all networks or for each; None is the full batch.
     shuffle : bool or list, default True
         Whether each network takes its rows in a new random order in each epoch. A list has for each
-        network True, False or, as for `MLP.fit`, an object of its own that draws the orders.
+        network True, False or, as for `MLP.fit`, an object of its own that draws the orders;
+        Generators need bit generators of their own, too.
     sample_weight : array-like of shape (n,) or (n, n_out), optional
         As for `MLP.fit`.
     class_weight : dict of label to float, or "balanced", optional
@@ -86,8 +87,9 @@ def fit_many(
     callbacks : list of Callback, or function, optional
         A list of callbacks, of which each network gets copies, or a function that takes the number
         of a network and returns its list. The function is called for all networks before the first
-        is trained; processes of an executor call it again. The thread that trains a network calls
-        its callbacks.
+        is trained; processes of an executor call it again. It must make new callbacks, with files
+        of their own, for each network; only callbacks of your own classes may be shared. The thread
+        that trains a network calls its callbacks.
     on_error : {"raise", "record"}, default "raise"
         Whether a network whose loss is no longer finite ends the call with an error, or is recorded
         as diverged in its status while the other networks go on.
@@ -131,7 +133,8 @@ def fit_many(
     -----
     The networks with the most work are trained first, so that no thread is left with a long one at
     the end; results don't depend on the order. Ctrl-C ends the call early: finished networks stay
-    trained, all others are as they were before the call, and `Fits.interrupted` is True.
+    trained, all others are as they were before the call, and `Fits.interrupted` is True. An error
+    other than that of a loss that is not finite leaves networks in the same way.
 
     Examples
     --------

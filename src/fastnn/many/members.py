@@ -159,10 +159,13 @@ class Members:
         """
         if not callable(self.callbacks) or isinstance(self.callbacks, CallbacksOfEach):
             return
+        owners: dict[Any, int] = {}
+        kinds = _checks.kinds_of_one_network(Callback)
         for number in numbers:
             try:
                 made = _checks.callback_list(self.callbacks(number), Callback)
                 _checks.files_written(made, self.inputs)
+                _checks.not_shared(number, made, kinds, owners)
                 self._check_rates_and_monitors(number, made)
             except Exception as error:
                 raise with_number(error, number) from error

@@ -388,10 +388,10 @@ class Fits:
         Raises
         ------
         ValueError
-            If the histories lack the name, or no network is trained.
+            If the histories lack the name, no network is trained, or no value is finite.
         """
         values = self.values(by)
-        _checks.some_trained(int(np.isfinite(values).sum()))
+        _checks.some_finite(by, int(np.isfinite(values).sum()))
         mode = self._modes.get(by.removeprefix("val_"))
         higher = metric_kinds.higher_is_better(by) if mode is None else mode == "max"
         return int(np.nanargmax(values) if higher else np.nanargmin(values))

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import collections
 import threading
 from typing import TYPE_CHECKING
 
-from fastnn.callbacks import Callback, EarlyStopping, History
+from fastnn.callbacks import Callback, EarlyStopping
+from fastnn.many.interrupts import despite_ctrl_c
 from fastnn.many.outcomes import DIVERGED, FINISHED, STOPPED, Status, with_number
 from fastnn.many.unattended import Unattended
-from fastnn.training.state import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
+    from fastnn.callbacks import History
+    from fastnn.callbacks.base import Logs
     from fastnn.many.members import Members
     from fastnn.many.progress import Progress
     from fastnn.many.results import Fits
     from fastnn.mlp import MLP
+    from fastnn.training.state import Snapshot, State
 
 #: Seconds between two checks for signals by the waiting thread.
 _LOOK = 0.05
@@ -30,13 +34,11 @@ class Crew:
     ) -> None:
         self.members, self.fits, self.raises, self.progress = members, fits, raises, progress
         self.numbers = numbers
-        self.left: Iterator[int] = iter(())
         self.lock = threading.Lock()  # guards all attributes that threads change
+        self.left: collections.deque[int] = collections.deque()  # members that are not begun
         self.running: dict[int, MLP] = {}
         self.stopping = False
-        self.at_work = 0  # number of threads at work
-        self.ended = threading.Event()  # set while no thread is at work
-        self.ended.set()
+        self.ended = threading.Event()  # set once no member is left or running
         self.error: tuple[int, BaseException] | None = None  # number and error of the first failure
 
     def run(self, n_threads: int) -> None:
@@ -62,59 +64,46 @@ class Crew:
 
     def _run_threads(self, numbers: Sequence[int], n_threads: int) -> None:
         """Train members by threads that call `MLP.fit`."""
-        self.left = iter(numbers)
+        self.left.extend(numbers)
         threads = [
-            threading.Thread(target=self._work, name="fastnn-member") for _ in range(n_threads)
+            threading.Thread(target=self._train_those_left, name="fastnn-member")
+            for _ in range(n_threads)
         ]
         try:
             for thread in threads:
-                self._start(thread)
+                thread.start()
             while not self.ended.wait(_LOOK):
                 self.progress.show()
-        except BaseException:
-            self.stop()
-            raise
-        finally:  # not only join: if a signal interrupts it, join takes the thread for dead
-            self.ended.wait()
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join()
+        finally:  # after Ctrl-C, or an error in the progress, members may still be running
+            despite_ctrl_c(self._end, threads)
 
-    def _start(self, thread: threading.Thread) -> None:
-        with self.lock:
-            self.at_work += 1
-            self.ended.clear()
-        try:
-            thread.start()
-        except RuntimeError:  # the system has no room for another thread
-            self._leave()
-            raise
+    def _end(self, threads: Sequence[threading.Thread]) -> None:
+        """Stop the training, and wait until no thread changes a network; can be repeated."""
+        self.stop()
+        self.ended.wait()  # not only join: if a signal interrupts join, it takes a thread for dead
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join()
 
     def stop(self) -> None:
         """Stop the members in progress, and begin no further ones."""
         with self.lock:
             self.stopping = True
+            self.left.clear()
             for net in self.running.values():
                 net.stop_training = True
+            self._note_end()
 
-    def _work(self) -> None:
-        try:
-            self._train_those_left()
-        finally:
-            self._leave()
-
-    def _leave(self) -> None:
-        with self.lock:
-            self.at_work -= 1
-            if self.at_work == 0:
-                self.ended.set()
+    def _note_end(self) -> None:
+        if not self.left and not self.running:
+            self.ended.set()
 
     def _train_those_left(self) -> None:
         while True:
             with self.lock:
-                number = None if self.stopping else next(self.left, None)
-                if number is None:
+                if not self.left:
                     return
+                number = self.left.popleft()
                 net = self.running[number] = self.members.nets[number]
             try:
                 self._train(number, net)
@@ -125,37 +114,36 @@ class Crew:
             finally:
                 with self.lock:
                     del self.running[number]
+                    self._note_end()
 
     def _train(self, number: int, net: MLP) -> None:
         state, fits = net._state, self.fits
         before: Snapshot = state.snapshot()
         options = self.members.options(number)
+        if self.stopping:  # meanwhile
+            return
         callbacks: list[Callback] = options["callbacks"]
-        kept, divergence = History(), _Divergence()  # for a member that diverges
-        options["callbacks"] = [*callbacks, kept, divergence]
+        watch = _Watch(self)
+        options["callbacks"] = [*callbacks, watch]
         if state.classes is None:
             state.classes = self.members.classes_of(state)
         state.feature_names = state.feature_names or self.members.feature_names
         state.inputs_of_call = self.members.inputs  # the fit itself reads copies of some rows
         try:
             history = net.fit(n_threads=1, **options)
-        except KeyboardInterrupt:
-            state.take(before)
-            raise
         except BaseException as error:
-            if error is not divergence.error and state.network.step == before.step:
-                # The fit was refused.
-                state.classes, state.feature_names = before.classes, before.feature_names
-            if self.raises or error is not divergence.error:
+            if error is not watch.error:
+                self._undo(state, before, watch.has_begun)
+            if self.raises or error is not watch.error:
                 raise
             epochs = state.network.epoch - before.epoch
-            fits.histories[number] = kept
+            fits.histories[number] = watch.history
             fits.statuses[number] = Status(DIVERGED, epochs, str(error))
         else:
-            if self.stopping and len(history.epoch) < self.members.epochs[number]:
+            ended = len(history.epoch) < self.members.epochs[number]
+            if self.stopping and (ended or state.network.step - before.step < watch.steps):
                 state.take(before)
                 return
-            ended = len(history.epoch) < self.members.epochs[number]
             fits.histories[number] = history
             fits.best_epochs[number] = _restored_epoch(callbacks)
             # Last, since a checkpoint may read statuses at any time and save what has ended.
@@ -164,15 +152,39 @@ class Crew:
             state.inputs_of_call = ()
         self.progress.count(fits.statuses[number])
 
+    def _undo(self, state: State, before: Snapshot, has_begun: bool) -> None:
+        """Restore a network whose fit raised an error other than that of a divergence."""
+        if has_begun:
+            state.take(before)
+        else:  # the fit was refused; another thread may be training the network
+            state.classes, state.feature_names = before.classes, before.feature_names
 
-class _Divergence(Callback):
-    """Tells the error of a fit that diverges from errors that callbacks and metrics raise."""
 
+class _Watch(Callback):
+    """Watches the fit of a member, and ends it if the call is ending.
+
+    It tells the error of a fit that diverges from errors that callbacks and metrics raise.
+    """
+
+    _is_internal = True
     error: FloatingPointError | None = None
+    history: History  # of a fit that diverged
+
+    def __init__(self, crew: Crew) -> None:
+        self.crew, self.has_begun = crew, False
+        self.steps = 0  # number of updates in all epochs
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """End the fit at once if the crew was stopped before: the fit has reset that request."""
+        self.has_begun, self.steps = True, self.params["steps"] * self.params["epochs"]
+        if self.crew.stopping:
+            self.model.stop_training = True
 
     def on_nonfinite_loss(self, error: FloatingPointError) -> bool:
-        """Keep the error, which `fit` raises next."""
-        self.error = error
+        """Keep the error, which `fit` raises next, and the history of the fit."""
+        fit = self.model._state.fit
+        assert fit is not None
+        self.error, self.history = error, fit.history
         return False
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from fastnn import _checks
 from fastnn._precision import KERNELS
 from fastnn.callbacks import EarlyStopping, ReduceLROnPlateau, SwapEMAWeights
+from fastnn.many.interrupts import despite_ctrl_c
 from fastnn.many.members import CallbacksOfEach
 from fastnn.many.outcomes import DIVERGED, FINISHED, NOT_STARTED, STOPPED, Status, with_number
 from fastnn.many.progress import without_collections
@@ -23,7 +24,7 @@ from fastnn.training.rules import EngineCallback
 from fastnn.training.standardizing import mean_and_scale
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from fastnn._checks.classes import Classes
     from fastnn._checks.many import Indices
@@ -250,7 +251,7 @@ class Unattended:
                         self._train(kernels, alike, n_threads)
             finally:
                 with without_collections():  # end without delay after Ctrl-C
-                    _despite_ctrl_c(self._settle, some)
+                    despite_ctrl_c(self._settle, some)
             if self.error is not None:
                 return
 
@@ -360,6 +361,7 @@ class Unattended:
         if not fit.is_over or fits.statuses[number].kind != NOT_STARTED:
             return
         fits.histories.keep(number, fit.logs())
+        member.state.stop_training |= fit.ended == "stopped"
         if self._have_own_callbacks:
             self._pass_epochs(member)
         if fit.has_diverged and not self._have_own_callbacks:
@@ -403,16 +405,3 @@ _DRAWS = (np.random.Generator, np.random.RandomState)
 
 #: Stands for the state of a generator that has not drawn any order yet.
 _NOT_DRAWN_YET: Any = object()
-
-
-def _despite_ctrl_c(function: Callable[[list[_Prepared]], None], some: list[_Prepared]) -> None:
-    """Call a function again until no Ctrl-C interrupts it; then raise the KeyboardInterrupt."""
-    interrupt: KeyboardInterrupt | None = None
-    while True:
-        try:
-            function(some)
-            break
-        except KeyboardInterrupt as error:
-            interrupt = error
-    if interrupt is not None:
-        raise interrupt

@@ -6,6 +6,7 @@ Here: which rows belong to a group, and which network predicts a row. Not here: 
 
 from __future__ import annotations
 
+import re
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -30,6 +31,7 @@ from fastnn.sklearn.members import HasMembers
 from fastnn.sklearn.rows import check_indices, checked_inputs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Self
 
     from numpy.typing import ArrayLike, NDArray
@@ -41,6 +43,19 @@ if TYPE_CHECKING:
 def _of_classifiers(by_group: Any) -> bool:
     """Return whether the networks are classifiers."""
     return bool(is_classifier(by_group.estimator))
+
+
+def _with_groups(error: Exception, names: Sequence[str]) -> Exception:
+    """Return an error of `fit_many` that has the names of groups in place of "nets[3]"."""
+
+    def named(text: str) -> str:
+        return re.sub(r"nets\[(\d+)\]", lambda found: names[int(found[1])], text)
+
+    if hasattr(error, "__notes__"):
+        error.__notes__ = list(map(named, error.__notes__))
+    if type(error) in (FloatingPointError, RuntimeError, TypeError, ValueError):
+        return type(error)(named(str(error)))
+    return error
 
 
 class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # scikit-learn has no types
@@ -232,16 +247,23 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
 
     def _train(self, descents: list[Descent]) -> None:
         """Train all networks and keep them."""
-        calls = run_all(descents, n_threads=self.n_threads, verbose=self.verbose > 0)
+        labels = _checks.keys_of_labels(self.groups_)
+        names = [*(f"group {label!r}" for label in labels), "the network of all rows"]
+        try:
+            calls = run_all(descents, n_threads=self.n_threads, verbose=self.verbose > 0)
+        except Exception as error:
+            raise _with_groups(error, names) from error.__cause__
         if calls[-1].interrupted:
             raise KeyboardInterrupt
-        for descent in descents:
-            descent.finish()
+        for descent, name in zip(descents, names, strict=False):
+            try:
+                descent.finish()
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error.__cause__
             descent.warn_if_unconverged()
             descent.estimator._name(descent.estimator.net_)
         members = [descent.estimator for descent in descents]
         self.fits_ = calls[0]
-        labels = _checks.keys_of_labels(self.groups_)
         self.estimators_ = dict(zip(labels, members, strict=False))
         if self.handle_unknown == "default":
             self.default_ = members[-1]

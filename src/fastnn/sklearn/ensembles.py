@@ -63,6 +63,7 @@ class BaseEnsemble(HasMembers, TakesSparseRows, Parameters):
     n_iter_: int
     n_outputs_: int
     _n_rows: int
+    _redraws: dict[int, int]  # by seed; only of members whose first draw had no weight above 0
 
     _member: ClassVar[type[BaseMLP]]
 
@@ -127,23 +128,22 @@ class BaseEnsemble(HasMembers, TakesSparseRows, Parameters):
     def _fit(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any) -> None:
         """Train the members; with `warm_start`, continue the training of existing ones."""
         there = list(getattr(self, "estimators_", ())) if self.warm_start else []
+        there = there[: self.n_members]
         first = self._new_member(0)
         if there:
             copy_learnt_attributes(there[0], to=first)
         rows, validation = first._rows(X, y, sample_weight, X_val, y_val, from_scratch=not there)
         self._n_rows = len(rows)
-        random_state = check_random_state(self.random_state)
-        seeds = random_state.randint(np.iinfo(np.int32).max, size=self.n_members).tolist()
-        members, descents = [], []
-        for i, seed in enumerate(seeds):
-            is_there = i < len(there)
-            member = copy.deepcopy(there[i]) if is_there else self._new_member(seed)
+        self._redraws = {}
+        members = [copy.deepcopy(member) for member in there]
+        members += [self._new_member(seed) for seed in self._seeds(there)]
+        descents = []
+        for i, member in enumerate(members):
             # A member keeps its seed, so that it draws the rows that it knows already.
             member.set_params(**self._member_parameters(member.random_state))
             copy_learnt_attributes(first, to=member)
-            member._prepare(rows, from_scratch=not is_there)
+            member._prepare(rows, from_scratch=i >= len(there))
             member.n_iter_ = 0
-            members.append(member)
             descents.append(Descent(member, *self._rows_of_member(member, rows, validation)))
         self._train(members, descents)
         copy_learnt_attributes(first, to=self)
@@ -152,6 +152,19 @@ class BaseEnsemble(HasMembers, TakesSparseRows, Parameters):
             if sample_weight is not None:  # without the class weights of `rows`
                 weight = _check_sample_weight(sample_weight, np.empty(len(rows)))
             self._score_out_of_bag(rows, weight)
+
+    def _seeds(self, there: list[BaseMLP]) -> list[int]:
+        """Return the seeds of the new members: the first that no existing member has.
+
+        After Ctrl-C, the existing members are not those with the first seeds.
+        """
+        random_state = check_random_state(self.random_state)
+        seeds = random_state.randint(np.iinfo(np.int32).max, size=self.n_members).tolist()
+        for member in there:
+            if member.random_state in seeds:
+                seeds.remove(member.random_state)
+        found: list[int] = seeds[: self.n_members - len(there)]
+        return found
 
     def _new_member(self, seed: int) -> BaseMLP:
         return self._member(**self._member_parameters(seed))
@@ -168,8 +181,9 @@ class BaseEnsemble(HasMembers, TakesSparseRows, Parameters):
         """Return the rows to train a member on, and the rows to validate it on."""
         if not self.bootstrap:
             return rows, validation
-        drawn = _drawn(member.random_state, len(rows))
-        if self.early_stopping and validation is None:
+        stops_by_others = self.early_stopping and validation is None
+        drawn = self._draw(member.random_state, rows, stops_by_others)
+        if stops_by_others:
             left = np.setdiff1d(np.arange(len(rows)), drawn)
             if len(left) < 2:
                 raise ValueError(
@@ -178,6 +192,29 @@ class BaseEnsemble(HasMembers, TakesSparseRows, Parameters):
                 )
             validation = rows.some(left)
         return rows.some(drawn), validation
+
+    def _draw(self, seed: Any, rows: LabelledRows, stops_by_others: bool) -> NDArray[np.int64]:
+        """Return the numbers of a member's rows: the first draw with a weight above 0.
+
+        With `stops_by_others`, the rows that are not drawn need such a weight, too.
+        """
+        drawn, weight = _drawn(seed, len(rows)), rows.sample_weight
+        if weight is None or weight.all() or not weight.any():
+            return drawn
+        if stops_by_others and np.count_nonzero(weight) < 2:
+            raise ValueError(
+                "bootstrap=True with early_stopping=True needs at least 2 rows with a weight above "
+                "0, one to train on and one to stop by; pass X_val and y_val, or use "
+                "bootstrap=False"
+            )
+        is_left = np.ones(len(rows), bool)
+        is_left[drawn] = False
+        while not weight[drawn].any() or (stops_by_others and not weight[is_left].any()):
+            self._redraws[seed] = self._redraws.get(seed, 0) + 1
+            drawn = _drawn(seed, len(rows), self._redraws[seed])
+            is_left[:] = True
+            is_left[drawn] = False
+        return drawn
 
     def _train(self, members: list[BaseMLP], descents: list[Descent]) -> None:
         """Train the members; keep those that were finished before Ctrl-C."""
@@ -209,7 +246,8 @@ class BaseEnsemble(HasMembers, TakesSparseRows, Parameters):
         check_is_fitted(self)
         if not self.bootstrap:
             return [np.arange(self._n_rows) for _ in self.estimators_]
-        return [_drawn(member.random_state, self._n_rows) for member in self.estimators_]
+        seeds = [member.random_state for member in self.estimators_]
+        return [_drawn(seed, self._n_rows, self._redraws.get(seed, 0)) for seed in seeds]
 
     def _score_out_of_bag(self, rows: LabelledRows, weight: NDArray[Any] | None) -> None:
         """Predict each row by the members that were not trained on it, and score the result.
@@ -280,9 +318,12 @@ def _std(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
     return found
 
 
-def _drawn(seed: Any, n: int) -> NDArray[np.int64]:
-    """Return n row numbers drawn with replacement, by the seed of a member."""
-    return np.random.default_rng(seed).integers(0, n, n)
+def _drawn(seed: Any, n: int, redraws: int = 0) -> NDArray[np.int64]:
+    """Return n row numbers drawn with replacement, by the seed of a member, after some redraws."""
+    generator = np.random.default_rng(seed)
+    for _ in range(redraws):
+        generator.integers(0, n, n)
+    return generator.integers(0, n, n)
 
 
 #: The attributes of both ensembles, for the section Attributes.
@@ -292,7 +333,8 @@ estimators_ : list of {member}
     except that "balanced" class weights are those of all rows.
 estimators_samples_ : list of ndarray
     For each member, the indices of the rows that it was trained on. With early stopping and
-    ``bootstrap=False``, the indices of the held-out rows are included.
+    ``bootstrap=False``, the indices of the held-out rows are included. Bootstrap rows are drawn
+    again if all of them have weight 0, or with early stopping all others.
 fits_ : Fits
     The networks of all members, with their histories and statuses.
 n_iter_ : int
@@ -344,8 +386,9 @@ class MLPEnsembleClassifier(ClassifierOutputs, EnsembleClassifierParameters, Bas
     Notes
     -----
     With `warm_start`, `fit` continues the training of the members, and adds new members if
-    `n_members` has grown. A member keeps its random_state, and thus the rows that it draws, so the
-    out-of-bag predictions and score are valid if X and y are those of the earlier fits.
+    `n_members` has grown or Ctrl-C has left fewer. A member keeps its random_state, and thus the
+    rows that it draws, so the out-of-bag predictions and score are valid if X and y are those of
+    the earlier fits.
 
     Examples
     --------
@@ -400,8 +443,9 @@ class MLPEnsembleRegressor(RegressorOutputs, EnsembleRegressorParameters, BaseEn
     Notes
     -----
     With `warm_start`, `fit` continues the training of the members, and adds new members if
-    `n_members` has grown. A member keeps its random_state, and thus the rows that it draws, so the
-    out-of-bag predictions and score are valid if X and y are those of the earlier fits.
+    `n_members` has grown or Ctrl-C has left fewer. A member keeps its random_state, and thus the
+    rows that it draws, so the out-of-bag predictions and score are valid if X and y are those of
+    the earlier fits.
 
     The spread of the members estimates the uncertainty of the mean of y at X; it does not include
     the noise of y. The residuals of `oob_prediction_` include both, and so give intervals for new

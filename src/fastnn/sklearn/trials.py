@@ -233,10 +233,19 @@ class Trials:
         elif is_pipeline and len(self.estimator.steps) > 1:
             self._run_pipelines(candidates, trials, results)
         else:
-            folds = [self._fold(train) for train, _ in splits]
-            self._train(trials, folds, results)
-            self._score_all(trials, results)
+            self._run_networks(trials, results)
         return results
+
+    def _run_networks(self, trials: Sequence[Trial], results: list[dict[str, Any]]) -> None:
+        """Train the networks of all folds, on rows that are validated once."""
+        try:
+            folds = [self._fold(train) for train, _ in self.splits]
+        except ValueError:  # some rows are not valid; a fold may lack them
+            for trial in trials:
+                self._fit_alone(trial)
+        else:
+            self._train(trials, folds, results)
+        self._score_all(trials, results)
 
     # ---- rows -----------------------------------------------------------------------------------
 

@@ -56,6 +56,7 @@ class Fit:
     def __init__(self, state: State, plan: Plan, model: MLP) -> None:
         _checks.idle(state.fit)
         self.state, self.plan, self.model, self.history = state, plan, model, History()
+        self.callbacks = [c for c in plan.callbacks if not c._is_internal]
         self.epoch = 0  # number of the next epoch
         self.first_rate: Any = state.specification.optimizer.learning_rate  # callbacks may set it
         first = [c for c in plan.callbacks if not c.runs_last]
@@ -117,7 +118,7 @@ class Fit:
             copy.copy(callback).set_state(kept)
 
     def _keepers(self) -> list[Callback]:
-        return [self.history, *self.plan.callbacks]
+        return [self.history, *self.callbacks]
 
     # ---- epochs ---------------------------------------------------------------------------------
 
@@ -234,7 +235,7 @@ class Fit:
         _checks.some_batches(totals.rows, epoch)
         if not self.state.stop_training:
             _checks.some_weight(totals.tally.total, epoch)
-        if block is not None and (plan.callbacks or epoch + 1 == plan.epochs):
+        if block is not None and (self.callbacks or epoch + 1 == plan.epochs):
             self._try_last(block, epoch)
         if self.has_progress_hooks:
             self._report(totals)

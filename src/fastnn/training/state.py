@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from fastnn._checks.classes import Classes
     from fastnn._kernels_f32 import Network, Shuffler
+    from fastnn.callbacks import History
     from fastnn.optimizers import Optimizer
     from fastnn.training.binding import Adapted
     from fastnn.training.specification import Specification
@@ -42,6 +43,8 @@ _WEIGHTS, _ORDERS, _MASKS = range(3)
 
 class Resumable(Protocol):
     """The interface of a fit in progress that a checkpoint uses."""
+
+    history: History
 
     @property
     def inputs(self) -> Sequence[str]:
