@@ -597,6 +597,19 @@ def test_notes_about_columns(here, run):
     assert run(*command, "--unknown", "missing", "--quiet") == (0, out, "")
 
 
+def test_texts_that_count_as_rare_ones_are_noted(here, run):
+    frame = {"c": ["a"] * 9 + ["b"] * 9 + ["rare"], "y": np.arange(19.0)}
+    recipe, _, _ = fastnn.tables.prepare(frame, "y", task="regression", codes="rich")
+    assert recipe.names == ["c=a", "c=b", "c=(other)"]
+    net = MLP(3, [Dense(1)], loss="squared_error", optimizer="sgd")
+    recipe.attach(net)
+    net.save("rare.safetensors")
+    Path("new.csv").write_text("c\na\nrare\nnew\n")
+    code, out, err = run("predict", "rare.safetensors", "new.csv")
+    assert (code, len(out.splitlines())) == (0, 4)
+    assert err == "note: column 'c': 2 rare or new texts, which count as (other)\n"
+
+
 def test_misspelled_column_names_get_a_suggestion(here, run):
     Path("new.csv").write_text("Size,COLOUR\n1,red\n")
     code, out, err = run("predict", "things.safetensors", "new.csv")
