@@ -446,6 +446,25 @@ def test_bad_data(prices):
         regressor().predict(FRAME)
 
 
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_an_array_has_the_columns_of_fit_by_position(tmp_path):
+    frame = pd.DataFrame(RNG.normal(size=(60, 4)), columns=["f3", "f2", "f1", "f0"])
+    y = 10 * frame["f3"]
+    model = regressor(n_nets=1, max_iter=2, drop=["f2"]).fit(frame, y)
+    expected = model.predict(frame)
+    model.save(tmp_path / "f.safetensors")
+    for each in (model, TabularRegressor.load(tmp_path / "f.safetensors")):
+        for array in (frame.to_numpy(), frame.to_numpy().tolist()):
+            np.testing.assert_array_equal(each.predict(array), expected)
+    frame.assign(y=y).to_csv(tmp_path / "f.csv", index=False)
+    train = ["train", str(tmp_path / "f.csv"), "--target", "y", "--drop", "f2", "--epochs", "1",
+             "--preset", "plain", "--quiet", "--out", str(tmp_path / "c.safetensors")]  # fmt: skip
+    assert main(train) == 0
+    loaded = TabularRegressor.load(tmp_path / "c.safetensors")  # its file has no order of columns
+    with pytest.raises(ValueError, match="the data are an array, whose columns have no names"):
+        loaded.predict(frame.to_numpy()[:, 1:])
+
+
 def test_an_error_leaves_a_fitted_estimator_as_it_was():
     found = regressor(max_iter=2).fit(FRAME, PRICE)
     before = found.predict(FRAME)

@@ -379,6 +379,8 @@ def _encoder_of(recipe: Recipe, kept: Any, dtype: np.dtype[Any]) -> TableEncoder
     if kept is not None:
         found = _checks.fields("the estimator's columns", kept, _KEPT)
         encoder.n_features_in_, names = (found[name] for name in _KEPT)
+    else:  # `fastnn train` stores no order of the columns that are not used
+        encoder._knows_order = False
     if names is not None:
         encoder.feature_names_in_ = np.array(names, dtype=object)
     return encoder

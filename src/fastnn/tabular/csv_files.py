@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
     from fastnn.tabular.text_files import Form
 
-#: How many distinct texts of a column are examined to find the decimal point.
+#: Which texts of a column are examined to find the decimal point, as patterns of polars, and how
+#: many distinct ones that match each pattern. Texts whose comma or point cannot separate thousands
+#: are in a sample of their own, so that thousands of others before them do not hide them.
+_EXAMINED = (r",(\d{0,2}\D*$|\d{4,})", r"\.(\d{0,2}\D*$|\d{4,})", ",", r"\.", "^[^,.]*$")
 _SAMPLE = 1000
 
 #: The most characters of a field; Python's csv takes a C long, which may have 32 bits.
@@ -44,6 +47,8 @@ class CsvFile:
         The names of the columns.
     notes : list of str
         What was detected about the file and may surprise the user.
+    is_matrix : bool
+        Whether the names are positions, because the file has none.
     """
 
     is_plain_text = True
@@ -71,6 +76,7 @@ class CsvFile:
                 f"the first line of {path} holds numbers, which are taken as column names; if it "
                 "is a row: --no-header"
             )
+        self.is_matrix = not self._has_names
         self._refuse_repeated()
 
     def load(self, some: list[str]) -> dict[str, polars.Series]:
@@ -264,7 +270,11 @@ class CsvFile:
 
 
 def _some_texts(column: polars.Series, missing: Sequence[str]) -> list[str]:
-    """Return the first distinct texts of a column, except those that stand for a missing value."""
+    """Return distinct texts of a column that show its decimal point, and others.
+
+    They do not include those that stand for a missing value.
+    """
     texts = column.drop_nulls().str.strip_chars().unique(maintain_order=True)
-    some: list[str] = texts.filter(~texts.is_in(missing)).head(_SAMPLE).to_list()
-    return some
+    texts = texts.filter(~texts.is_in(missing))
+    samples = [texts.filter(texts.str.contains(each)).head(_SAMPLE) for each in _EXAMINED]
+    return list(dict.fromkeys(text for sample in samples for text in sample.to_list()))

@@ -228,7 +228,8 @@ def learn(
     if is_rich:
         columns = _with_numbers_in_detail(columns, table, rows)
     thousands = {e.name: table.thousands[e.name] for e in columns if e.name in table.thousands}
-    return Recipe(task, target, classes, columns, ignored, missing, table.decimal, thousands)
+    return Recipe(task, target, classes, columns, ignored, missing, table.decimal, thousands,
+                  table.is_matrix)  # fmt: skip
 
 
 def _nothing_left(table: Table, target: str | None, ignored: Mapping[str, str]) -> str:
