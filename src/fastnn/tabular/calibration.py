@@ -7,6 +7,7 @@ Not here: the choice of these rows (ensemble.py).
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,7 +56,7 @@ def sharpness(
 
 def _factor(exponent: float) -> float:
     """Return a power of two in digits that are the same on every system."""
-    return round(2.0**exponent, 4)
+    return round(math.exp2(exponent), 4)
 
 
 def sharpen(net: MLP, factor: float) -> None:
