@@ -603,6 +603,15 @@ def test_many_numbers_before_it_do_not_hide_a_decimal_comma(read):
     assert read("a;b\n" + "".join(f"{text};1.5\n" for text in names)).decimal == "."
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("separator", [*",;\t|"])
+def test_a_first_line_for_excel_states_the_separator(read, separator, end):
+    lines = [f"sep={separator}", *(separator.join(row) for row in ("ab", "1x", "2y"))]
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        table = read((end.join(lines) + end).encode(encoding))
+        assert values(table) == {"a": [1, 2], "b": ["x", "y"]}
+
+
 def test_almost_numbers_may_have_the_other_decimal_point(read):
     text = "a,b\n" + "".join(f"{i},{i}.25\n" for i in range(30)) + '1,"1,25"\n'
     for options in ({"decimal": "."}, {"decimal": ".", "kinds": {"b": "number"}}):

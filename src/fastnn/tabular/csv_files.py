@@ -82,7 +82,8 @@ class CsvFile:
     def load(self, some: list[str]) -> dict[str, polars.Series]:
         """Return some columns as strings, without blank lines if the file has several columns."""
         last = self._written[-1]
-        wanted = [self._written[self.names.index(name)] for name in some]
+        written = dict(zip(self.names, self._written, strict=True))
+        wanted = [written[name] for name in some]
         read = list(dict.fromkeys([*wanted, last]))
         try:
             frame = self._parse(columns=read)
@@ -123,18 +124,24 @@ class CsvFile:
     def _find_separator(self) -> None:
         """Detect the separator and whether the first line has names.
 
+        A line above it that states the separator for Excel is removed.
         Columns separated by spaces, row names of R, and the header of Weka and KEEL files are
         converted to CSV.
         """
         head = self._head.decode(errors="replace").removeprefix("\ufeff")
         size = len(self._content) if self._content is not None else os.path.getsize(self._path)
+        stated = text_files.SEPARATOR_LINE.match(head)
+        if stated:
+            self._rewrite(lambda text: text_files.SEPARATOR_LINE.sub("", text, count=1))
+            head = head[stated.end() :]
         lines = text_files.lines_of(head, size <= len(self._head))
         ending = os.path.splitext(self._path.removesuffix(".gz"))[1].lower()
         if "@" in head and text_files.without_attributes(self._path, head) is not None:
             self._rewrite(lambda text: text_files.without_attributes(self._path, text) or text)
             self._separator, self._has_names = ",", True
             return
-        given = self._form.separator or ("\t" if ending in (".tsv", ".tab") else None)
+        given = self._form.separator or (stated and stated[1])
+        given = given or ("\t" if ending in (".tsv", ".tab") else None)
         self._separator = given or text_files.separator_of(lines, is_csv=ending == ".csv")
         if self._separator == " ":
             self._separator = "\t"

@@ -110,9 +110,9 @@ def counts_rows(column: Column) -> bool:
     )
 
 
-def ascends(column: Column) -> bool:
-    """Return whether a column has ascending whole numbers, like row numbers with gaps."""
+def are_row_numbers(column: Column) -> bool:
+    """Return whether a column has distinct whole numbers, like the numbers of shuffled rows."""
     values = column.values
     if column.kind != "number" or np.isnan(values).any() or (values % 1).any():
         return False
-    return bool((np.diff(values) > 0).all())
+    return len(np.unique(values)) == len(values)
