@@ -250,7 +250,7 @@ def _of_levels(column: Column, levels: Sequence[str], missing: Sequence[str]) ->
     """Return the column with the texts that it may have in their order, if it has an order."""
     if column.kind != "category" or not levels:
         return column
-    known = [text.strip() for text in levels]
+    known = dict.fromkeys(text.strip() for text in levels)  # several may differ in spaces alone
     return replace(column, levels=[text for text in known if text not in missing])
 
 
