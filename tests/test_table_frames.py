@@ -236,6 +236,11 @@ def test_short_floats_are_found_and_named_as_they_are_shown(dtype, tmp_path):
         assert column.texts == ["-99.9", "0.1", "0.2", "3"]
 
 
+def test_a_mark_that_float32_cannot_hold_is_not_infinity():
+    with pytest.raises(TableError, match="holds inf in row 2"):
+        tables.read({"v": np.array([1, np.inf], "float32")}, missing=[1e300])
+
+
 def test_only_the_columns_that_are_used_are_converted():
     class Untouchable:
         def __array__(self, *_, **__):

@@ -170,9 +170,11 @@ def _of_numbers(
     `precision` is the type of the numbers in the table: in float32, -99.9 is another number than in
     float64, and has the same text.
     """
+    sentinels = np.array([*map(as_number, source.missing)])
     with np.errstate(over="ignore"):
-        sentinels = np.array([*map(as_number, source.missing)]).astype(precision)
-    values = np.where(np.isin(values, sentinels.astype(np.float64)), np.nan, values)
+        rounded = sentinels.astype(precision).astype(np.float64)
+    sentinels = np.append(sentinels, rounded[np.isfinite(rounded)])
+    values = np.where(np.isin(values, sentinels), np.nan, values)
     is_beyond = np.abs(values) > _LARGEST
     if is_beyond.any():
         row = int(is_beyond.argmax())

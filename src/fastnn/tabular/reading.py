@@ -86,7 +86,8 @@ def read(
         1/2/2020 is read with the month first (``table.notes`` says so), but 1.2.2020 and 1-2-2020
         with the day first. By default a column of a text file holds numbers if all its values
         are numbers, and dates if all have the form of a date; in other files and in frames, the
-        type of the column decides.
+        type of the column decides. pandas' categories and Arrow's dictionaries are categories,
+        unless they hold times; times of day and differences of times are numbers, in seconds.
     only : list of str, optional
         The columns to read; ``table.others`` names the rest. By default all. A column whose name
         differs only in case, spaces or punctuation is accepted, with a note.
