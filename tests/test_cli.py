@@ -32,7 +32,7 @@ from onnx.reference import ReferenceEvaluator
 import fastnn
 from fastnn import MLP, Dense, _checks, cli, losses, tables, verification
 from fastnn.callbacks import Callback
-from fastnn.cli import main, report_page, splitting
+from fastnn.cli import main, output, report_page, splitting
 from fastnn.cli.objectives import LOSSES
 from fastnn.cli.options import checked
 from fastnn.cli.scores import names_of
@@ -476,6 +476,7 @@ def test_the_loss_is_an_option(here, output_of, loss, kind, baseline):
     if loss == "quantile:0.9":
         assert 0.75 < (price <= predicted).mean() < 0.99
         assert "pinball loss" in out
+        assert output.score("pinball", 1.234e-6) == "1.234e-06"
     assert f"{baseline}\n" in output_of("info", "new.safetensors")
 
 
@@ -597,6 +598,19 @@ def test_notes_about_columns(here, run):
     assert run(*command, "--unknown", "missing", "--quiet") == (0, out, "")
 
 
+def test_texts_that_count_as_rare_ones_are_noted(here, run):
+    frame = {"c": ["a"] * 9 + ["b"] * 9 + ["rare"], "y": np.arange(19.0)}
+    recipe, _, _ = fastnn.tables.prepare(frame, "y", task="regression", codes="rich")
+    assert recipe.names == ["c=a", "c=b", "c=(other)"]
+    net = MLP(3, [Dense(1)], loss="squared_error", optimizer="sgd")
+    recipe.attach(net)
+    net.save("rare.safetensors")
+    Path("new.csv").write_text("c\na\nrare\nnew\n")
+    code, out, err = run("predict", "rare.safetensors", "new.csv")
+    assert (code, len(out.splitlines())) == (0, 4)
+    assert err == "note: column 'c': 2 rare or new texts, which count as (other)\n"
+
+
 def test_misspelled_column_names_get_a_suggestion(here, run):
     Path("new.csv").write_text("Size,COLOUR\n1,red\n")
     code, out, err = run("predict", "things.safetensors", "new.csv")
@@ -671,6 +685,14 @@ to train on it: fastnn train days.csv --target COLUMN --out FILE
     found = json.loads(output_of("info", "days.csv", "--json"))
     assert found["columns"][1] == {"name": "size", "kind": "number", "missing": 1, "from": 1.5,
                                    "to": 3.0}  # fmt: skip
+
+
+def test_info_describes_a_table_from_standard_input(here, output_of, monkeypatch):
+    text = "size,town\n1.5,a\n2,b\n"
+    Path("days.csv").write_text(text)
+    expected = json.loads(output_of("info", "days.csv", "--json"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    assert json.loads(output_of("info", "-", "--json")) == {**expected, "table": "-"}
 
 
 def test_commands_use_a_recipe_that_was_attached_in_python(here, output_of):
@@ -755,6 +777,15 @@ def test_an_export_to_json_has_all_that_predictions_need(here, output_of):
     twin = MLP.from_config(found["config"])
     twin.set_weights(weights)
     assert [layer.units for layer in twin.dense] == [8, 2]
+
+
+@pytest.mark.parametrize("form", ["onnx", "c", "json"])
+def test_an_export_does_not_replace_a_table(here, run, form):
+    before = Path("things.csv").read_bytes()
+    code, out, err = run("export", "things.safetensors", f"--{form}", "things.csv")
+    assert (code, out) == (2, "")
+    assert f"--{form} things.csv: the name must end with '.{form}'" in err
+    assert Path("things.csv").read_bytes() == before
 
 
 def test_an_exported_onnx_model_predicts_the_same(here, output_of):

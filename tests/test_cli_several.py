@@ -182,7 +182,7 @@ def test_an_export_has_each_values_network(here, run, output_of):
     assert found["groups"] == ["Bonn", "Köln", "Trier"]
     assert len(found["networks"]) == 3
     for form in ("--onnx", "--c"):
-        code, _, err = run("export", "cities", form, "cities.c")
+        code, _, err = run("export", "cities", form, f"cities.{form[2:]}")
         assert code == 2
         assert (
             f"{form} writes one network, but cities has a network for each group of rows; " in err

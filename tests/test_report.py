@@ -23,7 +23,17 @@ from fastnn import tables
 from fastnn.sklearn import TabularClassifier, TabularRegressor
 from fastnn.tabular import codes, report, scores
 from fastnn.tabular.models import Model
-from fastnn.tabular.report import calibration, confusion, curves, html, importance, page, roc, svg
+from fastnn.tabular.report import (
+    calibration,
+    confusion,
+    curves,
+    html,
+    importance,
+    page,
+    roc,
+    summary,
+    svg,
+)
 from fastnn.tabular.report.groups import equal_groups
 from fastnn.tabular.report.html import Html, element, escaped, fixed, number, table
 
@@ -243,6 +253,8 @@ def test_curves_without_validation_do_not_speak_of_it():
         model = TabularRegressor(validation_fraction=fraction, **options)
         subject = subject_of(model.fit(FRAME, PRICE), PRICE.to_numpy()[SEEN:])
         pages[fraction] = curves.section(subject)
+        kept = "the moving average of the weights after the last epoch is kept"
+        assert (kept in summary.trained(subject)) == (fraction == 0)
     for phrase in ("the validation loss after it", "lowest validation loss are kept",
                    "kept epoch</li>", "validation</li>"):  # fmt: skip
         assert phrase in pages[0.15]
@@ -372,6 +384,29 @@ def test_the_agreement_of_networks(models, pages):
     agree = (labels == model.fits_.predict(inputs, "mean").argmax(axis=1)).sum(axis=0)
     assert rows[0][:2] == ["3 of 3", str((agree == 3).sum())]
     assert sum(int(row[1]) for row in rows) == N - SEEN
+
+
+def test_sentences_on_all_networks_are_computed_from_all(tmp_path):
+    model = TabularClassifier(15, hidden_layer_sizes=(8,), max_iter=3, random_state=0)
+    model.fit(FRAME[:SEEN], THREE[:SEEN]).report(FRAME[SEEN:], THREE[SEEN:], tmp_path / "r.html")
+    X = model.recipe_.inputs(FRAME[SEEN:], "missing")
+    labels = np.stack([net.predict(X).argmax(axis=1) for net in model.fits_])
+    share = (labels == model.predict_proba(FRAME[SEEN:]).argmax(axis=1)).all(axis=0).mean()
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert f"For {html.percent(share)} of the rows, each of the 15 networks alone" in text
+    of_nets = subject_of(model, THREE).of_nets
+    accuracies = [(each.argmax(axis=1) == THREE[SEEN:]).mean() for each in of_nets]
+    low, high = map(html.percent, (min(accuracies), max(accuracies)))
+    assert len(accuracies) == 15
+    assert f"{low} to {high}" in text
+
+
+def test_a_few_rows_are_one_group(tmp_path):
+    model = TabularRegressor(2, hidden_layer_sizes=(8,), max_iter=2, random_state=0)
+    model.fit(FRAME, PRICE).report(FRAME[:12], PRICE[:12], tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "1 group of rows, ordered by" in text
+    assert "Residuals of 1 group of rows" in text
 
 
 def test_groups_are_equal_and_ordered():

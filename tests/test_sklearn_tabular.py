@@ -261,6 +261,17 @@ def test_weights_of_classes_are_those_of_rows():
 # ---- validation ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("class_weight", ["balanced", {"high": 9.0, "low": 2.0}])
+def test_rows_of_weight_0_do_not_change_class_weights(class_weight):
+    weight, labels = np.ones(N), SORT.copy()
+    weight[N // 2 :], labels[N // 2 :] = 0, "low"
+    options = {"class_weight": class_weight, "max_iter": 2}
+    all_rows = classifier(**options).fit(FRAME, labels, sample_weight=weight)
+    some = FRAME[: N // 2], labels[: N // 2], weight[: N // 2]
+    found = classifier(**options).fit(*some).predict_proba(FRAME)
+    np.testing.assert_array_equal(all_rows.predict_proba(FRAME), found)
+
+
 @pytest.mark.parametrize("class_weight", [None, "balanced", {"high": 9.0}])
 @pytest.mark.parametrize("is_weighted", [False, True])
 def test_the_validation_score_counts_sample_weights_only(monkeypatch, class_weight, is_weighted):
@@ -428,6 +439,13 @@ def test_bad_data(prices):
         classifier().fit(FRAME, days)
     with pytest.raises(ValueError, match=r"y\[2\] is None, which is not a label; label every row"):
         classifier().fit(FRAME, [*SORT[:2], None, *SORT[3:]])
+    for dtype in ("string", pd.ArrowDtype(pa.string()), object):
+        labels = pd.Series([*SORT[:2], pd.NA, *SORT[3:]], dtype=dtype)
+        with pytest.raises(ValueError, match=r"y\[2\] is .*, which is not a label; label every"):
+            classifier().fit(FRAME, labels)
+    for estimator in (regressor(), classifier()):
+        with pytest.raises(ValueError, match=r"X is lazy; pass X\.collect\(\)"):
+            estimator.fit(pl.from_pandas(FRAME).lazy(), SORT)
     with pytest.raises(ValueError, match="weights of all rows are 0"):
         classifier(class_weight=dict.fromkeys(SORT, 0.0)).fit(FRAME, SORT)
     with pytest.raises(ValueError, match="non-zero"):
@@ -444,6 +462,25 @@ def test_bad_data(prices):
         prices.predict(FRAME.drop(columns="area"))
     with pytest.raises(NotFittedError):
         regressor().predict(FRAME)
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_an_array_has_the_columns_of_fit_by_position(tmp_path):
+    frame = pd.DataFrame(RNG.normal(size=(60, 4)), columns=["f3", "f2", "f1", "f0"])
+    y = 10 * frame["f3"]
+    model = regressor(n_nets=1, max_iter=2, drop=["f2"]).fit(frame, y)
+    expected = model.predict(frame)
+    model.save(tmp_path / "f.safetensors")
+    for each in (model, TabularRegressor.load(tmp_path / "f.safetensors")):
+        for array in (frame.to_numpy(), frame.to_numpy().tolist()):
+            np.testing.assert_array_equal(each.predict(array), expected)
+    frame.assign(y=y).to_csv(tmp_path / "f.csv", index=False)
+    train = ["train", str(tmp_path / "f.csv"), "--target", "y", "--drop", "f2", "--epochs", "1",
+             "--preset", "plain", "--quiet", "--out", str(tmp_path / "c.safetensors")]  # fmt: skip
+    assert main(train) == 0
+    loaded = TabularRegressor.load(tmp_path / "c.safetensors")  # its file has no order of columns
+    with pytest.raises(ValueError, match="the data are an array, whose columns have no names"):
+        loaded.predict(frame.to_numpy()[:, 1:])
 
 
 def test_an_error_leaves_a_fitted_estimator_as_it_was():

@@ -25,6 +25,12 @@ def rich(**columns):
     return recipe, dict(zip(recipe.names, X.T, strict=True))
 
 
+def test_intervals_may_be_tiny():
+    out = np.zeros((3, 2))
+    PiecewiseLinear(0.0, [0.0, 5e-324, 1.0]).write(np.array([-1.0, 0.5, 2.0]), out)
+    np.testing.assert_array_equal(out, [[0, 0], [1, 0.5], [1, 1]])
+
+
 def test_a_number_has_three_codes():
     recipe, inputs = rich(a=SKEWED)
     assert recipe.names == ["a", "a=(clipped)", *(f"a=({i} of 16)" for i in range(1, 17))]

@@ -122,9 +122,21 @@ def drawn(factor, n=20000, n_classes=3):
     return mild / mild.sum(axis=1, keepdims=True), labels.clip(max=n_classes - 1)
 
 
-@pytest.mark.parametrize(("factor", "expected"), [(0.5, 1.0), (1.0, 1.0), (1.5, 1.5), (9.0, 2.0)])
+@pytest.mark.parametrize(("factor", "expected"), [(0.1, 0.25), (0.5, 0.5), (1.0, 1.0), (1.5, 1.5),
+                                                  (9.0, 9.0), (40.0, 16.0)])  # fmt: skip
 def test_the_sharpness_that_labels_show(factor, expected):
-    assert sharpness([(*drawn(factor), None)]) == pytest.approx(expected, abs=0.06)
+    assert sharpness([(*drawn(factor), None)]) == pytest.approx(expected, rel=0.06)
+
+
+def test_the_sharpness_has_the_smallest_log_loss():
+    P, labels = drawn(5.0, n=500)
+
+    def loss(factor):
+        sharper = P**factor
+        return -np.log(sharper[np.arange(500), labels] / sharper.sum(axis=1)).sum()
+
+    found = sharpness([(P, labels, None)])
+    assert loss(found) <= min(loss(found * 0.98), loss(found * 1.02))
 
 
 def test_weights_count():
@@ -150,6 +162,13 @@ def test_a_sharper_network_has_its_logits_times_the_factor():
     expected = before**1.5
     expected /= expected.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(net.predict(X.astype(float)), expected, rtol=1e-12)
+
+
+def test_strongly_smoothed_labels_are_sharpened_as_far_as_the_log_loss_falls(monkeypatch):
+    factors = []
+    monkeypatch.setattr(ensemble, "sharpen", lambda _, factor: factors.append(factor))
+    trained(settings=replace(SMALL, label_smoothing=0.8))
+    assert factors[0] > 2
 
 
 def test_networks_of_smoothed_labels_are_sharpened_together(monkeypatch):

@@ -528,11 +528,22 @@ def test_a_column_that_was_not_read_is_no_target():
 def test_new_dates_say_themselves_which_order_they_have_if_training_left_it_open(read):
     iso = tables.prepare(read("d,y\n2020-02-05,1\n2020-12-31,2\n"), "y").recipe
     typed = tables.prepare({"d": np.array(["2020-02-05", "2020-12-31"], "M8[D]"), "y": [1, 2]}, "y")
+    message = re.escape(
+        "holds '2/5/2020' in row 1, but neither this date nor the training rows show whether the "
+        "day or the month is first; write it with the year first, as in 2020-01-31, or, if the day "
+        "is first, state it in training: kinds={'d': 'day-first date'}"
+    )
     for recipe in (iso, typed.recipe):
         assert recipe.kinds == {"d": "date"}
-        expected = recipe.inputs({"d": ["2020-02-05", "2020-12-31"]})
-        for new in (["05.02.2020", "31.12.2020"], ["2/5/2020", "12/31/2020"]):
+        expected = recipe.inputs({"d": ["2020-02-05", "2020-12-31", "2020-03-03"]})
+        for new in (
+            ["05.02.2020", "31.12.2020", "3/3/20"],
+            ["Feb 5, 2020", "12/31/2020", "3.3.20"],
+        ):
             np.testing.assert_array_equal(recipe.inputs({"d": new}), expected)
+        for new in (["2/5/2020"], ["2/5/2020", "12/31/2020"], ["2/5/2020", "31/12/2020"]):
+            with pytest.raises(TableError, match=message):
+                recipe.inputs({"d": new})
     american = tables.prepare(read("d,y\n02-05-2020,1\n12-31-2020,2\n"), "y").recipe
     new = american.inputs({"d": ["02-05-2020"]})  # German by itself, but training was American
     np.testing.assert_array_equal(new, american.inputs({"d": ["2020-02-05"]}))
@@ -574,6 +585,38 @@ def test_column_names_match_regardless_of_case_and_punctuation(read):
         recipe.read({"living_area": [1], "TOWN": ["a"], "Town": ["b"]})
     with pytest.raises(TableError, match="did you mean 'livin area' for 'Living Area', 'tonw' for"):
         recipe.read({"livin area": [1], "tonw": ["a"]})
+
+
+def test_many_numbers_before_it_do_not_hide_a_decimal_comma(read):
+    thousands = [f"{1 + i // 1000}.{i % 1000:03}" for i in range(1500)]
+    rest = ["1,5", "2.345,75"]
+    for texts in (thousands + rest, rest + thousands):
+        table = read("a;b\n" + "".join(f"{text};x\n" for text in texts))
+        assert table.decimal == ","
+        found = dict(zip(texts, table.columns["a"].values.tolist(), strict=True))
+        assert (found["1,5"], found["2.345,75"], found["1.001"]) == (1.5, 2345.75, 1001)
+    whole = [str(i) for i in range(1500)]
+    for texts in (["1,5", *whole], [*whole, "1,5"]):
+        table = read("a;b\n" + "".join(f"{text};x\n" for text in texts))
+        assert sorted(table.columns["a"].values)[:3] == [0, 1, 1.5]
+    names = [*(f"name {i}" for i in range(1500)), "1,5"]  # no column of numbers
+    assert read("a;b\n" + "".join(f"{text};1.5\n" for text in names)).decimal == "."
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("separator", [*",;\t|"])
+def test_a_first_line_for_excel_states_the_separator(read, separator, end):
+    lines = [f"sep={separator}", *(separator.join(row) for row in ("ab", "1x", "2y"))]
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        table = read((end.join(lines) + end).encode(encoding))
+        assert values(table) == {"a": [1, 2], "b": ["x", "y"]}
+
+
+def test_almost_numbers_may_have_the_other_decimal_point(read):
+    text = "a,b\n" + "".join(f"{i},{i}.25\n" for i in range(30)) + '1,"1,25"\n'
+    for options in ({"decimal": "."}, {"decimal": ".", "kinds": {"b": "number"}}):
+        with pytest.raises(TableError, match=r"'1,25' in row 31.*of this file: --decimal ,$"):
+            read(text, **options)
 
 
 def test_columns_of_a_matrix_are_matched_by_position(tmp_path):

@@ -8,6 +8,7 @@ a network that has a recipe, and by the step of a pipeline. Not here: frames of 
 import datetime
 import decimal
 import pickle
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -52,9 +53,7 @@ FRAMES = {
     ),
     "Arrow": lambda frame: pa.Table.from_pandas(frame),
     "Arrow, batch": lambda frame: pa.RecordBatch.from_pandas(frame),
-    "Arrow, categories": lambda frame: pa.Table.from_pandas(
-        frame.astype({"town": "category", "count": "category"})
-    ),
+    "Arrow, categories": lambda frame: pa.Table.from_pandas(frame.astype({"town": "category"})),
     "Arrow, time zone": lambda frame: pa.Table.from_pandas(
         frame.assign(since=frame["since"].dt.tz_localize("Asia/Kolkata"))
     ),
@@ -127,6 +126,7 @@ def test_objects_are_what_they_hold():
 @pytest.mark.parametrize("values", [[1, None, 3], [1.5, None, 2.0], [None, None, 7]], ids=str)
 def test_numbers_of_arrow_may_be_missing(values, chunked):
     expected = np.array(values, np.float64)
+    known = sorted(str(value) for value in values if value is not None)
     column = pa.chunked_array([values]) if chunked else pa.array(values)
     text = pa.array(["a", None, "b"]).cast(pa.string_view())
     text = pa.chunked_array([text]) if chunked else text
@@ -134,10 +134,136 @@ def test_numbers_of_arrow_may_be_missing(values, chunked):
         {"x": column, "s": text},
         {"x": column.dictionary_encode(), "s": text.dictionary_encode()},
     ):
-        table = tables.read(frame)
+        table = tables.read(frame, kinds={"x": "number"})
         np.testing.assert_array_equal(table.columns["x"].values, expected)
         assert table.columns["s"].texts == ["a", "b"]
         assert table.columns["s"].values.tolist() == [0, -1, 1]
+    assert tables.read(frame).columns["x"].texts == known  # a dictionary, as pandas' category
+
+
+CATEGORIES = {
+    "large integers": [9007199254740993, 9007199254740992, None],
+    "bools": [True, False, None],
+    "fractions": [0.5, 0.25, None],
+    "days": [datetime.datetime(2020, 1, 31), datetime.datetime(2021, 1, 31, 12), None],
+    "spans": [datetime.timedelta(1), datetime.timedelta(seconds=1), None],
+}
+
+
+@pytest.mark.parametrize("is_ordered", [False, True])
+@pytest.mark.parametrize("name", CATEGORIES)
+def test_categories_of_pandas_and_arrow_are_the_same(name, is_ordered):
+    values = CATEGORIES[name]
+    whole = pa.DictionaryArray.from_arrays(
+        pa.array([0, 1, None]), pa.array(values[:2]), ordered=is_ordered
+    )
+    expected = tables.read({"a": values}).columns["a"]
+    if expected.kind == "number" and name != "spans":
+        expected = tables.read({"a": values}, kinds={"a": "category"}).columns["a"]
+    kinds = "datetime64[ns]", "datetime64[us]", "timedelta64[ns]", "object"
+    dtypes = {"days": kinds[:2], "spans": kinds[2:3]}.get(name, kinds[3:])
+    pandas = [pd.Index(values[:2], dtype=dtype) for dtype in dtypes]
+    for column in (
+        *(pd.Categorical.from_codes([0, 1, -1], index, ordered=is_ordered) for index in pandas),
+        pa.chunked_array([whole[:1], whole[1:]]),
+        whole,
+        pd.array(whole, dtype=pd.ArrowDtype(whole.type)),
+    ):
+        for frame in ({"a": column}, pd.DataFrame({"a": column})):
+            if isinstance(column, pa.Array | pa.ChunkedArray):
+                frame = pa.table({"a": column})
+            found = tables.read(frame).columns["a"]
+            assert (found.kind, found.texts) == (expected.kind, expected.texts)
+            np.testing.assert_array_equal(found.values, expected.values)
+            assert bool(found.levels) == (is_ordered and expected.kind == "category")
+
+
+def test_a_missing_row_does_not_change_the_category_of_another():
+    ids = [9007199254740992, 9007199254740993, 9007199254740994]
+    codes = np.arange(90) % 3
+    frame = pd.DataFrame({"id": pd.Categorical.from_codes(codes, ids), "v": np.arange(90.0)})
+    recipe = tables.prepare(frame).recipe
+    assert [name for name in recipe.names if name.startswith("id")] == [f"id={i}" for i in ids]
+    new = frame.assign(id=pd.Categorical.from_codes([*codes[:-1], -1], ids))
+    np.testing.assert_array_equal(recipe.inputs(new)[:-1], recipe.inputs(frame)[:-1])
+
+
+def test_times_of_day_and_spans_are_seconds_in_every_frame():
+    times = [datetime.time(1, 2, 3, 500000), None, datetime.time(23)]
+    spans = [datetime.timedelta(1), None, datetime.timedelta(seconds=5)]
+    for frame in (
+        {"time": times, "span": spans},
+        pd.DataFrame({"time": times, "span": spans}, dtype=object),
+        pd.DataFrame({"time": pd.array(times, pd.ArrowDtype(pa.time64("us"))), "span": spans}),
+        pl.DataFrame({"time": times, "span": spans}),
+        pa.table({"time": times, "span": spans}),
+    ):
+        columns = tables.read(frame).columns
+        assert {column.kind for column in columns.values()} == {"number"}
+        np.testing.assert_array_equal(columns["time"].values, [3723.5, np.nan, 82800])
+        np.testing.assert_array_equal(columns["span"].values, [86400, np.nan, 5])
+
+
+@pytest.mark.parametrize("mark", ["?", "NA"])
+def test_a_mark_of_a_missing_value_does_not_make_numbers_texts(mark):
+    day = datetime.date(2020, 1, 2)
+    objects = pd.DataFrame({"n": [1.5, f" {mark}", 2], "i": [1, 2, mark], "d": [mark, day, day]})
+    for frame in (objects, {name: objects[name].tolist() for name in objects}):
+        table = tables.read(frame, missing=["?"])
+        kinds = [column.kind for column in table.columns.values()]
+        assert kinds == ["number", "number", "date"]
+        np.testing.assert_array_equal(table.columns["n"].values, [1.5, np.nan, 2])
+        np.testing.assert_array_equal(table.columns["i"].values, [1, 2, np.nan])
+    assert (
+        tables.read(objects, missing=["2"]).columns["n"].kind == ("number", "category")[mark == "?"]
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_short_floats_are_found_and_named_as_they_are_shown(dtype, tmp_path):
+    values = np.array([-99.9, 0.1, 0.2, 3], dtype)
+    polars = pl.DataFrame({"v": pl.Series(values.astype("float32"), dtype=pl.Float32)})
+    polars.write_parquet(tmp_path / "v.parquet")
+    frames = [pd.DataFrame({"v": values}), {"v": values}, pa.table({"v": values}), values[:, None]]
+    if dtype == "float32":
+        frames += [polars, tmp_path / "v.parquet", pd.DataFrame({"v": values}).convert_dtypes(),
+                   pd.DataFrame({"v": pd.array([*values, None], "Float32")})]  # fmt: skip
+    for frame in frames:
+        (column,) = tables.read(frame, missing=[-99.9]).columns.values()
+        assert np.isnan(column.values[0])
+        np.testing.assert_array_equal(column.values[1:4], values[1:].astype(float))
+        (column,) = tables.read(frame, kinds={column.name: "category"}).columns.values()
+        assert column.texts == ["-99.9", "0.1", "0.2", "3"]
+
+
+def test_a_mark_that_float32_cannot_hold_is_not_infinity():
+    with pytest.raises(TableError, match="holds inf in row 2"):
+        tables.read({"v": np.array([1, np.inf], "float32")}, missing=[1e300])
+
+
+def test_only_the_columns_that_are_used_are_converted():
+    class Untouchable:
+        def __array__(self, *_, **__):
+            raise AssertionError("was converted")
+
+    frame = {"v": [1.0, 2.0], "t": Untouchable()}
+    table = tables.read(frame, drop=["t"])
+    assert (list(table.columns), table.others) == (["v"], ["t"])
+    assert tables.learn(table).read(frame).others == ["t"]
+
+
+def test_texts_take_no_more_memory_for_one_that_is_long():
+    texts = [f"text {i % 50}" for i in range(5000)]
+    texts[0] = "x" * 20000  # an array of texts would take 400 MB
+    frames = [pd.DataFrame({"t": texts}), pa.table({"t": texts}), {"t": texts},
+              pd.DataFrame({"t": pd.Categorical(texts)})]  # fmt: skip
+    for frame in frames:
+        tracemalloc.start()
+        column = tables.read(frame).columns["t"]
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert len(column.texts) == 51
+        assert peak < 10e6
 
 
 NOTHING = {
@@ -326,9 +452,8 @@ def test_an_array_in_place_of_a_frame_and_the_reverse():
     array = frame.to_numpy()
     named, unnamed = TableEncoder().fit(frame), TableEncoder().fit(array)
     message = "the data are an array, whose columns have no names, but columns 'a', 'c', 'd' are "
-    for encode in (named.transform, named.recipe_.inputs):
-        with pytest.raises(TableError, match=f"{message}needed; pass a data frame with these"):
-            encode(array)
+    with pytest.raises(TableError, match=f"{message}needed; pass a data frame with these"):
+        named.recipe_.inputs(array)
     message = (
         "the data frame has no columns 'x0', 'x1', 'x2', the names of an array's columns; its "
         "columns are 'a', 'c', 'd'; if training used an array, pass an array to the estimator, or "
@@ -343,6 +468,39 @@ def test_an_array_in_place_of_a_frame_and_the_reverse():
         unnamed.recipe_.inputs(renamed[["x0", "x2"]])
     with pytest.raises(TableError, match="the data frame has no column 'x2'; its columns are 'x0'"):
         unnamed.recipe_.inputs(array[:, :2])
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+@pytest.mark.parametrize("names", [["f2", "f1", "f0"], ["x1", "x0", "x2"], ["f1", "f2", "f3"],
+                                   ["v1", "v0", "kind"]], ids=str)  # fmt: skip
+def test_the_columns_of_an_array_are_those_of_the_frame_by_position(names):
+    frame = pd.DataFrame(RNG.normal(size=(30, 3)), columns=names)
+    frame[names[1]] = 1.0  # constant, so no input
+    encoder = TableEncoder().fit(frame)
+    expected = encoder.transform(frame)
+    for array in (frame.to_numpy(), frame.to_numpy().tolist()):
+        np.testing.assert_array_equal(encoder.transform(array), expected)
+    with pytest.raises(ValueError, match="X has 2 features, but TableEncoder is expecting 3"):
+        encoder.transform(frame.to_numpy()[:, :2])
+    digits = [f"f{3 - j}" for j in range(4)]
+    recipe = tables.prepare(pd.DataFrame(RNG.normal(size=(9, 4)), columns=digits)).recipe
+    with pytest.raises(TableError, match="the data are an array, whose columns have no names"):
+        recipe.inputs(RNG.normal(size=(9, 4)))
+
+
+def test_a_list_of_rows_keeps_its_numbers():
+    rows = [[number, "ab"[i % 2]] for i, number in enumerate(RNG.normal(size=40))]
+    encoder = TableEncoder().fit(rows)
+    assert encoder.recipe_.kinds == {"x0": "number", "x1": "category"}
+    expected = TableEncoder().fit_transform(np.array(rows, object))
+    np.testing.assert_array_equal(encoder.transform(rows), expected)
+
+
+def test_a_lazy_frame_is_refused_with_the_remedy():
+    encoder = TableEncoder().fit(FRAME)
+    for call in (encoder.fit, encoder.transform, tables.read):
+        with pytest.raises(TableError, match=r" is lazy; pass .*\.collect\(\)"):
+            call(pl.from_pandas(FRAME).lazy())
 
 
 # ---- the step of a pipeline ---------------------------------------------------------------------

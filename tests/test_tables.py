@@ -539,6 +539,26 @@ def test_an_unknown_text_is_named(put):
     )
 
 
+def test_a_rare_text_is_not_taken_for_one_that_resembles_it(put):
+    codes = ["1"] * 9 + ["2"] * 9 + ["01"]
+    flags = ["t"] * 9 + ["f"] * 9 + ["y"]
+    rows = zip(codes, flags, range(19), strict=True)
+    path = put("code,flag,v\n" + "".join(f"{c}x,{f},{v}\n" for c, f, v in rows))
+    frame = {"code": codes, "flag": flags, "v": range(19)}
+    for data in (path, frame):
+        recipe = tables.prepare(data, codes="rich", missing=["?"]).recipe
+        texts = {e.name: e.category.texts for e in recipe.columns if e.category}
+        assert texts["flag"] == ["f", "t"]
+        new = {"code": ["01", "1"], "flag": ["y", "true"], "v": [1, 2]}
+        rows = recipe.encode(new)
+        X = rows.matrix()[:, [recipe.names.index(f"flag={t}") for t in ("t", "(other)")]]
+        assert X.tolist() == [[0, 1], [0, 1]]
+        assert rows.others["flag"] == 2
+    assert texts["code"] == ["1", "2"]
+    X = rows.matrix()[:, [recipe.names.index(f"code={t}") for t in ("1", "(other)")]]
+    assert X.tolist() == [[0, 1], [1, 0]]
+
+
 def test_the_order_of_columns_and_additional_columns_make_no_difference(put):
     table = tables.read(put(TRAINED))
     recipe = learned(table)
@@ -652,7 +672,8 @@ def test_columns_without_information_are_ignored(put):
     assert recipe.names == ["day", *weekdays, "id"]
     gaps = ",x,y\n3,1,1\n7,2,2\n8,5,1\n"
     assert learned(tables.read(put(gaps))).names == ["x"]
-    for other in (gaps.replace("7", "2"), gaps.replace("7", "7.5"), gaps.replace("7", "")):
+    assert learned(tables.read(put(gaps.replace("7", "2")))).names == ["x"]  # shuffled rows
+    for other in (gaps.replace("7", "3"), gaps.replace("7", "7.5"), gaps.replace("7", "")):
         assert "" in learned(tables.read(put(other))).names
 
 

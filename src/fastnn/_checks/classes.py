@@ -200,11 +200,11 @@ def labels_for_file(name: str, labels: Iterable[object]) -> None:
 
 
 def no_missing_labels(name: str, labels: NDArray[Any]) -> None:
-    """Check that no label (n,) is None, which has no order among texts."""
+    """Check that no label (n,) is missing: None, NaN, or pandas' NA, which has no order."""
     for i, label in enumerate(labels.tolist() if labels.dtype == object else ()):
-        if label is None:
+        if _conversion.is_missing(label):
             raise ValueError(
-                f"{name}[{i}] is None, which is not a label; label every row, or drop this one"
+                f"{name}[{i}] is {label}, which is not a label; label every row, or drop this one"
             )
 
 

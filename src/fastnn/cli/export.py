@@ -40,18 +40,20 @@ def add(commands: Commands) -> None:
     parser.set_defaults(run=run)
     parser.add_argument("model", metavar="MODEL", help="a model file")
     forms = parser.add_mutually_exclusive_group(required=True)
-    forms.add_argument("--onnx", metavar="FILE", help="write an ONNX model")
-    forms.add_argument("--c", metavar="FILE", help="write C source, with a header beside it")
+    forms.add_argument("--onnx", metavar="FILE", help="write an ONNX model: .onnx")
+    forms.add_argument("--c", metavar="FILE", help="write C source, with a header beside it: .c")
     forms.add_argument("--json", metavar="FILE", nargs="?", const="-",
                        help="write the configuration, the weights and the encoding of the columns "
-                       "as JSON; to standard output unless a file is named")  # fmt: skip
+                       "as JSON; to standard output unless a file is named: .json")  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
     """Write a network in another form; return the exit code."""
     protect([options.model], _outputs(options))
+    for option, path in _outputs(options).items():
+        if option.startswith("--"):  # so that no table is replaced
+            require_ending(option, path, (f".{option[2:]}",))
     if options.c is not None:
-        require_ending("--c", options.c, (".c",))
         _require_identifier(options.c)
     nets = networks(options.model)
     if nets.groups is not None and options.json is None:

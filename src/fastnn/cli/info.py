@@ -41,7 +41,8 @@ def add(commands: Commands) -> None:
         "For a table, show how its columns are read.",
     )
     parser.set_defaults(run=run)
-    parser.add_argument("model", metavar="MODEL", help="a model file, or a table")
+    parser.add_argument("model", metavar="MODEL", help="a model file, or a table; - is CSV from "
+                        "standard input")  # fmt: skip
     add_form_options(parser.add_argument_group("the format of a text file"))
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -49,7 +50,7 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Describe a network; return the exit code."""
     protect([options.model])
-    if is_table(options.model):
+    if options.model == "-" or is_table(options.model):
         return table_info.show(options.model, form_of(options), options.json)
     recipe, record, several = None, {}, {}
     if model_files.has_many(options.model):

@@ -122,7 +122,7 @@ def score(name: str, value: float | None) -> str:
     """Return a score as text: errors with four digits, other scores with four decimals."""
     if value is None:
         return "-"
-    if name not in ("mae", "rmse"):
+    if name not in ("mae", "rmse", "pinball"):
         return f"{value:.4f}".replace("-0.0000", "0.0000")
     return f"{value:,.0f}" if value >= 1000 else f"{value:#.4g}"
 

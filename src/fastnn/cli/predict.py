@@ -50,7 +50,8 @@ def add(commands: Commands) -> None:
                         "their standard deviations")  # fmt: skip
     parser.add_argument("--unknown", choices=["error", "missing"], default="error",
                         help="whether a text that does not occur in the training rows is an error "
-                        "or counts as missing (default: error)")  # fmt: skip
+                        "or counts as missing (default: error); if some texts of the column were "
+                        "rare in training, it counts as one of these instead")  # fmt: skip
     add_form_options(parser.add_argument_group("the format of a text file"))
     parser.add_argument("--json", action="store_true", help="print a JSON object for each row")
     parser.add_argument("--quiet", action="store_true", help="show no notes")
@@ -90,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _note(table: Table, recipe: Recipe, rows: EncodedRows) -> None:
-    """Print which columns are not used, and which have missing values unlike in training."""
+    """Print which columns are not used, and which hold texts or missing values unlike training."""
     for note in table.notes:
         tell(f"note: {note}")
     extra = [name for name in table.others if name != recipe.target and name not in recipe.ignored]
@@ -101,6 +102,9 @@ def _note(table: Table, recipe: Recipe, rows: EncodedRows) -> None:
         )
     for name, count in rows.replaced.items():
         tell(f"note: column {name!r}: treated {counted(count, 'unknown text')} as missing")
+    for name, count in rows.others.items():
+        what = "rare or new text" if count == 1 else "rare or new texts"
+        tell(f"note: column {name!r}: {count:,} {what}, which count as (other)")
     had = {column.name for column in recipe.columns if column.takes_missing}
     for name, count in rows.n_missing().items():
         if name not in had:

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnn import _checks, tables
 from fastnn.sklearn.base import all_or_nothing
-from fastnn.tabular.frames import is_frame
+from fastnn.tabular.frames import is_frame, require_loaded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,7 +48,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Texts that stand for a missing value, besides "", "NA", "NaN", "null", "None" and the like.
         A number stands for its text: -99 for "-99".
     unknown : {"missing", "error"}, default "missing"
-        Whether a text that did not occur in `fit` counts as missing or is an error.
+        Whether a text that did not occur in `fit` counts as missing or is an error. It is neither
+        in a column whose rare texts share an input: then it goes to that input.
     max_categories : int, default 256
         The most texts of a column that have an input each; all rarer texts share another input.
     codes : {"plain", "rich"}, default "plain"
@@ -90,6 +91,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     recipe_: Recipe
     n_features_in_: int
+    _knows_order: bool = True  # whether feature_names_in_ has the order of the columns in `fit`
 
     def __init__(
         self,
@@ -156,7 +158,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : as in `fit`
-            Must have the columns of `fit`, in any order if they have names.
+            Must have the columns of `fit`, in any order if they have names; those of an array in
+            the order of `fit`.
 
         Returns
         -------
@@ -165,7 +168,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If a column is missing or, with ``unknown="error"``, a text did not occur in `fit`.
+            If a column is missing, a date does not show its order of day and month and those of
+            `fit` do not either, or, with ``unknown="error"``, a text did not occur in `fit`.
         """
         check_is_fitted(self)
         return self.recipe_.inputs(self._table(X, reset=False), self.unknown, self.dtype)
@@ -197,8 +201,14 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _table(self, X: Any, reset: bool) -> Table:
         """Return rows as a table; learn its columns, or check them against the known ones."""
+        require_loaded(X, "X")
         if not is_frame(X):
+            if isinstance(X, list | tuple):  # NumPy would make numbers beside texts texts, too
+                X = np.array(X, dtype=object)
             X = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite="allow-nan")
+            names = getattr(self, "feature_names_in_", None)
+            if names is not None and self._knows_order:  # the columns of a frame, by position
+                X = {str(name): column for name, column in zip(names, X.T, strict=True)}
         elif reset:
             self._learn_columns(X)
         if not reset:

@@ -145,7 +145,8 @@ class TabularClassifier(ClassifierMixin, TabularClassifierParameters, BaseTabula
         Parameters
         ----------
         X : as in `fit`
-            Must have the columns of `fit`, in any order if they have names.
+            Must have the columns of `fit`, in any order if they have names; those of an array in
+            the order of `fit`.
 
         Returns
         -------
@@ -259,7 +260,8 @@ class TabularRegressor(RegressorMixin, TabularRegressorParameters, BaseTabular):
         Parameters
         ----------
         X : as in `fit`
-            Must have the columns of `fit`, in any order if they have names.
+            Must have the columns of `fit`, in any order if they have names; those of an array in
+            the order of `fit`.
         return_std : bool, default False
 
         Returns

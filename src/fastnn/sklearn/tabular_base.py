@@ -101,8 +101,10 @@ class BaseTabular(TabularParameters):
             missing values.
         y : array-like of shape (n,)
         sample_weight : array-like of shape (n,), optional
-            Weights of the rows' losses, 0 or more. Neither the encoding nor the networks learn from
-            rows of weight 0. A class that occurs only in such rows is still one of the classes.
+            Weights of the rows' losses, 0 or more. Neither the codes of the columns nor the
+            networks learn from rows of weight 0, which do not count for ``class_weight="balanced"``
+            either. They do count where the table is read: the kind of a column is found from all
+            rows, and a class that occurs only in such rows is still one of the classes.
 
         Returns
         -------
@@ -169,7 +171,10 @@ class BaseTabular(TabularParameters):
     def _weights(self, y: Any, weight: NDArray[Any] | None) -> NDArray[Any] | None:
         """Return the weights (n,) of rows, multiplied by class weights; None without any."""
         if self.class_weight is not None:
-            by_class = compute_sample_weight(self.class_weight, np.asarray(y))
+            labels, by_class = np.asarray(y), np.zeros(len(y))
+            # Only the rows that are learned from, of which "balanced" counts those of each class.
+            used = np.ones(len(y), bool) if weight is None else weight > 0
+            by_class[used] = compute_sample_weight(self.class_weight, labels[used])
             weight = by_class if weight is None else weight * by_class
         if weight is not None and not weight.any():
             raise ValueError(
@@ -379,6 +384,8 @@ def _encoder_of(recipe: Recipe, kept: Any, dtype: np.dtype[Any]) -> TableEncoder
     if kept is not None:
         found = _checks.fields("the estimator's columns", kept, _KEPT)
         encoder.n_features_in_, names = (found[name] for name in _KEPT)
+    else:  # `fastnn train` stores no order of the columns that are not used
+        encoder._knows_order = False
     if names is not None:
         encoder.feature_names_in_ = np.array(names, dtype=object)
     return encoder

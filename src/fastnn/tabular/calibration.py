@@ -7,6 +7,7 @@ Not here: the choice of these rows (ensemble.py).
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
 
     from fastnn.mlp import MLP
 
-#: The candidate factors. They are spaced so widely that the last digits of a logarithm, which
-#: differ between systems, do not change the result.
-_FACTORS = np.linspace(1.0, 2.0, 51)
+#: Candidate factors as binary logarithms: 1/4 to 16, then finer ones around the best of these; 1/64
+#: is about 1 %. They are spaced so widely that the last digits of a logarithm, which differ between
+#: systems, do not change the result. Those nearest to 0 are first, so that they win a tie.
+_COARSE = np.array(sorted(np.arange(-8, 17) / 4, key=abs))
+_FINE = np.array(sorted(np.arange(-15, 16) / 64, key=abs))
 
 _LEAST = 1e-30  # probabilities are at least this, so that the logarithm is finite
 
@@ -28,7 +31,7 @@ _LEAST = 1e-30  # probabilities are at least this, so that the logarithm is fini
 def sharpness(
     pairs: Sequence[tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]],
 ) -> float:
-    """Return the factor of the logits, from 1 to 2, that minimizes the log loss.
+    """Return the factor of the logits, from 1/4 to 16, that minimizes the log loss.
 
     Parameters
     ----------
@@ -36,14 +39,24 @@ def sharpness(
         For each network: the probabilities (n, n_classes) of rows that it was not trained on, the
         labels (n,) of these rows, and their weights (n,) or None.
     """
-    losses = np.zeros(len(_FACTORS))
-    for probabilities, labels, weights in pairs:
-        logits = np.log(np.maximum(probabilities.astype(np.float64), _LEAST))
-        of_label = logits[np.arange(len(labels)), labels]
-        for i, factor in enumerate(_FACTORS.tolist()):
-            each = np.log(np.exp(factor * logits).sum(axis=1)) - factor * of_label
-            losses[i] += each.sum() if weights is None else (weights * each).sum()
-    return float(_FACTORS[losses.argmin()])
+    logits = [np.log(np.maximum(P.astype(np.float64), _LEAST)) for P, _, _ in pairs]
+
+    def loss(exponent: float) -> float:
+        factor, total = _factor(exponent), 0.0
+        for values, (_, labels, weights) in zip(logits, pairs, strict=True):
+            of_label = values[np.arange(len(labels)), labels]
+            each = np.log(np.exp(factor * values).sum(axis=1)) - factor * of_label
+            total += each.sum() if weights is None else (weights * each).sum()
+        return float(total)
+
+    best = min(_COARSE.tolist(), key=loss)
+    finer = (best + _FINE).clip(_COARSE.min(), _COARSE.max())
+    return _factor(min(finer.tolist(), key=loss))
+
+
+def _factor(exponent: float) -> float:
+    """Return a power of two in digits that are the same on every system."""
+    return round(math.exp2(exponent), 4)
 
 
 def sharpen(net: MLP, factor: float) -> None:

@@ -179,8 +179,9 @@ class PiecewiseLinear(Code):
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
         """Write the inputs."""
         filled = np.where(np.isnan(values), self.fill, values)
-        for i, (low, high) in enumerate(pairwise(self.edges)):
-            out[:, i] = np.clip((filled - low) / (high - low), 0.0, 1.0)
+        with np.errstate(over="ignore"):  # an interval may be as short as 1e-310
+            for i, (low, high) in enumerate(pairwise(self.edges)):
+                out[:, i] = np.clip((filled - low) / (high - low), 0.0, 1.0)
 
 
 @dataclass(frozen=True)

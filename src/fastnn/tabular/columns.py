@@ -31,8 +31,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     #: A column as a reader returns it.
-    Raw: TypeAlias = polars.Series | NDArray[Any] | "OrderedTexts"
+    Raw: TypeAlias = polars.Series | NDArray[Any] | "CodedTexts"
 
+#: The precision of polars' types of numbers other than float64.
+_PRECISIONS = {"Float16": "f2", "Float32": "f4"}
+_DOUBLE = np.dtype(np.float64)
 _LARGEST = float(np.finfo(np.float32).max)
 
 #: The kind of a date by whether its day stands before its month; None if no text leaves this open.
@@ -40,22 +43,25 @@ _KIND_OF_DATE = dict(zip((None, True, False), DATES, strict=True))
 
 
 @dataclass
-class OrderedTexts:
-    """The values of an ordered category as a data frame has them.
+class CodedTexts:
+    """The texts of a column, each of them once, and which one each row has.
 
     Parameters
     ----------
-    values : ndarray of shape (n,)
-        Texts, "" where a value is missing.
+    texts : list of str
+        Texts that a row may have.
+    codes : ndarray of shape (n,)
+        The index of each row's text, -1 where it is missing.
     levels : list of str
-        All texts that a value may be, the lowest first.
+        All texts that an ordered category may have, the lowest first; empty for other columns.
     """
 
-    values: NDArray[Any]
-    levels: list[str]
+    texts: list[str]
+    codes: NDArray[Any]
+    levels: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.codes)
 
 
 @dataclass
@@ -78,6 +84,9 @@ class Source:
         Receives the texts that were read as missing numbers, and the columns that hold them.
     guesses : dict of str to str
         Receives the columns of dates whose order of day and month is a guess, and a date of each.
+    has_learned_kinds : bool, default False
+        Whether the wanted kinds are those of a recipe. A text is then read in the same way whatever
+        the other rows hold.
     """
 
     path: str
@@ -87,14 +96,15 @@ class Source:
     thousands: dict[str, bool] = field(default_factory=dict)
     placeholders: dict[str, list[str]] = field(default_factory=dict)
     guesses: dict[str, str] = field(default_factory=dict)
+    has_learned_kinds: bool = False
 
 
 def column_of(source: Source, name: str, raw: Raw, wanted: str | None) -> Column:
     """Return a column from raw values; `wanted` is the kind it must have, None for any."""
     if isinstance(raw, np.ndarray):
         return _of_array(source, name, raw, wanted)
-    if isinstance(raw, OrderedTexts):
-        return _of_levels(_of_array(source, name, raw.values, wanted), raw.levels, source.missing)
+    if isinstance(raw, CodedTexts):
+        return _of_levels(_of_coded(source, name, raw, wanted), raw.levels, source.missing)
     import polars
 
     dtype = raw.dtype
@@ -113,7 +123,8 @@ def column_of(source: Source, name: str, raw: Raw, wanted: str | None) -> Column
     if dtype.is_numeric() or dtype in (polars.Null, polars.Time, polars.Duration):
         if dtype in (polars.Time, polars.Duration):
             raw = raw.cast(polars.Duration("us")).dt.total_microseconds() / 1e6
-        return _of_numbers(source, name, raw.cast(polars.Float64).to_numpy(), wanted)
+        precision = np.dtype(_PRECISIONS.get(str(dtype), "f8"))
+        return _of_numbers(source, name, raw.cast(polars.Float64).to_numpy(), wanted, precision)
     if dtype in (polars.Date, polars.Datetime):
         if dtype == polars.Datetime:
             raw = raw.dt.replace_time_zone(None)
@@ -126,15 +137,16 @@ def _of_array(source: Source, name: str, raw: NDArray[Any], wanted: str | None) 
     """Return the column of an ndarray (n,)."""
     kind = raw.dtype.kind
     if kind in "US":
-        different, inverse = np.unique(np.char.strip(raw.astype(str)), return_inverse=True)
-        return _of_strings(source, name, different.tolist(), inverse.reshape(-1), wanted)
+        different, inverse = np.unique(raw, return_inverse=True)
+        coded = CodedTexts(different.astype(str).tolist(), inverse.reshape(-1))
+        return _of_coded(source, name, coded, wanted)
     if kind == "b":
         return _of_bools(source, name, raw.astype(np.float64), wanted)
     if kind in "iu" or isinstance(raw, np.ma.MaskedArray):
         is_missing = np.ma.getmaskarray(raw)
         return _of_integers(source, name, np.ma.getdata(raw), is_missing, wanted)
     if kind == "f":
-        return _of_numbers(source, name, raw.astype(np.float64), wanted)
+        return _of_numbers(source, name, raw.astype(np.float64), wanted, raw.dtype)
     if kind in "mM":
         seconds = raw.astype(f"{kind}8[us]").astype(np.int64) / 1e6
         seconds[np.isnat(raw)] = np.nan
@@ -147,12 +159,22 @@ def _of_array(source: Source, name: str, raw: NDArray[Any], wanted: str | None) 
 
 
 def _of_numbers(
-    source: Source, name: str, values: NDArray[np.float64], wanted: str | None
+    source: Source,
+    name: str,
+    values: NDArray[np.float64],
+    wanted: str | None,
+    precision: np.dtype[Any] = _DOUBLE,
 ) -> Column:
-    """Return the column of numbers (n,); as a category if that is wanted."""
-    for number in map(as_number, source.missing):
-        if not np.isnan(number):
-            values = np.where(values == number, np.nan, values)
+    """Return the column of numbers (n,); as a category if that is wanted.
+
+    `precision` is the type of the numbers in the table: in float32, -99.9 is another number than in
+    float64, and has the same text.
+    """
+    sentinels = np.array([*map(as_number, source.missing)])
+    with np.errstate(over="ignore"):
+        rounded = sentinels.astype(precision).astype(np.float64)
+    sentinels = np.append(sentinels, rounded[np.isfinite(rounded)])
+    values = np.where(np.isin(values, sentinels), np.nan, values)
     is_beyond = np.abs(values) > _LARGEST
     if is_beyond.any():
         row = int(is_beyond.argmax())
@@ -164,7 +186,7 @@ def _of_numbers(
         return _of_other_type(source, name, "number", wanted, values)
     if wanted != "category":
         return Column(name, "number", values)
-    return _categories(name, values, ~np.isnan(values))
+    return _categories(name, values.astype(precision), ~np.isnan(values))
 
 
 def _of_integers(
@@ -190,17 +212,17 @@ def _of_integers(
 def _categories(name: str, values: NDArray[Any], is_known: NDArray[np.bool_]) -> Column:
     """Return the column of numbers (n,) as a category, missing where they are not known."""
     different, indices = np.unique(values[is_known], return_inverse=True)
-    texts = [_text_of(value) for value in different.tolist()]
+    texts = [_text_of(value) for value in different]
     codes = np.full(len(values), -1)
     # Texts have another order than numbers: "10" stands before "9".
     codes[is_known] = np.argsort(np.argsort(texts))[indices] if texts else indices
     return Column(name, "category", codes, sorted(texts))
 
 
-def _text_of(value: float) -> str:
+def _text_of(value: int | np.integer[Any] | np.floating[Any]) -> str:
     """Return a number as text, whole numbers without a point: 3, not 3.0."""
-    is_whole = isinstance(value, int) or value.is_integer()
-    return str(int(value)) if is_whole else repr(value)
+    is_whole = isinstance(value, int | np.integer) or value.is_integer()
+    return str(int(value)) if is_whole else str(value)
 
 
 def _of_bools(source: Source, name: str, values: NDArray[np.float64], wanted: str | None) -> Column:
@@ -227,10 +249,10 @@ def _of_dates(source: Source, name: str, values: NDArray[np.float64], wanted: st
 
 
 def _of_levels(column: Column, levels: Sequence[str], missing: Sequence[str]) -> Column:
-    """Return the column with the texts that it may have in their order, if it is a category."""
-    if column.kind != "category":
+    """Return the column with the texts that it may have in their order, if it has an order."""
+    if column.kind != "category" or not levels:
         return column
-    known = [text.strip() for text in levels]
+    known = dict.fromkeys(text.strip() for text in levels)  # several may differ in spaces alone
     return replace(column, levels=[text for text in known if text not in missing])
 
 
@@ -249,14 +271,14 @@ def _of_series(source: Source, name: str, series: polars.Series, wanted: str | N
     return _of_texts(source, name, different.to_list(), codes.to_numpy(), wanted)
 
 
-def _of_strings(
-    source: Source, name: str, different: list[str], codes: NDArray[Any], wanted: str | None
-) -> Column:
-    """Return the column of texts, some of which may stand for missing values."""
-    is_missing = np.isin(different, source.missing) if different else np.zeros(0, bool)
-    code_of = np.where(is_missing, -1, np.cumsum(~is_missing) - 1)
-    texts = [t for t, missing in zip(different, is_missing.tolist(), strict=True) if not missing]
-    return _of_texts(source, name, texts, code_of[codes], wanted)
+def _of_coded(source: Source, name: str, raw: CodedTexts, wanted: str | None) -> Column:
+    """Return the column of texts, some of which may stand for missing values or not occur."""
+    stripped = [text.strip() for text in raw.texts]
+    occurring = {stripped[code] for code in np.unique(raw.codes).tolist() if code >= 0}
+    texts = sorted(occurring - set(source.missing))
+    index = {text: i for i, text in enumerate(texts)}
+    code_of = np.array([*(index.get(text, -1) for text in stripped), -1])
+    return _of_texts(source, name, texts, code_of[raw.codes], wanted)
 
 
 def _of_texts(
@@ -305,13 +327,11 @@ def _numbers(
         if None not in truths:
             return np.array(truths, np.float64)
         message = _is_not(source.path, name, texts, "numbers", codes, is_bad)
-        if source.is_plain_text and are_numbers(bad, "," if source.decimal == "." else "."):
-            remedy = remedies.other_decimal(source.decimal)
-            message += f", or state the decimal point of this file: {remedy}"
-        raise TableError(message)
+        raise TableError(message + _or_other_decimal(source, bad))
     if len(bad) * 10 <= len(texts):
         row, n = _first(codes, is_bad), int(np.append(is_bad, False)[codes].sum())
-        raise TableError(_almost_numbers(source, name, texts[codes[row]], row, n - 1))
+        message = _almost_numbers(source, name, texts[codes[row]], row, n - 1)
+        raise TableError(message + _or_other_decimal(source, bad))
     return None
 
 
@@ -325,12 +345,15 @@ def _of_matches(
 ) -> Column:
     """Return the column of texts that have the form of dates."""
     kind = wanted or DATES[0]
-    if kind == DATES[0]:
+    each_decides = kind == DATES[0] and source.has_learned_kinds
+    if each_decides:
+        _require_decided(source.path, name, matches, codes)
+    elif kind == DATES[0]:
         kind = _KIND_OF_DATE[dates.is_day_first(matches)]
         example = dates.undecided(matches)
         if example is not None:
             source.guesses[name] = example
-    seconds = dates.seconds_of(matches, kind == _KIND_OF_DATE[True])
+    seconds = dates.seconds_of(matches, None if each_decides else kind == _KIND_OF_DATE[True])
     is_bad = np.isnan(seconds)
     if is_bad.any():
         row = _first(codes, is_bad)
@@ -348,6 +371,25 @@ def _of_matches(
     return Column(name, kind, np.append(seconds, np.nan)[codes])
 
 
+def _require_decided(
+    path: str, name: str, matches: Sequence[re.Match[str]], codes: NDArray[Any]
+) -> None:
+    """Check that each date shows its order of day and month, as the training rows do not.
+
+    Otherwise the date of a row would depend on the other rows.
+    """
+    is_open = np.array([dates.is_open(match) for match in matches], bool)
+    if is_open.any():
+        row = _first(codes, is_open)
+        text = matches[codes[row]].string
+        raise TableError(
+            f"{path}: column {name!r} holds {text!r} in row {row + 1}, but neither this date nor "
+            "the training rows show whether the day or the month is first; write it with the year "
+            "first, as in 2020-01-31, or, if the day is first, state it in training: "
+            f"{remedies.as_date(path, name, DATES[1])}"
+        )
+
+
 def _first(codes: NDArray[Any], is_bad: NDArray[Any]) -> int:
     """Return the first row (codes (n,) of different texts) that has a text which is bad."""
     return int(np.append(is_bad, False)[codes].argmax())
@@ -363,6 +405,14 @@ def _almost_numbers(source: Source, name: str, text: str, row: int, n_more: int)
         f"correct the value, or treat it as missing ({remedies.as_missing(source.path, text)}), or "
         f"treat the column as categories ({remedies.as_category(source.path, name)})"
     )
+
+
+def _or_other_decimal(source: Source, bad: Sequence[str]) -> str:
+    """Return a further remedy if texts that are no numbers are some with the other decimal."""
+    if not source.is_plain_text or not are_numbers(bad, "," if source.decimal == "." else "."):
+        return ""
+    remedy = remedies.other_decimal(source.decimal)
+    return f", or state the decimal point of this file: {remedy}"
 
 
 def _is_not(

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
     from fastnn.tabular.text_files import Form
 
-#: How many distinct texts of a column are examined to find the decimal point.
+#: Which texts of a column are examined to find the decimal point, as patterns of polars, and how
+#: many distinct ones that match each pattern. Texts whose comma or point cannot separate thousands
+#: are in a sample of their own, so that thousands of others before them do not hide them.
+_EXAMINED = (r",(\d{0,2}\D*$|\d{4,})", r"\.(\d{0,2}\D*$|\d{4,})", ",", r"\.", "^[^,.]*$")
 _SAMPLE = 1000
 
 #: The most characters of a field; Python's csv takes a C long, which may have 32 bits.
@@ -44,6 +47,8 @@ class CsvFile:
         The names of the columns.
     notes : list of str
         What was detected about the file and may surprise the user.
+    is_matrix : bool
+        Whether the names are positions, because the file has none.
     """
 
     is_plain_text = True
@@ -71,12 +76,14 @@ class CsvFile:
                 f"the first line of {path} holds numbers, which are taken as column names; if it "
                 "is a row: --no-header"
             )
+        self.is_matrix = not self._has_names
         self._refuse_repeated()
 
     def load(self, some: list[str]) -> dict[str, polars.Series]:
         """Return some columns as strings, without blank lines if the file has several columns."""
         last = self._written[-1]
-        wanted = [self._written[self.names.index(name)] for name in some]
+        written = dict(zip(self.names, self._written, strict=True))
+        wanted = [written[name] for name in some]
         read = list(dict.fromkeys([*wanted, last]))
         try:
             frame = self._parse(columns=read)
@@ -117,18 +124,24 @@ class CsvFile:
     def _find_separator(self) -> None:
         """Detect the separator and whether the first line has names.
 
+        A line above it that states the separator for Excel is removed.
         Columns separated by spaces, row names of R, and the header of Weka and KEEL files are
         converted to CSV.
         """
         head = self._head.decode(errors="replace").removeprefix("\ufeff")
         size = len(self._content) if self._content is not None else os.path.getsize(self._path)
+        stated = text_files.SEPARATOR_LINE.match(head)
+        if stated:
+            self._rewrite(lambda text: text_files.SEPARATOR_LINE.sub("", text, count=1))
+            head = head[stated.end() :]
         lines = text_files.lines_of(head, size <= len(self._head))
         ending = os.path.splitext(self._path.removesuffix(".gz"))[1].lower()
         if "@" in head and text_files.without_attributes(self._path, head) is not None:
             self._rewrite(lambda text: text_files.without_attributes(self._path, text) or text)
             self._separator, self._has_names = ",", True
             return
-        given = self._form.separator or ("\t" if ending in (".tsv", ".tab") else None)
+        given = self._form.separator or (stated and stated[1])
+        given = given or ("\t" if ending in (".tsv", ".tab") else None)
         self._separator = given or text_files.separator_of(lines, is_csv=ending == ".csv")
         if self._separator == " ":
             self._separator = "\t"
@@ -264,7 +277,11 @@ class CsvFile:
 
 
 def _some_texts(column: polars.Series, missing: Sequence[str]) -> list[str]:
-    """Return the first distinct texts of a column, except those that stand for a missing value."""
+    """Return distinct texts of a column that show its decimal point, and others.
+
+    They do not include those that stand for a missing value.
+    """
     texts = column.drop_nulls().str.strip_chars().unique(maintain_order=True)
-    some: list[str] = texts.filter(~texts.is_in(missing)).head(_SAMPLE).to_list()
-    return some
+    texts = texts.filter(~texts.is_in(missing))
+    samples = [texts.filter(texts.str.contains(each)).head(_SAMPLE) for each in _EXAMINED]
+    return list(dict.fromkeys(text for sample in samples for text in sample.to_list()))

@@ -63,6 +63,11 @@ def is_day_first(matches: Sequence[re.Match[str]]) -> bool | None:
     return any(m["by"] != "/" for m in parts)
 
 
+def is_open(match: re.Match[str]) -> bool:
+    """Return whether a date is another one with the other order of day and month, as 3/11/2020."""
+    return undecided([match]) is not None and int(match["first"]) != int(match["then"])
+
+
 def undecided(matches: Sequence[re.Match[str]]) -> str | None:
     """Return a date with slashes if its order of day and month is a guess, None otherwise.
 
@@ -76,9 +81,16 @@ def undecided(matches: Sequence[re.Match[str]]) -> str | None:
     return next((m.string for m in parts if m["first"] != m["then"]), parts[0].string)
 
 
-def seconds_of(matches: Sequence[re.Match[str]], day_first: bool) -> NDArray[np.float64]:
-    """Return the seconds since 1970 (n,), NaN for a date or a time that does not exist."""
-    return np.array([_seconds(match, day_first) for match in matches], np.float64)
+def seconds_of(matches: Sequence[re.Match[str]], day_first: bool | None) -> NDArray[np.float64]:
+    """Return the seconds since 1970 (n,), NaN for a date or a time that does not exist.
+
+    If `day_first` is None, each date decides by itself whether its day or its month is first.
+    """
+    if day_first is None:
+        seconds = [_seconds(match, bool(is_day_first([match]))) for match in matches]
+    else:
+        seconds = [_seconds(match, day_first) for match in matches]
+    return np.array(seconds, np.float64)
 
 
 def _seconds(match: re.Match[str], day_first: bool) -> float:

@@ -7,7 +7,7 @@ columns (recipe.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,7 +101,9 @@ def encode(entries: Sequence[Entry], table: Table, unknown: str) -> EncodedRows:
     first.
     """
     columns = [table.column(entry.name) for entry in entries]
-    parts, replaced = [], {}
+    parts: list[NDArray[Any]] = []
+    replaced: dict[str, int] = {}
+    others: dict[str, int] = {}
     for column, entry in zip(columns, entries, strict=True):
         if entry.category is None:
             parts.append(column.values)
@@ -109,8 +111,8 @@ def encode(entries: Sequence[Entry], table: Table, unknown: str) -> EncodedRows:
             values, n_unknown = _indices(table.path, column, entry.category, unknown)
             parts.append(values)
             if n_unknown:
-                replaced[column.name] = n_unknown
-    return EncodedRows(entries, parts, replaced)
+                (others if entry.category.other else replaced)[column.name] = n_unknown
+    return EncodedRows(entries, parts, replaced, others)
 
 
 def _indices(
@@ -120,12 +122,14 @@ def _indices(
 
     Unknown texts become missing, or go to the input of all other texts, if there is one.
     """
-    index = Lookup(code.texts)
+    index = Lookup(code.texts, are_all=not code.other)
     found = [index(text) for text in column.texts]
     index_of = np.array([*(UNKNOWN if i is None else i for i in found), MISSING])
     values = index_of[column.values]
     is_unknown = values == UNKNOWN
-    count = 0 if code.other else int(is_unknown.sum())
+    count = int(is_unknown.sum())
+    if code.other:
+        return values, count
     if count and unknown == "error":
         row = int(is_unknown.argmax())
         text = column.texts[column.values[row]]
@@ -153,11 +157,15 @@ class EncodedRows:
         For each column, its values in the form that the codes take.
     replaced : dict of str to int
         By column, how many unknown texts were treated as missing.
+    others : dict of str to int
+        By column, how many texts went to the input that rare texts share; they were rare in the
+        training rows, or do not occur there.
     """
 
     entries: Sequence[Entry]
     parts: list[NDArray[Any]]
     replaced: dict[str, int]
+    others: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.parts[0])

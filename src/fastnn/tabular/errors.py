@@ -21,7 +21,8 @@ class TableError(ValueError):
 
 def require_columns(path: str, wanted: Iterable[str], names: Sequence[str]) -> None:
     """Check that a table has a column for each of these names."""
-    missing = [name for name in wanted if name not in names]
+    known = set(names)
+    missing = [name for name in wanted if name not in known]
     if missing:
         hint = suggestion(missing[0], names) if len(missing) == 1 else _suggestions(missing, names)
         plural = "s" if len(missing) > 1 else ""

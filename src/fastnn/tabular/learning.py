@@ -31,7 +31,7 @@ from fastnn.tabular.errors import FRAME, TableError, listed
 from fastnn.tabular.reading import read
 from fastnn.tabular.recipe import Recipe
 from fastnn.tabular.spelling import Lookup
-from fastnn.tabular.table import DATES, Table, ascends
+from fastnn.tabular.table import DATES, Table, are_row_numbers
 from fastnn.tabular.targets import target_of
 
 if TYPE_CHECKING:
@@ -228,7 +228,8 @@ def learn(
     if is_rich:
         columns = _with_numbers_in_detail(columns, table, rows)
     thousands = {e.name: table.thousands[e.name] for e in columns if e.name in table.thousands}
-    return Recipe(task, target, classes, columns, ignored, missing, table.decimal, thousands)
+    return Recipe(task, target, classes, columns, ignored, missing, table.decimal, thousands,
+                  table.is_matrix)  # fmt: skip
 
 
 def _nothing_left(table: Table, target: str | None, ignored: Mapping[str, str]) -> str:
@@ -256,7 +257,7 @@ def _check_target(table: Table, target: str | None) -> None:
 def _reason_to_ignore(column: Column, rows: NDArray[Any], max_categories: int) -> str | None:
     """Return why a column has no information in these rows, None if it may have some."""
     values = column.values[rows]
-    if column.name in _UNNAMED and ascends(column):
+    if column.name in _UNNAMED and are_row_numbers(column):
         return "row numbers"
     if column.kind != "category":
         known = values[~np.isnan(values)]

@@ -16,24 +16,31 @@ if TYPE_CHECKING:
 
 
 def matching(
-    path: str, wanted: Sequence[str], names: Sequence[str], is_matrix: bool = False
+    path: str,
+    wanted: Sequence[str],
+    names: Sequence[str],
+    is_matrix: bool = False,
+    of_matrix: bool = True,
 ) -> tuple[dict[str, str], list[str]]:
     """Map each wanted name to the column that matches it; a TableError lists the missing ones.
 
-    The columns of a matrix are matched by position, since they have no names. Also return a note
-    about the columns whose names differ from the wanted names.
+    If the table is a matrix (`is_matrix`) and the wanted names are those of a matrix, too
+    (`of_matrix`), columns are matched by position, since they have no names. The digits of other
+    names say nothing about positions. Also return a note about the columns whose names differ from
+    the wanted names.
     """
-    if all(name in names for name in wanted):
+    there_are, are_wanted = set(names), set(wanted)
+    if are_wanted <= there_are:
         return {name: name for name in wanted}, []
-    by_position = _by_position(wanted, names) if is_matrix else None
+    by_position = _by_position(wanted, names) if is_matrix and of_matrix else None
     if by_position is not None:
         return by_position, _renamed(by_position, "by position")
     alike = _unique(names)
     own = _unique(wanted)
     found = {}
     for name in wanted:
-        there = name if name in names else alike.get(_plain(name))
-        is_taken = there in wanted and there != name
+        there = name if name in there_are else alike.get(_plain(name))
+        is_taken = there in are_wanted and there != name
         if there is not None and not is_taken and (there == name or own.get(_plain(name)) == name):
             found[name] = there
     missing = [name for name in wanted if name not in found]

@@ -24,7 +24,7 @@ from fastnn.tabular.errors import (
     polars_for,
     require_columns,
 )
-from fastnn.tabular.frames import raw_columns
+from fastnn.tabular.frames import Frame
 from fastnn.tabular.naming import matching
 from fastnn.tabular.table import DATES, KINDS, Table
 from fastnn.tabular.text_files import Form
@@ -86,7 +86,8 @@ def read(
         1/2/2020 is read with the month first (``table.notes`` says so), but 1.2.2020 and 1-2-2020
         with the day first. By default a column of a text file holds numbers if all its values
         are numbers, and dates if all have the form of a date; in other files and in frames, the
-        type of the column decides.
+        type of the column decides. pandas' categories and Arrow's dictionaries are categories,
+        unless they hold times; times of day and differences of times are numbers, in seconds.
     only : list of str, optional
         The columns to read; ``table.others`` names the rest. By default all. A column whose name
         differs only in case, spaces or punctuation is accepted, with a note.
@@ -141,23 +142,35 @@ def read_as(
     *,
     drop: Sequence[str] = (),
     missing: Sequence[str | float] = (),
+    is_learned: bool = False,
+    of_matrix: bool = True,
 ) -> Table:
-    """Read a table as `read` does; `form` says how a text file is written."""
+    """Read a table as `read` does; `form` says how a text file is written.
+
+    `is_learned` says that the kinds are those of a recipe, so that a date does not depend on the
+    other rows; `of_matrix` says that the names in `only` may be those of a matrix.
+    """
     kinds = _checks.kinds_of_columns({} if kinds is None else kinds, KINDS)
     drop = _checks.listed_texts("drop", drop)
     missing = _checks.listed_texts("missing", missing)
     only = None if only is None else _checks.listed_texts("only", only)
-    path, file = _opened(data, form)
+    stand_for_missing = [*MISSING, *map(str, missing)]
+    path, file = _opened(data, form, stand_for_missing)
     require_columns(path, drop, file.names)
-    wanted = [name for name in file.names if name not in drop] if only is None else only
-    is_matrix = isinstance(file, _Arrays) and file.is_matrix
-    found, renamed = matching(path, wanted, file.names, is_matrix)
+    left_out = set(drop)
+    wanted = [name for name in file.names if name not in left_out] if only is None else only
+    is_array = file.is_matrix and not isinstance(file, CsvFile)
+    found, renamed = matching(path, wanted, file.names, is_array, of_matrix)
     require_columns(path, [name for name in kinds if name not in found], file.names)
     raw = file.load(list(found.values()))
-    stand_for_missing = [*MISSING, *map(str, missing)]
     found_decimal = file.decimal_of(raw, stand_for_missing) if isinstance(file, CsvFile) else None
     source = Source(
-        path, file.is_plain_text, stand_for_missing, found_decimal or ".", {**form.thousands}
+        path,
+        file.is_plain_text,
+        stand_for_missing,
+        found_decimal or ".",
+        {**form.thousands},
+        has_learned_kinds=is_learned,
     )
     columns = {
         name: column_of(source, name, raw[there], kinds.get(name)) for name, there in found.items()
@@ -166,8 +179,9 @@ def read_as(
     if n == 0:
         raise TableError(f"{path} has no rows; add at least one")
     notes = [*file.notes, *_placeholders(source), *_guesses(source), *renamed]
-    others = [name for name in file.names if name not in found.values()]
-    return Table(path, n, columns, others, notes, found_decimal, source.thousands)
+    used = set(found.values())
+    others = [name for name in file.names if name not in used]
+    return Table(path, n, columns, others, notes, found_decimal, source.thousands, file.is_matrix)
 
 
 def _placeholders(source: Source) -> list[str]:
@@ -193,12 +207,12 @@ def _guesses(source: Source) -> list[str]:
 
 @dataclass
 class _Arrays:
-    """An open table with its columns in memory; those of a matrix have positions, not names."""
+    """An open file of arrays with its columns in memory, which have positions, not names."""
 
     columns: Mapping[str, Raw]
-    is_matrix: bool
     notes: list[str] = field(default_factory=list)
     is_plain_text = False
+    is_matrix = True
 
     @property
     def names(self) -> list[str]:
@@ -218,14 +232,20 @@ class _Lazy:
     load: Callable[[list[str]], Mapping[str, Raw]]
     notes: list[str] = field(default_factory=list)
     is_plain_text = False
+    is_matrix = False
 
 
-def _opened(data: Any, form: Form) -> tuple[str, CsvFile | _Arrays | _Lazy]:
-    """Return the name of a table in messages, and the open table."""
+def _opened(
+    data: Any, form: Form, missing: Sequence[str]
+) -> tuple[str, CsvFile | Frame | _Arrays | _Lazy]:
+    """Return the name of a table in messages, and the open table.
+
+    `missing` are the texts that stand for a missing value.
+    """
     if isinstance(data, str | os.PathLike):
         path = _checks.file_path("data", data)
         return path, _open(path, form)
-    return FRAME, _Arrays(raw_columns(data, FRAME), isinstance(data, np.ndarray))
+    return FRAME, Frame(data, FRAME, missing)
 
 
 def _open(path: str, form: Form) -> CsvFile | _Arrays | _Lazy:
@@ -236,7 +256,7 @@ def _open(path: str, form: Form) -> CsvFile | _Arrays | _Lazy:
     if path == "-" or inner in TEXT_ENDINGS:
         return CsvFile(path, form)
     if ending in (".npz", ".npy"):
-        return _Arrays(_arrays(path), is_matrix=True)
+        return _Arrays(_arrays(path))
     if ending in WORKBOOKS:
         raise TableError(f"{path!r} is a workbook; save the sheet as CSV")
     if inner != ending or ending not in _FRAMES:

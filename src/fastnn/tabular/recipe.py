@@ -55,6 +55,10 @@ class Recipe:
         For each column of numbers of a training file with decimal commas, whether points separate
         thousands. Without it the texts of each file decide, so that 1.234 may be another number in
         another file.
+    by_position : bool, default False
+        Whether the training table was an array, or a file of arrays or without names. The columns
+        of an array are then those of the same positions. An array without names cannot replace
+        another kind of table.
 
     See Also
     --------
@@ -69,6 +73,7 @@ class Recipe:
     missing: list[str] = field(default_factory=list)
     decimal: str | None = None
     thousands: dict[str, bool] = field(default_factory=dict)
+    by_position: bool = False
 
     @property
     def kinds(self) -> dict[str, str]:
@@ -103,12 +108,15 @@ class Recipe:
 
         `by` is a further column of categories to read. By default, the numbers of text files are
         read as those of the training file: with its decimal point, and in each column with points
-        that separate thousands or do not.
+        that separate thousands or do not. The order of day and month is that of the training rows,
+        too. If it is unknown, because all training rows have the year first or the name of the
+        month, each date must show it: 13/11/2020 or 3.11.2020, but not 3/11/2020.
         """
         kinds = self.kinds if by is None else {**self.kinds, by: "category"}
         decimal = self.decimal if decimal is None else decimal
         form = Form(separator, decimal, encoding, header, self.thousands)
-        return read_as(data, form, kinds, list(kinds), missing=self.missing)
+        return read_as(data, form, kinds, list(kinds), missing=self.missing, is_learned=True,
+                       of_matrix=self.by_position)  # fmt: skip
 
     def encode(self, table: Any, unknown: str = "error") -> EncodedRows:
         """Return the rows of a table as inputs for the network.
@@ -118,7 +126,8 @@ class Recipe:
         table : Table, or an argument of `read`
             A table, or a data frame or file path, which is read first.
         unknown : {"error", "missing"}, default "error"
-            Whether a text that the column's category lacks is an error or counts as missing.
+            Whether a text that the column's category lacks is an error or counts as missing. It is
+            neither if rare texts of the column share an input: then it goes to that input.
 
         Returns
         -------
@@ -198,13 +207,14 @@ class Recipe:
             "missing": list(self.missing),
             "decimal": self.decimal,
             "thousands": dict(self.thousands),
+            "by_position": self.by_position,
         }
 
     @classmethod
     def from_plain(cls, plain: Any) -> Recipe:
         """Return the recipe from the result of `to_plain`; a ValueError names the problem."""
         names = ("task", "target", "classes", "columns", "ignored", "missing")
-        added = ("decimal", "thousands")  # older files lack them
+        added = ("decimal", "thousands", "by_position")  # older files lack them
         plain = _checks.fields("the recipe", plain, None, ("format",))
         found = plain.pop("format")
         if found != _FORMAT:
@@ -223,6 +233,8 @@ class Recipe:
         place = "the recipe's thousands"
         thousands = _checks.fields(place, plain.get("thousands", {}))
         plain["thousands"] = {n: _checks.flag(f"{place}[{n!r}]", v) for n, v in thousands.items()}
+        by_position = plain.get("by_position", False)
+        plain["by_position"] = _checks.flag("the recipe's by_position", by_position)
         return cls(**plain)
 
 

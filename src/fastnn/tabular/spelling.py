@@ -46,15 +46,18 @@ class Lookup:
 
     An unknown text is matched with the known text of the same value: the same number, the same
     digits without leading zeros (1 for 01), or, if the known texts are the two values of a bool,
-    the same truth value. There is no match if several known texts have that value.
+    the same truth value. There is no match if several known texts have that value. If the known
+    texts are not all that a column had in training (`are_all`), 01 or yes may be one of the others,
+    so only texts of the same number, or true and false in another case, match.
     """
 
-    def __init__(self, known: Sequence[str]) -> None:
+    def __init__(self, known: Sequence[str], are_all: bool = True) -> None:
         self._exact = {text: i for i, text in enumerate(known)}
         self._by_value = _unique((canonical(text), i) for i, text in enumerate(known))
-        self._by_number = _unique((_without_zeros(text), i) for i, text in enumerate(known))
+        numbers = ((_without_zeros(text), i) for i, text in enumerate(known))
+        self._by_number = _unique(numbers) if are_all else {}
         truths = [truth(text) for text in known]
-        is_bool = len(known) == 2 and set(truths) == {True, False}
+        is_bool = are_all and len(known) == 2 and set(truths) == {True, False}
         self._by_truth = {t: i for i, t in enumerate(truths)} if is_bool else {}
 
     def __call__(self, text: str) -> int | None:

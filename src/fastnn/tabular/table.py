@@ -75,6 +75,9 @@ class Table:
     thousands : dict of str to bool
         For each column of numbers in a text file with decimal commas, whether points separate
         thousands.
+    is_matrix : bool, default False
+        Whether the names of the columns are positions: those of an array, a .npy or .npz file, or a
+        text file without names.
     """
 
     path: str
@@ -84,16 +87,17 @@ class Table:
     notes: list[str] = field(default_factory=list)
     decimal: str | None = None
     thousands: dict[str, bool] = field(default_factory=dict)
+    is_matrix: bool = False
 
     def column(self, name: str) -> Column:
         """Return a column by name; a TableError lists the available names."""
+        if isinstance(name, str) and name in self.columns:  # the list below may be long
+            return self.columns[name]
         known = [*self.columns, *self.others]
         require_columns(self.path, [_checks.column_name("name", name, self.path, known)], known)
-        if name in self.others:
-            raise TableError(
-                f"{self.path}: column {name!r} was not read; remove it from drop, or add it to only"
-            )
-        return self.columns[name]
+        raise TableError(
+            f"{self.path}: column {name!r} was not read; remove it from drop, or add it to only"
+        )
 
 
 def counts_rows(column: Column) -> bool:
@@ -106,9 +110,9 @@ def counts_rows(column: Column) -> bool:
     )
 
 
-def ascends(column: Column) -> bool:
-    """Return whether a column has ascending whole numbers, like row numbers with gaps."""
+def are_row_numbers(column: Column) -> bool:
+    """Return whether a column has distinct whole numbers, like the numbers of shuffled rows."""
     values = column.values
     if column.kind != "number" or np.isnan(values).any() or (values % 1).any():
         return False
-    return bool((np.diff(values) > 0).all())
+    return len(np.unique(values)) == len(values)

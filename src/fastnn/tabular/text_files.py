@@ -49,6 +49,10 @@ _OTHER_FILES = {
 }
 
 
+#: The first line of a file for Excel that states its separator: "sep=;".
+SEPARATOR_LINE = re.compile(r"(?i)\Asep=(.)(?:\r\n|\r|\n)")
+
+
 @dataclass(frozen=True)
 class Form:
     """How a text file is written; fields that are None are detected.

@@ -48,7 +48,7 @@ def _rare(entry: Entry, column: Column) -> str:
     """Return how many held-out rows have texts without an input of their own."""
     if entry.category is None:
         return ""
-    index = Lookup(entry.category.texts)
+    index = Lookup(entry.category.texts, are_all=not entry.category.other)
     is_known = np.array([*(index(text) is not None for text in column.texts), True])
     rows = column.values[~is_known[column.values]]
     if not len(rows):

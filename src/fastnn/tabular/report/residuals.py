@@ -121,8 +121,8 @@ def _by_prediction(subject: Subject, predicted: NDArray[Any], residuals: NDArray
         for at, group, line in zip(middle.tolist(), groups, found.tolist(), strict=True)
     ]
     caption = (
-        f"Residuals of {len(groups)} groups of rows with similar predictions. A median far from 0 "
-        "is a bias there; a wide band means large errors there."
+        f"Residuals of {counted(len(groups), 'group')} of rows with similar predictions. A median "
+        "far from 0 is a bias there; a wide band means large errors there."
     )
     key = legend([("line one", "median"), ("band one", "half of the rows"),
                   ("band one faint", "90 % of the rows")])  # fmt: skip

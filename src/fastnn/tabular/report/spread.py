@@ -72,8 +72,9 @@ def _of_numbers(subject: Subject) -> Html:
         )
         chart.dot(float(at), float(error), "one", shown)
     caption = (
-        f"{len(groups)} groups of rows, ordered by the standard deviation of the networks. If the "
-        "lines rise, predictions with a larger standard deviation are less certain."
+        f"{counted(len(groups), 'group')} of rows, ordered by the standard deviation of the "
+        "networks. If the lines rise, predictions with a larger standard deviation are less "
+        "certain."
     )
     numbers = table("Error by the spread of the networks", head, rows)
     key = legend([("line one", "root mean squared error"), ("line two dashed", "median error")])

@@ -133,13 +133,13 @@ class Subject:
 
     @cached_property
     def of_nets(self) -> list[NDArray[np.float64]]:
-        """The outputs (n, n_out) of each shown network of an ensemble; empty for one network."""
+        """The outputs (n, n_out) of each network of an ensemble; empty for one network."""
         if not self.model.is_ensemble:
             return []
-        shown = [self.model.fits[i] for i, _ in self.shown_nets]
-        parts: list[list[NDArray[Any]]] = [[] for _ in shown]
+        nets = list(self.model.fits)
+        parts: list[list[NDArray[Any]]] = [[] for _ in nets]
         for X in self.encoded.blocks(self.model.net.dtype):
-            for net, mine in zip(shown, parts, strict=True):
+            for net, mine in zip(nets, parts, strict=True):
                 mine.append(net.predict(X))
         return [np.concatenate(mine).astype(np.float64) for mine in parts]
 

@@ -62,6 +62,8 @@ def _epochs(subject: Subject) -> str:
     text = _span(done)
     if chosen:
         return f"{text}; the weights of epoch {_span(chosen)} are kept"
+    if subject.model.net.optimizer.use_ema:
+        return f"{text}; the moving average of the weights after the last epoch is kept"
     return f"{text}; the last weights are kept"
 
 
