@@ -377,7 +377,8 @@ n_outputs_ : int
 out_activation_ : str
     The activation of the last layer, as scikit-learn names it.
 net_ : MLP
-    The network, with all methods of `MLP`, such as ``save``, ``summary`` and ``jacobian``.
+    The network, with all methods of `MLP`, such as ``save``, ``summary`` and ``jacobian``, and with
+    weights that were assigned to `coefs_` and `intercepts_`.
 """
 
 
