@@ -97,7 +97,8 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         Schedule of the learning rate of "sgd". "constant": always `learning_rate_init`.
         "invscaling": set to ``learning_rate_init / (t + 1)**power_t`` after each epoch, where t is
         the number of rows trained on so far. "adaptive": starts at `learning_rate_init`, and is
-        divided by 5 each time training would otherwise end for lack of improvement.""",
+        divided by 5 each time training would otherwise end for lack of improvement. Ignored with
+        `optimizer`, which may have a schedule of its own, such as `InverseScaling`.""",
     )
     learning_rate_init: float = parameter(
         0.001,
@@ -211,8 +212,9 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         None,
         [StrOptions(set(optimizers.NAMES)), Optimizer, None],
         """str or Optimizer
-        An optimizer of fastnn to use instead of `solver`. An optimizer given by name has the
-        learning rate `learning_rate_init`.""",
+        An optimizer of fastnn to use instead of `solver`. Its learning rate is its own, and follows
+        its own schedule if it has one; an optimizer given by name has the constant rate
+        `learning_rate_init`.""",
     )
     dropout: float | Sequence[float] = parameter(
         0.0,
