@@ -1407,7 +1407,8 @@ class MLP:
         Raises
         ------
         TypeError, ValueError
-            If an argument is not one of these values.
+            If an argument is not one of these values, or a weight, a moment or an average is too
+            large for `dtype`.
         RuntimeError
             If another thread is training the network.
 

@@ -355,13 +355,15 @@ class State:
 
     def copy(self, policy: str | None = None, n_threads: int | None = None) -> State:
         """Return an independent copy, on request with another precision policy or other threads."""
-        spec = self.specification.with_threads(n_threads)
+        spec, snapshot = self.specification.with_threads(n_threads), self.snapshot()
         if policy is not None:
             spec = dataclasses.replace(spec, policy=policy)
             if self.standardization is not None:
                 scale = self.standardization[1]
                 _checks.standardizable("X", scale, np.zeros(spec.n_in), spec.dtype)
-        return State._restored(spec, self.snapshot(), copy.deepcopy(self.metadata))
+            for number, block in enumerate(snapshot.blocks):
+                _checks.representable(block, spec.shapes, spec.dtype, are_weights=number == 0)
+        return State._restored(spec, snapshot, copy.deepcopy(self.metadata))
 
     @staticmethod
     def _restored(spec: Specification, snapshot: Snapshot, metadata: dict[str, Any]) -> State:
