@@ -172,9 +172,7 @@ def test_a_copy_in_a_narrower_precision_holds_the_moments(optimizer):
     else:
         net.train_on_batch(np.full((2, 3), 1e30), [1e30, 1e30])
         net.set_weights([np.ones((3, 1)), [0.0]])
-    with pytest.raises(
-        ValueError, match=r"moment or average of weights\[0\].* for float32; keep"
-    ):
+    with pytest.raises(ValueError, match=r"moment or average of weights\[0\].* for float32; keep"):
         net.copy(dtype="float32")
 
 

@@ -649,6 +649,23 @@ def test_classes_have_weights():
         weighted.partial_fit(X, y)
 
 
+@pytest.mark.parametrize("labels", [["a", "b", "c"], [0, 1, 2], [-1.0, 0.0, 7.0], [1, 0]], ids=str)
+def test_classes_have_weights_in_batches_that_lack_some_of_them(labels):
+    classes = np.unique(labels)
+    X, y = DIGITS[:150], classes[DIGIT[:150] % len(classes)]
+    rare = classes[1].item()
+    weighted = MLPClassifier(random_state=0, class_weight={rare: 5.0})
+    twin = MLPClassifier(random_state=0)
+    for rows in (y == y, y != rare, y == rare):
+        weighted.partial_fit(X[rows], list(y[rows]), classes=classes)
+        weights = np.where(y[rows] == rare, 5.0, 1.0)
+        twin.partial_fit(X[rows], y[rows], weights, classes=classes)
+    assert_same_weights(weighted, twin, 0)
+    unknown = MLPClassifier(class_weight={"unknown": 5.0})
+    with pytest.raises(ValueError, match="not in class_weight"):
+        unknown.partial_fit(X, y, classes=classes)
+
+
 def test_layers_have_activations_and_dropout_of_their_own():
     mine = MLPClassifier((30, 20, 10), ["gelu", "tanh", Activation("elu", 0.5)],
                          dropout=[0.1, 0.0, 0.3], max_iter=30, random_state=0)  # fmt: skip

@@ -369,7 +369,7 @@ class BaseMLP(TakesSparseRows, Parameters):
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         class_weight = getattr(self, "class_weight", None)
         if class_weight is not None:
-            by_class = weights_by_class(class_weight, original)
+            by_class = weights_by_class(class_weight, original, self.classes_)
             sample_weight = by_class if sample_weight is None else sample_weight * by_class
         validation = None if X_val is None else self._validation_rows(X_val, y_val)
         return LabelledRows(X, self._encoded(y), sample_weight), validation

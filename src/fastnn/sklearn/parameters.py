@@ -277,9 +277,10 @@ class ClassifierParameters(Parameters):
         None,
         [dict, StrOptions({"balanced"}), None],
         """dict or "balanced"
-        Weight of each class in the loss, by label; the weight of a row is multiplied by its
-        `sample_weight`. "balanced" gives a class of ``count`` rows the weight
-        ``n_samples / (n_classes * count)``, and is not supported by `partial_fit`.""",
+        Weight of each class in the loss, by label; a class that the dict lacks has the weight 1.
+        The weight of a row is multiplied by its `sample_weight`. "balanced" gives a class of
+        ``count`` rows the weight ``n_samples / (n_classes * count)``, and is not supported by
+        `partial_fit`.""",
     )
 
 
