@@ -226,7 +226,7 @@ class BaseMLP(TakesSparseRows, Parameters):
 
     @net_.setter
     def net_(self, value: MLP) -> None:
-        vars(self)["net_"] = value
+        self.__dict__["net_"] = value
 
     def _synced(self) -> MLP:
         """Return the network, after copying weights that were assigned by hand to it."""
