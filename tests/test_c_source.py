@@ -225,6 +225,7 @@ STRETCHES = {
     "norm": [LayerNorm()],
     "norms": [LayerNorm(), Dense(20, "gelu"), LayerNorm(0.1), Dense(3, "tanh"), LayerNorm()],
     "residual": [Residual([Dense(5, "tanh")])],
+    "dropout at rate 0": [Dropout(0.0), Dense(5, "tanh"), Residual([Dropout(0.0), Dense(5)])],
     "residuals": [
         Dense(18, "tanh"),
         Residual([Dense(20, "gelu"), Dense(18)]),

@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from fastnn import MLP, Dense, ModelCheckpoint, Standardize
+from fastnn import MLP, Callback, Dense, ModelCheckpoint, Standardize
 
 RNG = np.random.default_rng(0)
 NAMES = ["a", "b", "c"]
@@ -30,6 +30,12 @@ class Tensor:
 
     def __dlpack_device__(self):
         return self.array.__dlpack_device__()
+
+
+class Raising(Callback):
+    def on_train_batch_begin(self, batch, logs):
+        assert self.model.feature_names == tuple(NAMES)
+        raise ZeroDivisionError
 
 
 FRAMES = {
@@ -128,6 +134,32 @@ def test_a_fit_that_fails_learns_no_names():
 
 
 @pytest.mark.parametrize("kind", ["pandas", "polars", "Arrow"])
+def test_an_iterable_of_frames_has_column_names(kind, tmp_path):
+    frame, other = FRAMES[kind](X), pd.DataFrame(X, columns=NAMES[::-1])
+    net = MLP(3, [Dense(1)], loss="squared_error", optimizer="adam", seed=0)
+    with pytest.raises(ValueError, match="batch 0 y has 29 rows"):
+        net.fit([(frame, Y[1:])])
+    with pytest.raises(ValueError, match=r"batch 0 X.* is nan"):
+        net.fit([(FRAMES[kind](X * np.nan), Y)])
+    with pytest.raises(ZeroDivisionError):  # before the first step
+        net.fit([(frame, Y)], callbacks=[Raising()])
+    net.fit([(X, Y)], validation_data=(frame, Y))
+    assert net.feature_names is None
+    path = tmp_path / "checkpoint"
+    net.fit([(X, Y), (frame, Y)], callbacks=[ModelCheckpoint(path)])
+    assert net.feature_names == tuple(NAMES)
+    with pytest.raises(ValueError, match="X has its columns in a different order than in fit"):
+        net.predict(other)
+    twin = MLP(3, [Dense(1)], loss="squared_error", optimizer="adam", seed=0)
+    for one, resume in ((net, None), (twin, path)):
+        with pytest.raises(ValueError, match=r"batch 0 X .* a different order than in fit"):
+            one.fit([(other, Y)], epochs=2, callbacks=[ModelCheckpoint(path)], resume=resume)
+    assert twin.feature_names is None
+    twin.fit([(X, Y), (frame, Y)], epochs=2, callbacks=[ModelCheckpoint(path)], resume=path)
+    assert twin.feature_names == tuple(NAMES)
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "Arrow"])
 def test_all_frames_of_a_first_fit_have_the_same_columns(kind, tmp_path):
     frame = FRAMES[kind](X)
     other = frame.select(NAMES[::-1]) if kind != "pandas" else frame[NAMES[::-1]]
@@ -137,6 +169,7 @@ def test_all_frames_of_a_first_fit_have_the_same_columns(kind, tmp_path):
         plain.fit(frame, Y, validation_data=(other, Y))
     with pytest.raises(ValueError, match=f"batch 1 X {order} batch 0"):
         plain.fit([(frame, Y), (other, Y)])
+    plain.feature_names = None  # it was trained with batch 0
     with pytest.raises(ValueError, match=f"batch 0 X {order} validation X"):
         plain.fit([(frame, Y)], validation_data=(other, Y))
     plain.fit([(frame, Y), (X, Y)], validation_data=(frame, Y))

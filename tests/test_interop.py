@@ -506,7 +506,7 @@ def test_every_activation_goes_there_and_back_again(torch, activation, dtype, rn
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_layer_norm_goes_there_and_back_again(torch, dtype, rng):
-    layers = [LayerNorm(), Dense(6, "tanh"), LayerNorm(0.1, trainable=False), Dense(3)]
+    layers = (LayerNorm(), Dense(6, "tanh"), LayerNorm(0.1, trainable=False), Dense(3))
     net = MLP(4, layers, loss="squared_error", optimizer="adam", dtype=dtype, seed=0)
     net.set_weights([rng.normal(1, 0.5, w.shape) for w in net.get_weights()])
     X = rng.normal(2, 3, (50, 4)).astype(dtype)
@@ -515,7 +515,7 @@ def test_a_layer_norm_goes_there_and_back_again(torch, dtype, rng):
     tolerance = {"float32": 1e-5, "float64": 1e-12}[dtype]
     assert_close(predicted(torch, module, X), net.predict(X), tolerance)
     back = fastnn.from_torch(module)
-    assert back.layers == (LayerNorm(), Dense(6, "tanh"), LayerNorm(0.1), Dense(3))
+    assert back.layers == layers
     for one, other in zip(back.get_weights(), net.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -581,6 +581,25 @@ def test_a_layer_norm_without_gain_or_bias(torch, nn, options, rng):
     X = rng.normal(2, 3, (50, 4))
     assert_close(net.predict(X), predicted(torch, module, X))
     np.testing.assert_array_equal(net.get_weights()[2:4], [np.ones(5), np.zeros(5)])
+    assert net.layers[1].trainable is ("bias" in options)
+
+
+def test_modules_without_gradients_are_frozen(nn, rng):
+    module = nn.Sequential(
+        nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.LayerNorm(5), nn.Linear(5, 4),
+        nn.Linear(4, 2),
+    ).double()  # fmt: skip
+    for part in (module[0], module[3], module[4].weight):
+        part.requires_grad_(False)
+    net = fastnn.from_torch(module)
+    assert [layer.trainable for layer in net.layers] == [False, False, True, True]
+    before = net.get_weights()
+    net.fit(rng.normal(size=(50, 4)), rng.normal(size=(50, 2)))
+    is_same = list(map(np.array_equal, net.get_weights(), before))
+    assert is_same == [True] * 4 + [False] * 4
+    layers = [Residual([Dense(4, trainable=False)]), LayerNorm(trainable=False), Dense(1)]
+    frozen = MLP(4, layers, loss="squared_error", optimizer="sgd")
+    assert fastnn.from_torch(fastnn.to_torch(frozen)).layers == frozen.layers
 
 
 @pytest.mark.parametrize("opset", [11, 17])

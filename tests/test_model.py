@@ -10,7 +10,18 @@ import pytest
 from conditions import LONG
 
 import fastnn
-from fastnn import MLP, Activation, Callback, Dense, Dropout, Huber, Quantile, Standardize
+from fastnn import (
+    MLP,
+    SGD,
+    Activation,
+    Adam,
+    Callback,
+    Dense,
+    Dropout,
+    Huber,
+    Quantile,
+    Standardize,
+)
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((40, 6)), RNG.standard_normal((40, 2))
@@ -131,6 +142,38 @@ def test_a_copy_in_another_precision():
     wide = net.copy(dtype="float64")
     assert wide.predict(X).dtype == np.float64
     np.testing.assert_allclose(wide.predict(X), net.predict(X), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_a_copy_in_a_narrower_precision_holds_all_numbers(dtype):
+    net = MLP(3, [Dense(2), Dense(1)], loss="squared_error", optimizer="adam", dtype="float64")
+    net.fit(X[:, :3], X[:, 3], epochs=1)
+    largest = np.finfo(np.float32).max
+    weights = net.get_weights()
+    weights[2][1, 0] = -float(largest)
+    net.set_weights(weights)
+    assert net.copy(dtype=dtype).get_weights()[2][1, 0] == -largest
+    weights[2][1, 0] = -1e300
+    net.set_weights(weights)
+    with pytest.raises(
+        ValueError, match=r"^weights\[2\] \(layers.1.W\) has a value of magnitude 1e"
+    ):
+        net.copy(dtype=dtype)
+    assert net.copy(dtype="float64").get_weights()[2][1, 0] == -1e300
+
+
+@pytest.mark.parametrize("optimizer", [Adam(), SGD(momentum=0.9), SGD(use_ema=True)], ids=str)
+def test_a_copy_in_a_narrower_precision_holds_the_moments(optimizer):
+    net = MLP(3, [Dense(1)], loss="squared_error", optimizer=optimizer, dtype="float64")
+    if optimizer.use_ema:
+        net.set_weights([np.full((3, 1), 1e40), [0.0]])
+        net.train_on_batch(np.zeros((2, 3)), [0.0, 0.0])
+        net.set_weights([np.ones((3, 1)), [0.0]])
+    else:
+        net.train_on_batch(np.full((2, 3), 1e30), [1e30, 1e30])
+        net.set_weights([np.ones((3, 1)), [0.0]])
+    with pytest.raises(ValueError, match=r"moment or average of weights\[0\].* for float32; keep"):
+        net.copy(dtype="float32")
 
 
 def test_a_copy_and_a_file_with_another_number_of_threads(tmp_path):

@@ -134,6 +134,40 @@ def test_more_patience_goes_on_after_an_early_stop(tmp_path):
     assert run(50) == (9, 0)
 
 
+class Limit(Callback):
+    """Ends a fit after an epoch."""
+
+    def on_epoch_end(self, epoch, logs):
+        self.model.stop_training = True
+
+
+class Final(Limit):
+    """Keeps that in its state."""
+
+    has_ended = False
+
+    def on_epoch_end(self, epoch, logs):
+        self.has_ended = self.model.stop_training = True
+
+    def on_train_begin(self, logs):
+        self.model.stop_training |= self.has_ended
+
+    def get_state(self):
+        return {"has_ended": self.has_ended}
+
+    def set_state(self, state):
+        self.has_ended = state["has_ended"]
+
+
+@pytest.mark.parametrize(("kind", "epochs"), [(Limit, [1, 2, 3, 3]), (Final, [1, 1, 1, 1])])
+def test_a_fit_that_a_callback_ended_goes_on_unless_its_state_says_so(kind, epochs, tmp_path):
+    path = tmp_path / "checkpoint"
+    for n in epochs:
+        net = regressor()
+        history = net.fit(X, Y, epochs=3, callbacks=[kind(), ModelCheckpoint(path)], resume=path)
+        assert len(history.epoch) == net.epoch == n
+
+
 def test_rows_converted_on_the_way_go_on_too(tmp_path, monkeypatch):
     monkeypatch.setattr(row_sources, "LARGE_BYTES", 0)
     monkeypatch.setattr(row_sources, "BLOCK_BYTES", 4000)

@@ -23,6 +23,8 @@ from fastnn import (
     Dense,
     Dropout,
     EarlyStopping,
+    LayerNorm,
+    Residual,
     ScheduleFreeAdamW,
     SwapEMAWeights,
     embedding,
@@ -244,6 +246,27 @@ def test_layers_that_are_frozen_and_trained_again(data):
     loss = net.evaluate(X, y)
     net.fit(X, y, epochs=20)
     assert net.evaluate(X, y) < loss
+
+
+@pytest.mark.parametrize("extra", [[], [Callback()]], ids=["unattended", "epochs in Python"])
+@pytest.mark.parametrize("restores", [False, True])
+def test_a_layer_frozen_after_training_keeps_the_average(data, extra, restores):
+    X, y = data
+    net = network(layers=[Dense(17, "tanh"), Residual([LayerNorm(), Dense(17)]), Dense(3)])
+    net.fit(X, y, epochs=3)
+    net.freeze([0, 1])
+    before = net.get_weights()
+    stop = EarlyStopping(patience=50, restore_best_weights=restores)
+    history = net.fit(X, y, batch_size=8, epochs=4, validation_data=(X, y),
+                      callbacks=[stop, *extra]).history  # fmt: skip
+    assert digest(net.get_weights()[:-2]) == digest(before[:-2])
+    assert digest(net.get_weights()[-2:]) != digest(before[-2:])
+    val_loss = history["val_loss"]
+    assert net.evaluate(X, y) == (min(val_loss) if restores else val_loss[-1])
+    frozen = net.copy()
+    net.unfreeze([0, 1])  # they start from their weights
+    loss, again = (one.train_on_batch(X, y) for one in (frozen, net))
+    assert loss == again
 
 
 def test_a_loss_of_ones_own_has_outputs_where_gradients_are_taken(data):

@@ -555,6 +555,41 @@ def test_weights_set_before_a_fit_are_copied():
         assert_same_weights(mine, twin.fit(PATIENTS, COURSE))
 
 
+@pytest.mark.parametrize("assigned", ["lists", "item", "before the first fit"])
+def test_a_fit_from_new_weights_does_not_use_those_that_were_set(assigned):
+    fresh = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, random_state=0)
+    mine = clone(fresh)
+    fresh.fit(PATIENTS, COURSE)
+    if assigned != "before the first fit":
+        mine.fit(PATIENTS, COURSE)
+    if assigned == "item":
+        mine.intercepts_[0] = np.ones(3)
+    else:
+        mine.coefs_ = [np.ones((10, 3)), np.ones((3, 1))]
+        mine.intercepts_ = [np.ones(3), np.ones(1)]
+    mine.fit(PATIENTS, COURSE)
+    assert mine.loss_curve_ == fresh.loss_curve_
+    assert_same_weights(fresh, mine)
+    mine.coefs_ = [w / 2 for w in mine.coefs_]  # of another shape than the next fit needs
+    assert mine.set_params(hidden_layer_sizes=(7,)).fit(PATIENTS, COURSE).coefs_[0].shape == (10, 7)
+
+
+def test_the_network_has_the_weights_that_were_set():
+    mine = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2).fit(PATIENTS, COURSE)
+    mine.coefs_ = [np.zeros_like(w) for w in mine.coefs_]
+    assert not any(w.any() for w in mine.net_.get_weights()[::2])
+    mine.intercepts_[1] = np.ones(1)
+    assert np.array_equal(mine.net_.predict(PATIENTS), np.ones((len(PATIENTS), 1)))
+    mine.net_.fit(PATIENTS, COURSE)  # and the other way round
+    for shown, of_net in zip(mine.coefs_, mine.net_.get_weights()[::2], strict=True):
+        assert np.array_equal(shown, of_net)
+    mine.coefs_ = [np.zeros((9, 3)), np.zeros((3, 1))]
+    with pytest.raises(ValueError, match=r"weights\[0\] has shape \(9, 3\)"):
+        mine.net_  # noqa: B018
+    with pytest.raises(AttributeError, match="no network yet"):
+        MLPRegressor().net_  # noqa: B018
+
+
 def test_weights_that_are_set_are_used_and_those_read_cannot_be_changed_in_place():
     mine = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2).fit(PATIENTS, COURSE)
     with pytest.raises(ValueError, match="read-only"):
@@ -612,6 +647,23 @@ def test_classes_have_weights():
     assert_same_weights(fixed, twin, 0)
     with pytest.raises(ValueError, match="not supported for partial_fit"):
         weighted.partial_fit(X, y)
+
+
+@pytest.mark.parametrize("labels", [["a", "b", "c"], [0, 1, 2], [-1.0, 0.0, 7.0], [1, 0]], ids=str)
+def test_classes_have_weights_in_batches_that_lack_some_of_them(labels):
+    classes = np.unique(labels)
+    X, y = DIGITS[:150], classes[DIGIT[:150] % len(classes)]
+    rare = classes[1].item()
+    weighted = MLPClassifier(random_state=0, class_weight={rare: 5.0})
+    twin = MLPClassifier(random_state=0)
+    for rows in (y == y, y != rare, y == rare):
+        weighted.partial_fit(X[rows], list(y[rows]), classes=classes)
+        weights = np.where(y[rows] == rare, 5.0, 1.0)
+        twin.partial_fit(X[rows], y[rows], weights, classes=classes)
+    assert_same_weights(weighted, twin, 0)
+    unknown = MLPClassifier(class_weight={"unknown": 5.0})
+    with pytest.raises(ValueError, match="not in class_weight"):
+        unknown.partial_fit(X, y, classes=classes)
 
 
 def test_layers_have_activations_and_dropout_of_their_own():

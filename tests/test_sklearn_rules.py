@@ -13,6 +13,7 @@ from comparing import digest
 from sklearn.datasets import make_multilabel_classification
 from sklearn.exceptions import ConvergenceWarning
 
+from fastnn import SGD, Adam, Callback, CosineDecay, InverseScaling, SwapEMAWeights
 from fastnn.sklearn import (
     MLPByGroup,
     MLPClassifier,
@@ -87,6 +88,7 @@ def compare(
     assert found[0] == found[1]
 
 
+AVERAGES = Adam(0.01, use_ema=True, ema_momentum=0.9)
 OPTIONS = {
     "adam": {},
     "float32": {"dtype": "float32"},
@@ -96,6 +98,7 @@ OPTIONS = {
     "adaptive": {"solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": 0.3},
     "invscaling": {"solver": "sgd", "learning_rate": "invscaling"},
     "for ever": {"n_iter_no_change": np.inf},
+    "averages": {"optimizer": AVERAGES, "callbacks": [SwapEMAWeights()]},
 }
 
 
@@ -117,6 +120,46 @@ def test_rules_end_trainings_and_lower_rates(fits):
     assert len(fits) == 3
     assert all(3 < fitted.n_iter_ < 200 for fitted in (first, second, third))
     assert third._optimizer.learning_rate <= 1e-6
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"verbose": True}, {"callbacks": [Callback()]}],
+    ids=["engine", "verbose", "callback"],
+)
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_the_averages_that_are_scored_are_restored(kind, more, capsys):
+    options = {"hidden_layer_sizes": (16,), "random_state": 0, "n_iter_no_change": 4}
+    callbacks = [SwapEMAWeights(), *more.get("callbacks", ())]
+    y = Y if kind is MLPRegressor else Y > 0
+    judged = kind(
+        optimizer=AVERAGES, early_stopping=True, **options | more | {"callbacks": callbacks}
+    )
+    judged.fit(X[50:], y[50:], X_val=X[:50], y_val=y[:50])
+    assert judged.score(X[:50], y[:50]) == judged.best_validation_score_
+    best = int(np.argmax(judged.validation_scores_)) + 1
+    plain = kind(optimizer=AVERAGES, **options | {"max_iter": best, "n_iter_no_change": best})
+    averages = plain.fit(X[50:], y[50:]).net_.averaged().get_flat_weights()
+    assert np.array_equal(judged.net_.get_flat_weights(), averages)
+    assert not np.array_equal(averages, plain.net_.get_flat_weights())
+
+
+@pytest.mark.parametrize("more", [{}, {"callbacks": [Callback()]}], ids=["engine", "python"])
+@pytest.mark.parametrize("rate", [0.1, InverseScaling(0.1, 0.5), CosineDecay(0.1, 50)], ids=str)
+def test_an_optimizer_in_place_of_a_solver_has_its_own_rate(rate, more):
+    found = []
+    for learning_rate in ("constant", "invscaling", "adaptive"):
+        fitted = MLPRegressor(
+            hidden_layer_sizes=(6,), solver="sgd", learning_rate=learning_rate, random_state=0,
+            optimizer=SGD(rate), max_iter=20, tol=1, n_iter_no_change=2, **more,
+        ).fit(X, Y)  # fmt: skip
+        net = fitted.net_
+        assert net.optimizer == SGD(rate)
+        assert net.learning_rate == pytest.approx(
+            rate if isinstance(rate, float) else rate(net.step)
+        )
+        found.append((fitted.n_iter_, digest(net.get_weights())))
+    assert found[0] == found[1] == found[2]
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)

@@ -370,8 +370,10 @@ class MLP:
         resume : str or path, optional
             A checkpoint (`ModelCheckpoint`) of the same fit, which continues after the last epoch
             in it, with the same bits as a fit that was not stopped. If a callback had ended that
-            epoch early, the rest of its rows is skipped. The learning rate, or its schedule, is
-            that of the file. If the file doesn't exist yet, the fit begins with epoch 0.
+            epoch early, the rest of its rows is skipped. If a callback had ended the fit, it
+            continues nevertheless, unless a callback ends it again, as `EarlyStopping` does. The
+            learning rate, or its schedule, is that of the file. If the file doesn't exist yet, the
+            fit begins with epoch 0.
         verbose : {0, 1} or bool, default 0
             1 prints a line per epoch with losses and samples per second.
         n_threads : int, optional
@@ -1407,7 +1409,8 @@ class MLP:
         Raises
         ------
         TypeError, ValueError
-            If an argument is not one of these values.
+            If an argument is not one of these values, or a weight, a moment or an average is too
+            large for `dtype`.
         RuntimeError
             If another thread is training the network.
 

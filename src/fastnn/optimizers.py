@@ -365,10 +365,11 @@ class ScheduleFreeAdamW(Optimizer):
     -----
     Outside of training steps the weights of the network are x: in predictions, validation,
     callbacks, checkpoints, files and exports. `MLP.set_weights` restarts all three sequences at the
-    new weights. Training losses are computed at y. x and y are swapped when a fit begins and ends,
-    and around calls of callbacks; calls that train one batch, such as `MLP.train_on_batch`, need
-    time for this in each step. Three numbers are kept for each parameter. ``use_ema`` raises an
-    error, since the weights are an average already.
+    new weights, and so does `MLP.freeze` for the layers that it freezes, at their x. Training
+    losses are computed at y. x and y are swapped when a fit begins and ends, and around calls of
+    callbacks; calls that train one batch, such as `MLP.train_on_batch`, need time for this in each
+    step. Three numbers are kept for each parameter. ``use_ema`` raises an error, since the weights
+    are an average already.
 
     Examples
     --------

@@ -18,7 +18,7 @@ from fastnn._precision import MIXED_BFLOAT16, PRECISIONS
 from fastnn.sparse_rows import SparseRows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -374,6 +374,33 @@ def in_place(
         raise ValueError(f"{name} is updated in place: it must be C-contiguous and writeable")
     array_like(name, value, shape, value.dtype)
     return value
+
+
+def representable(
+    block: Sequence[NDArray[Any]], names: Iterable[str], dtype: np.dtype[Any], *, are_weights: bool
+) -> None:
+    """Check that `dtype` holds all weights of a network, or all numbers kept beside them.
+
+    `names` are the weights' names in model files.
+    """
+    for i, (array, name) in enumerate(zip(block, names, strict=True)):
+        if np.can_cast(array.dtype, dtype):
+            continue
+        largest = np.abs(array).max(initial=0)
+        with np.errstate(over="ignore"):
+            fits = np.isfinite(largest.astype(dtype))
+        if not fits:
+            what, remedy = "", "keep dtype='float64', or scale the rows and train again"
+            if not are_weights:
+                what = "the optimizer's moment or average of "
+                remedy = (
+                    "keep dtype='float64', or pass get_weights() to the set_weights of a new "
+                    f"{dtype} network, whose optimizer starts anew"
+                )
+            raise ValueError(
+                f"{what}weights[{i}] ({name}) has a value of magnitude {largest:.3g}, too large "
+                f"for {dtype}; {remedy}"
+            )
 
 
 def separate(name: str, array: NDArray[Any], other_name: str, other: NDArray[Any]) -> None:

@@ -447,7 +447,7 @@ def plain_descent(layers: Sequence[Layer], dropout: type[Layer], within: str = "
     for i, layer in enumerate(layers):
         place = f"{within}[{i}] ({layer!r})"
         plain_descent(getattr(layer, "layers", ()), dropout, f"{within}[{i}].layers")
-        if isinstance(layer, dropout):
+        if isinstance(layer, dropout) and not layer.is_void:
             problem = "is dropout"
         elif getattr(layer, "l1", 0) or getattr(layer, "l2", 0):
             problem = "has a penalty"

@@ -29,6 +29,10 @@ class Callback:
     an empty dict otherwise. Later callbacks and the history see the names that a hook adds to the
     logs of an epoch.
 
+    A fit that is resumed from a checkpoint trains on even if a hook had ended it, for instance
+    because its time was up. If the end is final, the callback keeps that in its state (`get_state`,
+    `set_state`) and sets `stop_training` in `on_train_begin` again, as `EarlyStopping` does.
+
     Attributes
     ----------
     model : MLP

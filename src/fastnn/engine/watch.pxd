@@ -182,7 +182,7 @@ cdef inline bint has_improved(Run *run, Rule *rule, double loss) noexcept nogil:
     improved = not found < rule.best + rule.min_delta
     if found > rule.best:
         rule.best, rule.best_epoch = found, run.epoch - 1
-        copy_judged(run.net, False, rule.best_parameters)
+        copy_judged(run.net, run.watch.judges_averages, rule.best_parameters)
     return improved
 
 

@@ -94,6 +94,7 @@ class Affine(Operation):
     W: Array
     b: Array | None = None
     activation: Activation | None = None
+    trainable: bool = True
 
     @property
     def n_in(self) -> int:
@@ -107,7 +108,13 @@ class Affine(Operation):
 
     def layer(self, l2: float) -> Dense:
         """Return a Dense."""
-        return Dense(self.n_out, self.activation or "identity", self.b is not None, l2=l2)
+        return Dense(
+            self.n_out,
+            self.activation or "identity",
+            self.b is not None,
+            l2=l2,
+            trainable=self.trainable,
+        )
 
     def arrays(self) -> list[Array]:
         """Return W and, if there is one, b."""
@@ -264,7 +271,13 @@ class Chain:
                 place, n == before.n_out, problem, "fix the network, or export it again"
             )
 
-    def affine(self, place: str, W: npt.ArrayLike, b: npt.ArrayLike | None = None) -> None:
+    def affine(
+        self,
+        place: str,
+        W: npt.ArrayLike,
+        b: npt.ArrayLike | None = None,
+        trainable: bool = True,
+    ) -> None:
         """Append ``z @ W + b``."""
         W = np.array(W, np.float64)
         b = None if b is None else np.array(b, np.float64)
@@ -272,7 +285,7 @@ class Chain:
         self._check_units(place, len(W), "rows of weights")
         if self._waiting is not None:
             W, b = self._scaled_inputs(W, b)
-        self.append(Affine(place, W, b))
+        self.append(Affine(place, W, b, trainable=trainable))
 
     def _scaled_inputs(self, W: Array, b: Array | None) -> tuple[Array, Array | None]:
         """Merge the waiting scaling into W and b, unless it becomes the standardization."""
@@ -363,12 +376,13 @@ class Chain:
         epsilon: float,
         gain: npt.ArrayLike | None = None,
         bias: npt.ArrayLike | None = None,
+        trainable: bool = True,
     ) -> None:
         """Append a layer normalization; the default gain is 1, the default bias 0."""
         numbers = np.array([1.0] if gain is None else gain, np.float64)
         offsets = np.array([0.0] if bias is None else bias, np.float64)
         _checks.finite(place, numbers, offsets)
-        layer = _checks.built(place, LayerNorm, epsilon)
+        layer = _checks.built(place, LayerNorm, epsilon, trainable)
         self.append(Norm(place, layer, numbers, offsets))
 
     @property
@@ -477,7 +491,7 @@ class Chain:
 
 
 def _dense(chain: Chain, part: Part[Dense]) -> None:
-    chain.affine(part.place, part.arrays["W"], part.arrays.get("b"))
+    chain.affine(part.place, part.arrays["W"], part.arrays.get("b"), part.layer.trainable)
     chain.activate(part.place, activations.get(part.layer.activation))
 
 
@@ -490,7 +504,8 @@ def _standardize(chain: Chain, part: Part[Standardize]) -> None:
 
 
 def _layer_norm(chain: Chain, part: Part[LayerNorm]) -> None:
-    chain.norm(part.place, part.layer.epsilon, part.arrays["gain"], part.arrays["bias"])
+    layer, arrays = part.layer, part.arrays
+    chain.norm(part.place, layer.epsilon, arrays["gain"], arrays["bias"], layer.trainable)
 
 
 def _activate(chain: Chain, part: Part[Activate]) -> None:

@@ -80,7 +80,8 @@ def from_torch(
         The network, in float64 if the weights are, otherwise in float32. It predicts as the module
         does in evaluation mode: a BatchNorm1d is merged into the weights next to it, or becomes a
         Standardize at the beginning. An activation, or a BatchNorm1d before it, that follows a
-        Linear and a Dropout is moved before the Dropout.
+        Linear and a Dropout is moved before the Dropout. A Linear or LayerNorm has
+        ``trainable=False`` if none of its parameters requires gradients.
 
     Raises
     ------
@@ -138,7 +139,10 @@ def _readers(nn: Any) -> dict[Any, _Reader]:
 
     return {
         nn.Linear: lambda chain, place, part: chain.affine(
-            place, _array(part.weight).T, None if part.bias is None else _array(part.bias)
+            place,
+            _array(part.weight).T,
+            None if part.bias is None else _array(part.bias),
+            _is_trained(part),
         ),
         nn.BatchNorm1d: _batch_norm,
         nn.LayerNorm: _layer_norm,
@@ -178,6 +182,11 @@ def _array(tensor: Any) -> Array:
     return found
 
 
+def _is_trained(part: Any) -> bool:
+    """Return whether a parameter of a module requires gradients; False if it has none."""
+    return any(parameter.requires_grad for parameter in part.parameters())
+
+
 def _batch_norm(chain: Chain, place: str, part: Any) -> None:
     remedy = "make it with track_running_stats=True and train it"
     _checks.expressible(place, part.running_var is not None, "keeps no statistics", remedy)
@@ -195,7 +204,8 @@ def _layer_norm(chain: Chain, place: str, part: Any) -> None:
     problem = f"normalizes over the shape {shape}"
     _checks.expressible(place, len(shape) == 1, problem, "fastnn takes rows: use one size")
     gain = np.ones(shape) if part.weight is None else _array(part.weight)
-    chain.norm(place, part.eps, gain, None if part.bias is None else _array(part.bias))
+    bias = None if part.bias is None else _array(part.bias)
+    chain.norm(place, part.eps, gain, bias, _is_trained(part))
 
 
 def _nothing(chain: Chain, place: str, part: Any) -> None:

@@ -8,6 +8,7 @@ and predictions (classifier.py, regressor.py).
 from __future__ import annotations
 
 import functools
+import operator
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import numpy as np
@@ -90,7 +91,6 @@ class BaseMLP(TakesSparseRows, Parameters):
     loss of its last layer (`_end`), and the score of its outputs (`_score_of`).
     """
 
-    net_: MLP
     loss_: float
     best_loss_: Any  # attributes of ATTRIBUTES that may be None
     loss_curve_: list[float]
@@ -187,7 +187,11 @@ class BaseMLP(TakesSparseRows, Parameters):
 
     def _has_weights(self) -> bool:
         """Return whether there are weights, trained or assigned by hand."""
-        return hasattr(self, "net_") or getattr(self, "_lists", None) is not None
+        return self._has_network() or getattr(self, "_lists", None) is not None
+
+    def _has_network(self) -> bool:
+        """Return whether there is a network, even one that cannot take the weights assigned."""
+        return "net_" in vars(self)
 
     def _lists_or_empty(self) -> tuple[Weights, Weights]:
         return self._weight_lists() if self._has_weights() else ([], [])
@@ -195,28 +199,43 @@ class BaseMLP(TakesSparseRows, Parameters):
     def _weight_lists(self) -> tuple[Weights, Weights]:
         """Return weights and biases as assigned by hand, otherwise those of the network."""
         lists = getattr(self, "_lists", None)
-        if lists is None:
-            if not hasattr(self, "net_"):
-                raise AttributeError(f"this {type(self).__name__} has no weights yet; fit it")
-            weights = self.net_.get_weights()
+        if lists is not None and (not self._has_network() or self._are_assigned(lists)):
+            return cast("tuple[Weights, Weights]", lists)
+        if not self._has_network():
+            raise AttributeError(f"this {type(self).__name__} has no weights yet; fit it")
+        weights = vars(self)["net_"].get_weights()
+        if lists is None or not all(map(np.array_equal, weights, self._read)):  # trained since
             for w in weights:
                 w.flags.writeable = False  # changing the copy would not change the network
             lists = weights[::2], weights[1::2]
             self._lists, self._read = lists, weights
         return cast("tuple[Weights, Weights]", lists)
 
+    def _are_assigned(self, lists: tuple[Weights, Weights]) -> bool:
+        """Return whether a list or an item was assigned since the lists were read."""
+        read = getattr(self, "_read", ())
+        ours, theirs = [*lists[0], *lists[1]], [*read[::2], *read[1::2]]
+        return len(ours) != len(theirs) or any(map(operator.is_not, ours, theirs))
+
+    @property
+    def net_(self) -> MLP:
+        """The network, with the weights that were assigned by hand."""
+        if not self._has_network():
+            raise AttributeError(f"this {type(self).__name__} has no network yet; fit it")
+        return self._synced()
+
+    @net_.setter
+    def net_(self, value: MLP) -> None:
+        self.__dict__["net_"] = value
+
     def _synced(self) -> MLP:
         """Return the network, after copying weights that were assigned by hand to it."""
+        net: MLP = vars(self)["net_"]
         lists = getattr(self, "_lists", None)
-        if lists is not None:
-            weights = _interleaved(lists)
-            read = getattr(self, "_read", ())
-            if len(weights) != len(read) or any(
-                ours is not theirs for ours, theirs in zip(weights, read, strict=True)
-            ):
-                self.net_.set_weights(weights)
-                self._lists = None
-        return self.net_
+        if lists is not None and self._are_assigned(lists):
+            net.set_weights(_interleaved(lists))
+            self._lists = None
+        return net
 
     def __getstate__(self) -> dict[str, Any]:
         saved = {**super().__getstate__(), "_divergence": None}
@@ -237,7 +256,7 @@ class BaseMLP(TakesSparseRows, Parameters):
             vars(self._optimizer).update(saved["_optimizer"])
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "net_")
+        return self._has_network()
 
     # ---- fitting --------------------------------------------------------------------------------
 
@@ -291,8 +310,8 @@ class BaseMLP(TakesSparseRows, Parameters):
         An error before the end of the first epoch leaves every attribute unchanged. Ctrl-C keeps
         the updates of an incremental network that were made before it.
         """
+        net = self.net_ if incremental and self._has_network() else None  # trained in place
         before = dict(vars(self))
-        net = before.get("net_") if incremental else None  # trained in place
         step = None if net is None else net.step
         snapshot = net._state.snapshot() if net is not None and self.callbacks else None
         self.n_iter_ = 0
@@ -350,7 +369,7 @@ class BaseMLP(TakesSparseRows, Parameters):
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         class_weight = getattr(self, "class_weight", None)
         if class_weight is not None:
-            by_class = weights_by_class(class_weight, original)
+            by_class = weights_by_class(class_weight, original, self.classes_)
             sample_weight = by_class if sample_weight is None else sample_weight * by_class
         validation = None if X_val is None else self._validation_rows(X_val, y_val)
         return LabelledRows(X, self._encoded(y), sample_weight), validation
@@ -375,7 +394,7 @@ class BaseMLP(TakesSparseRows, Parameters):
         self._random_state = check_random_state(self.random_state)
         self.out_activation_ = self._end()[0].replace("sigmoid", "logistic")
         self.n_layers_ = len(hidden_sizes(self)) + 2
-        if incremental and hasattr(self, "net_"):
+        if incremental and self._has_network():
             use_alpha(self, self.net_)
         else:
             net = self._network_for(rows, {} if made is None else made)
@@ -385,8 +404,8 @@ class BaseMLP(TakesSparseRows, Parameters):
                 self._require_weights_of(net)
                 net.set_weights(_interleaved(self._weight_lists()))
             self.net_, self._optimizer = net, LearningRate(self)
-        self._synced().classes = None  # targets are already numbers of classes
-        self._lists = None
+        self._lists = None  # those assigned by hand are in the network, or not to be used
+        self.net_.classes = None  # targets are already numbers of classes
         if from_scratch or not hasattr(self, "t_"):
             self.n_iter_ = self.t_ = 0
         if self.solver != "lbfgs":
@@ -461,7 +480,7 @@ class BaseMLP(TakesSparseRows, Parameters):
 
     def _outputs(self, X: Any) -> NDArray[Any]:
         """Return the outputs (n, n_outputs) of the network for rows as the user passes them."""
-        if not hasattr(self, "net_"):
+        if not self._has_network():
             check_is_fitted(self)
         net = self._synced()
         if (

@@ -279,6 +279,6 @@ class MLPClassifier(ClassifierOutputs, ClassifierParameters, BaseMLP):
                 self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
             return self._fit(X, y, sample_weight, incremental=True)
         except BaseException:
-            if not hasattr(self, "net_"):  # the next call is the first one again
+            if not self._has_network():  # the next call is the first one again
                 self.__dict__ = before
             raise

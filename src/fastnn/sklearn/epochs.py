@@ -36,11 +36,12 @@ _LEAST_RATE, _DIVISOR = 1e-6, 5.0
 class LearningRate:
     """The learning rate of a training; for "sgd" it follows the parameter `learning_rate`.
 
-    For the other solvers the rate is constant.
+    For the other solvers the rate is constant, and an optimizer in place of a solver has its own.
     """
 
     def __init__(self, parameters: Parameters) -> None:
-        self.kind = parameters.learning_rate if parameters.solver == "sgd" else "constant"
+        is_sgd = parameters.solver == "sgd" and parameters.optimizer is None
+        self.kind = parameters.learning_rate if is_sgd else "constant"
         self.initial, self.power = float(parameters.learning_rate_init), parameters.power_t
         self.learning_rate = self.initial
 
@@ -208,11 +209,15 @@ class EpochRecorder(EngineCallback):
             if score > est.best_validation_score_:
                 est.best_validation_score_ = score
                 if not is_known:  # otherwise the engine keeps them
-                    self.best_weights = self.model.get_weights()
+                    self.best_weights = self._judged().get_weights()
         else:
             is_worse = loss > est.best_loss_ - est.tol
             est.best_loss_ = min(est.best_loss_, loss)
         est._no_improvement_count = est._no_improvement_count + 1 if is_worse else 0
+
+    def _judged(self) -> MLP:
+        """Return the network that validation evaluates: with SwapEMAWeights, of the averages."""
+        return self.model.averaged() if self.params.get("judges_averages") else self.model
 
     def _score(self, loss: float, known: float | None) -> float:
         """Return the score of the validation rows and append it; NaN if their loss is NaN."""
@@ -221,7 +226,7 @@ class EpochRecorder(EngineCallback):
         if self.validation is not None and not np.isnan(loss):
             if known is None:
                 rows = self.validation = self.validation.picked()
-                known = est._score_of(self.model.predict(rows.X), rows.y, rows.sample_weight)
+                known = est._score_of(self._judged().predict(rows.X), rows.y, rows.sample_weight)
             score = float(known)
         est.validation_scores_.append(score)
         if est.verbose:
@@ -234,12 +239,9 @@ class EpochRecorder(EngineCallback):
         """Return the callback as a rule of the engine, None if its hooks must be called."""
         est, validation, n = self.estimator, self.validation, len(self.training)
         rate = est._optimizer.rule(est.t_, n * int(est.max_iter))
-        has_schedule = est.net_.optimizer.schedule is not None
         if est.verbose or rate is None:
             return None
         if validation is not None and validation.sample_weight is not None:
-            return None
-        if has_schedule and est._optimizer.kind != "constant":
             return None
         prefix = "val_" if est.early_stopping else ""
         best = est.best_validation_score_ if est.early_stopping else est.best_loss_

@@ -97,7 +97,8 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         Schedule of the learning rate of "sgd". "constant": always `learning_rate_init`.
         "invscaling": set to ``learning_rate_init / (t + 1)**power_t`` after each epoch, where t is
         the number of rows trained on so far. "adaptive": starts at `learning_rate_init`, and is
-        divided by 5 each time training would otherwise end for lack of improvement.""",
+        divided by 5 each time training would otherwise end for lack of improvement. Ignored with
+        `optimizer`, which may have a schedule of its own, such as `InverseScaling`.""",
     )
     learning_rate_init: float = parameter(
         0.001,
@@ -211,8 +212,9 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         None,
         [StrOptions(set(optimizers.NAMES)), Optimizer, None],
         """str or Optimizer
-        An optimizer of fastnn to use instead of `solver`. An optimizer given by name has the
-        learning rate `learning_rate_init`.""",
+        An optimizer of fastnn to use instead of `solver`. Its learning rate is its own, and follows
+        its own schedule if it has one; an optimizer given by name has the constant rate
+        `learning_rate_init`.""",
     )
     dropout: float | Sequence[float] = parameter(
         0.0,
@@ -275,9 +277,10 @@ class ClassifierParameters(Parameters):
         None,
         [dict, StrOptions({"balanced"}), None],
         """dict or "balanced"
-        Weight of each class in the loss, by label; the weight of a row is multiplied by its
-        `sample_weight`. "balanced" gives a class of ``count`` rows the weight
-        ``n_samples / (n_classes * count)``, and is not supported by `partial_fit`.""",
+        Weight of each class in the loss, by label; a class that the dict lacks has the weight 1.
+        The weight of a row is multiplied by its `sample_weight`. "balanced" gives a class of
+        ``count`` rows the weight ``n_samples / (n_classes * count)``, and is not supported by
+        `partial_fit`.""",
     )
 
 
@@ -377,7 +380,8 @@ n_outputs_ : int
 out_activation_ : str
     The activation of the last layer, as scikit-learn names it.
 net_ : MLP
-    The network, with all methods of `MLP`, such as ``save``, ``summary`` and ``jacobian``.
+    The network, with all methods of `MLP`, such as ``save``, ``summary`` and ``jacobian``, and with
+    weights that were assigned to `coefs_` and `intercepts_`.
 """
 
 

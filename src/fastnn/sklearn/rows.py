@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import DataConversionWarning
-from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils import column_or_1d, compute_class_weight, compute_sample_weight
 from sklearn.utils.validation import validate_data
 
 from fastnn import _checks
@@ -102,14 +102,27 @@ class TakesSparseRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         return tags
 
 
-def weights_by_class(class_weight: Any, y: Any) -> NDArray[np.float64]:
-    """Return the weight (n,) of each row by its class, or by all labels of the row."""
-    if isinstance(class_weight, dict) and np.shape(y)[1:] not in ((), (1,)):
-        raise ValueError(
-            "class_weight is a dict, which is for one class per row, but rows of y have several "
-            "labels; use class_weight='balanced', or pass sample_weight"
-        )
-    found: NDArray[np.float64] = compute_sample_weight(class_weight, y)
+def weights_by_class(
+    class_weight: Any, y: Any, classes: NDArray[Any] | None = None
+) -> NDArray[np.float64]:
+    """Return the weight (n,) of each row by its class, or by all labels of the row.
+
+    The keys of a dict are compared with `classes`, by default those in y; a class without a key has
+    the weight 1.
+    """
+    found: NDArray[np.float64]
+    if isinstance(class_weight, dict):
+        if np.shape(y)[1:] not in ((), (1,)):
+            raise ValueError(
+                "class_weight is a dict, which is for one class per row, but rows of y have "
+                "several labels; use class_weight='balanced', or pass sample_weight"
+            )
+        y = np.ravel(y)
+        classes = np.unique(y) if classes is None else classes
+        of_classes = compute_class_weight(class_weight, classes=classes, y=classes)
+        found = of_classes[np.searchsorted(classes, y)]
+    else:
+        found = compute_sample_weight(class_weight, y)
     return found
 
 

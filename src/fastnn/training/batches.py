@@ -25,7 +25,8 @@ class Batches:
 
     An iterable is read from its beginning in each epoch; an iterator is continued where the last
     epoch stopped. An epoch ends with the iterable, or after `steps` batches. ``check(number,
-    item)`` converts an item to rows that the kernels can read, or raises an error.
+    item)`` converts an item to rows that the kernels can read, or raises an error. It sets
+    `feature_names` to the names of the columns, once a batch is a data frame.
     """
 
     n = None
@@ -34,6 +35,7 @@ class Batches:
         self, iterable: Iterable[Any], steps: int | None, check: Callable[[int, Any], Rows]
     ) -> None:
         self.iterable, self.steps, self.check = iterable, steps, check
+        self.feature_names: tuple[str, ...] | None = None
         self.iterator = iterable if isinstance(iterable, Iterator) else None
         self.reading: Ahead[Block | BaseException] | None = None
 

@@ -84,8 +84,10 @@ class Fit:
 
     @property
     def feature_names(self) -> tuple[str, ...] | None:
-        """The names of the columns of the rows, or None."""
-        return self.state.feature_names or self.plan.feature_names
+        """The names of the columns of the rows, or None; those of batches, once they are read."""
+        source = self.plan.source
+        found = self.plan.feature_names if isinstance(source, Rows) else source.feature_names
+        return self.state.feature_names or found
 
     def get_state(self) -> dict[str, Any]:
         """Return the number of the next epoch, the states of history and callbacks, and options.
@@ -225,6 +227,7 @@ class Fit:
         totals, block = Totals(plan.metrics, self.state), None
         with contextlib.closing(self._blocks()) as blocks:
             for block in blocks:
+                self.state.feature_names = self.feature_names  # of the first frame among batches
                 self._train(block, totals)
                 if totals.tally.failure is not None:
                     step = network.step - first_step + (not totals.tally.overflowed)

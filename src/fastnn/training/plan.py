@@ -36,7 +36,7 @@ class Plan:
     n_threads: int
     source: Rows | Batches
     validation: Rows | None
-    feature_names: tuple[str, ...] | None  # columns of X, if it is a data frame
+    feature_names: tuple[str, ...] | None  # columns of X, if it is one data frame
     inputs: list[str]  # paths of the mapped files among the rows
     classes: Classes | None  # labels found in y, or those that the network has
 

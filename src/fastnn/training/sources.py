@@ -182,7 +182,8 @@ def batches(
 ) -> Batches:
     """Return a source that reads batches from an iterable, and checks the metrics on each.
 
-    Batches that are data frames must have the same columns, also as `validation_X`.
+    Batches that are data frames must have the same columns, also as `validation_X`; the source
+    keeps their names.
     """
     names = column_names(state, validation_X)
     columns = [] if names is None else [("validation X", names)]  # what has these columns, and them
@@ -194,6 +195,7 @@ def batches(
             _checks.same_columns(f"batch {i} X", X, columns[0][1], columns[0][0])
         elif names is not None:
             columns.append((f"batch {i}", names))
+        made.feature_names = names or made.feature_names
         # Copies: an iterator may reuse its arrays for the next batch, which is prepared ahead.
         found = rows(state, X, y, sample_weight, where=f"batch {i} ", own=True, may_be_zero=True)
         # A metric checks targets when it is called, with those of all batches of an epoch.
@@ -201,7 +203,8 @@ def batches(
             metric.check_weights(f"batch {i} sample_weight", found.sample_weight)
         return weighed(found, by_class, state.specification.dtype, may_be_zero=True)
 
-    return Batches(iterable, steps, check)
+    made = Batches(iterable, steps, check)
+    return made
 
 
 def check_metrics(metrics: Iterable[Resolved], rows: Rows, where: str = "") -> None:

@@ -292,13 +292,7 @@ class State:
         step, _, (weights, averages) = network.read_blocks([0, network.n_blocks - 1])
         if step == 0:
             return weights
-        is_trained = [
-            layer.trainable
-            for layer, n_in in with_widths(spec.layers, spec.n_in)
-            for _ in layer.parameters(n_in)
-        ]
-        found = zip(is_trained, averages, weights, strict=True)
-        return [average if trained else weight for trained, average, weight in found]
+        return _where_trained(spec, averages, weights)
 
     # ---- copies ---------------------------------------------------------------------------------
 
@@ -350,22 +344,29 @@ class State:
     def with_trainable(self, numbers: Iterable[int], trainable: bool) -> State:
         """Return a copy of the network in which the layers of these numbers are trained or frozen.
 
-        The moving average of a layer that is trained again starts from its weights.
+        The moving average of a layer that is trained again starts from its weights, and so do the
+        sequences of an optimizer that averages them.
         """
         spec, snapshot = self.specification, self.snapshot()
+        new, blocks = spec.with_trainable(numbers, trainable), snapshot.blocks
         if spec.optimizer.use_ema:
-            snapshot.blocks[-1] = self.averages()
-        return State._restored(spec.with_trainable(numbers, trainable), snapshot, self.metadata)
+            blocks[-1] = self.averages()
+        if spec.optimizer.is_average:  # training exchanges weights and average of frozen layers too
+            for i in (1, -1):
+                blocks[i] = _where_trained(new, blocks[i], blocks[0])
+        return State._restored(new, snapshot, self.metadata)
 
     def copy(self, policy: str | None = None, n_threads: int | None = None) -> State:
         """Return an independent copy, on request with another precision policy or other threads."""
-        spec = self.specification.with_threads(n_threads)
+        spec, snapshot = self.specification.with_threads(n_threads), self.snapshot()
         if policy is not None:
             spec = dataclasses.replace(spec, policy=policy)
             if self.standardization is not None:
                 scale = self.standardization[1]
                 _checks.standardizable("X", scale, np.zeros(spec.n_in), spec.dtype)
-        return State._restored(spec, self.snapshot(), copy.deepcopy(self.metadata))
+            for number, block in enumerate(snapshot.blocks):
+                _checks.representable(block, spec.shapes, spec.dtype, are_weights=number == 0)
+        return State._restored(spec, snapshot, copy.deepcopy(self.metadata))
 
     @staticmethod
     def _restored(spec: Specification, snapshot: Snapshot, metadata: dict[str, Any]) -> State:
@@ -378,3 +379,16 @@ class State:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle specification, snapshot and metadata, without a fit in progress."""
         return State._restored, (self.specification, self.snapshot(), self.metadata)
+
+
+def _where_trained(
+    spec: Specification, arrays: list[NDArray[Any]], weights: list[NDArray[Any]]
+) -> list[NDArray[Any]]:
+    """Return the arrays of parameters that are trained, and the weights of the frozen ones."""
+    is_trained = [
+        layer.trainable
+        for layer, n_in in with_widths(spec.layers, spec.n_in)
+        for _ in layer.parameters(n_in)
+    ]
+    found = zip(is_trained, arrays, weights, strict=True)
+    return [array if trained else weight for trained, array, weight in found]
