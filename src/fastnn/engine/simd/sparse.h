@@ -20,23 +20,22 @@
 enum { SPARSE_PANELS = 8 / PANEL_VECTORS };
 
 /* Calls TILE(n, ...) with n as a constant, for n in 1 ... SPARSE_PANELS. */
-#define PANELS_CASE(n, TILE, ...)                                                                  \
-    case n: TILE(n, __VA_ARGS__); break;
+/* clang-format off */
+#define PANELS_CASE(n, TILE, ...) case n: TILE(n, __VA_ARGS__); break;
+#define TO_2_PANELS(...) PANELS_CASE(1, __VA_ARGS__) PANELS_CASE(2, __VA_ARGS__)
+#define TO_4_PANELS(...)                                                                           \
+    TO_2_PANELS(__VA_ARGS__) PANELS_CASE(3, __VA_ARGS__) PANELS_CASE(4, __VA_ARGS__)
+#define TO_8_PANELS(...)                                                                           \
+    TO_4_PANELS(__VA_ARGS__) PANELS_CASE(5, __VA_ARGS__) PANELS_CASE(6, __VA_ARGS__)               \
+    PANELS_CASE(7, __VA_ARGS__) PANELS_CASE(8, __VA_ARGS__)
 #if LANE_COUNT * FASTNN_BITS == 512
-#define PANELS_CASES(...)                                                                          \
-    PANELS_CASE(1, __VA_ARGS__)                                                                    \
-    PANELS_CASE(2, __VA_ARGS__) PANELS_CASE(3, __VA_ARGS__) PANELS_CASE(4, __VA_ARGS__)            \
-        PANELS_CASE(5, __VA_ARGS__) PANELS_CASE(6, __VA_ARGS__) PANELS_CASE(7, __VA_ARGS__)        \
-            PANELS_CASE(8, __VA_ARGS__)
+#define WITH_PANELS(n, ...) switch (n) { TO_8_PANELS(__VA_ARGS__) }
 #elif LANE_COUNT * FASTNN_BITS == 256
-#define PANELS_CASES(...)                                                                          \
-    PANELS_CASE(1, __VA_ARGS__)                                                                    \
-    PANELS_CASE(2, __VA_ARGS__) PANELS_CASE(3, __VA_ARGS__) PANELS_CASE(4, __VA_ARGS__)
+#define WITH_PANELS(n, ...) switch (n) { TO_4_PANELS(__VA_ARGS__) }
 #else
-#define PANELS_CASES(...) PANELS_CASE(1, __VA_ARGS__) PANELS_CASE(2, __VA_ARGS__)
+#define WITH_PANELS(n, ...) switch (n) { TO_2_PANELS(__VA_ARGS__) }
 #endif
-#define WITH_PANELS(n, ...)                                                                        \
-    switch (n) { PANELS_CASES(__VA_ARGS__) }
+/* clang-format on */
 
 /* -1 in the lanes that are -0. */
 INLINE ivec minus_zeros(vec x) { return (ivec)x == (ivec)(-(vec){0}); }
