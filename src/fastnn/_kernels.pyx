@@ -1975,7 +1975,7 @@ cdef class LayerState(Parameters):
         memset(&thread, 0, sizeof(ThreadState))
         run.net, run.buffers = &self.net, buffers
         thread.size, thread.scratch = 1, buffers.scratch
-        now.skips_zeros = now.by_columns = False
+        now.skips_zeros = now.by_columns = now.postpones = False
         now.row_portions = now.tile_portions = 1
         self.claim()
         try:
