@@ -132,8 +132,9 @@ def test_the_sharpness_has_the_smallest_log_loss():
     P, labels = drawn(5.0, n=500)
 
     def loss(factor):
-        sharper = P**factor
-        return -np.log(sharper[np.arange(500), labels] / sharper.sum(axis=1)).sum()
+        sharper = P**factor / (P**factor).sum(axis=1, keepdims=True)
+        of_random_labels = -np.log(sharper).mean()  # of one average row
+        return -np.log(sharper[np.arange(500), labels]).sum() + of_random_labels
 
     found = sharpness([(P, labels, None)])
     assert loss(found) <= min(loss(found * 0.98), loss(found * 1.02))
@@ -150,8 +151,13 @@ def test_weights_count():
 
 def test_certain_probabilities_have_a_sharpness():
     P = np.array([[1.0, 0.0], [0.0, 1.0]])
-    assert sharpness([(P, np.array([0, 1]), None)]) == 1.0
+    assert np.isfinite(sharpness([(P, np.array([0, 1]), None)]))
     assert np.isfinite(sharpness([(P, np.array([1, 0]), None)]))
+
+
+def test_the_sharpness_is_moderate_if_all_predictions_are_right():
+    P = np.tile([0.95, 0.05], (40, 1))
+    assert 1 < sharpness([(P, np.zeros(40, int), None)]) < 2
 
 
 def test_a_sharper_network_has_its_logits_times_the_factor():

@@ -180,8 +180,8 @@ class TabularClassifierParameters(TabularParameters):
         Smoothing of the class labels in training, as in `CrossEntropy`. Smoothing increases the
         accuracy but makes the probabilities underconfident. Therefore they are calibrated after
         training by temperature scaling: all logits are multiplied by the one factor from 1/4 to 16
-        that minimizes the log loss of the validation rows. Without validation rows
-        (``validation_fraction=0``) nothing is calibrated.""",
+        that minimizes the log loss of the validation rows, and of one more row with a random label.
+        Without validation rows (``validation_fraction=0``) nothing is calibrated.""",
     )
     class_weight: Mapping[Any, float] | str | None = parameter(
         None,
