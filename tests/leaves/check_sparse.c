@@ -40,7 +40,7 @@ static sparse new_sparse(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t gap, int d
         for (ptrdiff_t r = 0; r < rows; r++) {
             real x = s.dense.at[offset(&s.dense, r, c)];
             if (x == 0) continue;
-            s.entries[at++] = (fastnn_entry){x, (int32_t)r}, s.count[c]++;
+            s.entries[at++] = (fastnn_entry){x, (uint16_t)r, (uint16_t)(c % PANEL)}, s.count[c]++;
         }
     }
     return s;
@@ -138,7 +138,12 @@ static void check_one_outer(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t narrow, i
     } else {
         CALL(ops->outer(rows, width, z.dense.at, delta.at, more, same.at));
         accept_matrix(&same);
-        CALL(ops->sparse_outer(rows, width, z.entries, z.first, z.count, delta.at, whole, more,
+        matrix one = new_matrix("g from one list", height, PANEL, 0, 0);
+        for (ptrdiff_t i = 0; i < height * PANEL; i++) one.at[i] = g.at[i];
+        CALL(ops->sparse_outer(rows, width, z.entries, z.first, z.count, 1, delta.at, whole, more,
+                               one.at));
+        expect_same_matrix(&one, &same);
+        CALL(ops->sparse_outer(rows, width, z.entries, z.first, z.count, 0, delta.at, whole, more,
                                g.at));
     }
     expect_same_matrix(&g, &same);

@@ -172,7 +172,7 @@ cdef inline Nonzeros *allocate_nonzeros(Py_ssize_t n_in, Py_ssize_t rows,
         columns = &made.columns[rank]
         columns.first = <Py_ssize_t *>calloc(n_in, sizeof(Py_ssize_t))
         columns.count = <int32_t *>calloc(n_in, sizeof(int32_t))
-        columns.used = <int32_t *>calloc(n_in, sizeof(int32_t))
+        columns.used = <int32_t *>calloc(n_in + 1, sizeof(int32_t))
         if columns.first == NULL or columns.count == NULL or columns.used == NULL:
             free_nonzeros(made)
             return NULL
@@ -197,7 +197,11 @@ cdef inline void free_nonzeros(Nonzeros *nonzeros) noexcept nogil:
 
 
 cdef inline bint reserve_nonzeros(Nonzeros *nonzeros, Py_ssize_t n) noexcept nogil:
-    """Make room for n nonzeros on each thread; False if there is no memory."""
+    """Make room for n nonzeros on each thread; False if there is no memory.
+
+    New room is zeroed: entries that are read by mistake, since another thread has changed the rows,
+    must be valid.
+    """
     cdef Columns *columns
     cdef fastnn_entry *entries
     cdef int rank
@@ -208,5 +212,6 @@ cdef inline bint reserve_nonzeros(Nonzeros *nonzeros, Py_ssize_t n) noexcept nog
             entries = <fastnn_entry *>realloc(columns.entries, n * sizeof(fastnn_entry))
             if entries == NULL:
                 return False
+            memset(entries + columns.room, 0, (n - columns.room) * sizeof(fastnn_entry))
             columns.entries, columns.room = entries, n
     return True

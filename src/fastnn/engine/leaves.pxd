@@ -180,7 +180,8 @@ cdef extern from "engine/simd/ops.h":
 
     ctypedef struct fastnn_entry:
         real value
-        int32_t row
+        uint16_t row
+        uint16_t lane
 
     cdef enum:
         SLICE
@@ -212,8 +213,8 @@ cdef extern from "engine/simd/ops.h":
                               const fastnn_sparse_row *a, const real *b, Py_ssize_t b_jump,
                               const real *bias, bint whole, real *c) noexcept nogil
         void (*sparse_outer)(Py_ssize_t rows, Py_ssize_t width, const fastnn_entry *z,
-                             const Py_ssize_t *first, const int32_t *count, const real *delta,
-                             bint whole, bint more, real *g) noexcept nogil
+                             const Py_ssize_t *first, const int32_t *count, bint ordered,
+                             const real *delta, bint whole, bint more, real *g) noexcept nogil
         void (*sparse_outer_narrow)(Py_ssize_t rows, Py_ssize_t width, Py_ssize_t n_out,
                                     const fastnn_entry *z, const Py_ssize_t *first,
                                     const int32_t *count, const real *delta, bint whole, bint more,

@@ -231,8 +231,9 @@ cdef struct Columns:              # a thread's index of the nonzeros in a round 
     Py_ssize_t room
     Py_ssize_t *first             # (n_in,) index of the first entry of each column
     int32_t *count                # (n_in,) number of entries of each column
-    int32_t *used                 # (n_in,) the n_used columns that have entries
+    int32_t *used                 # (n_in + 1,) the n_used columns that have entries
     Py_ssize_t n_used
+    bint ordered                  # `used` is sorted, and `first` is set for all columns
     bint whole                    # zeros must be multiplied, too, since a delta is not finite
 
 cdef enum Resting:                # of a row of W, if an update with gradient 0 changes nothing then

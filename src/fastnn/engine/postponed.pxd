@@ -45,30 +45,29 @@ cdef inline void clear_columns(Columns *columns) noexcept nogil:
 
 cdef inline void count_entry(Columns *columns, Py_ssize_t column) noexcept nogil:
     """Count one more entry of a column, which add_entry adds later."""
-    if columns.count[column] == 0:
-        columns.used[columns.n_used] = <int32_t>column
-        columns.n_used += 1
+    columns.used[columns.n_used] = <int32_t>column  # without a branch, which is hard to predict
+    columns.n_used += columns.count[column] == 0
     columns.count[column] += 1
 
 
-# If at least one in ORDERED columns has entries, these columns are sorted. Sorting reads all
-# counts, but updates of rows of W are faster in the order of memory.
+# If at least one in ORDERED columns has entries, the columns are sorted. Sorting reads all counts,
+# but updates of rows of W are faster in the order of memory.
 cdef enum:
     ORDERED = 64
 
-cdef inline void order_used(Columns *columns, Py_ssize_t n_in) noexcept nogil:
-    """Sort the columns that have entries."""
-    cdef Py_ssize_t column, n = 0
-    for column in range(n_in):
-        columns.used[n] = <int32_t>column
-        n += columns.count[column] > 0
-
-
 cdef inline void place_entries(Columns *columns, Py_ssize_t n_in) noexcept nogil:
     """Allot room to the columns for the entries that have been counted, which are added later."""
-    cdef Py_ssize_t i, column, at = 0
-    if columns.n_used * ORDERED >= n_in:
-        order_used(columns, n_in)
+    cdef Py_ssize_t i, column, n, at = 0
+    columns.ordered = columns.n_used * ORDERED >= n_in
+    if columns.ordered:
+        n = 0
+        for column in range(n_in):
+            columns.used[n] = <int32_t>column
+            n += columns.count[column] > 0
+            columns.first[column] = at
+            at += columns.count[column]
+            columns.count[column] = 0
+        return
     for i in range(columns.n_used):
         column = columns.used[i]
         columns.first[column] = at
@@ -82,7 +81,8 @@ cdef inline void add_entry(Columns *columns, Py_ssize_t column, Py_ssize_t row,
     the entries were counted."""
     cdef Py_ssize_t i = columns.first[column] + columns.count[column]
     if i < columns.room:
-        columns.entries[i].row = <int32_t>row
+        columns.entries[i].row = <uint16_t>row
+        columns.entries[i].lane = <uint16_t>(column % PANEL)
         columns.entries[i].value = value
         columns.count[column] += 1
 

@@ -55,10 +55,10 @@ typedef struct {
     ptrdiff_t n;
 } fastnn_sparse_row;
 
-/* A nonzero of a column, and its row. */
+/* A nonzero of a column, its row in a round, and its column in a panel. */
 typedef struct {
     real value;
-    int32_t row;
+    uint16_t row, lane;
 } fastnn_entry;
 
 /* fastnn_product_fn and fastnn_narrow_fn of sparse rows a (rows, depth). With `whole`, b is not
@@ -71,11 +71,12 @@ typedef void fastnn_sparse_narrow_fn(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t 
                                      const real *bias, int whole, real *c);
 
 /* fastnn_outer_fn of `width` sparse columns: column i has count[i] nonzeros from z[first[i]] on, in
- * the order of the rows. With `whole`, delta is not finite, and products with zeros are computed,
- * too. The narrow function computes g of transposed weights, (n_out <= NARROW, PANEL). */
+ * the order of the rows. With `ordered`, those of all columns follow each other. With `whole`,
+ * delta is not finite, and products with zeros are computed, too. The narrow function computes g of
+ * transposed weights, (n_out <= NARROW, PANEL). */
 typedef void fastnn_sparse_outer_fn(ptrdiff_t rows, ptrdiff_t width, const fastnn_entry *z,
-                                    const ptrdiff_t *first, const int32_t *count, const real *delta,
-                                    int whole, int more, real *g);
+                                    const ptrdiff_t *first, const int32_t *count, int ordered,
+                                    const real *delta, int whole, int more, real *g);
 typedef void fastnn_sparse_outer_narrow_fn(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t n_out,
                                            const fastnn_entry *z, const ptrdiff_t *first,
                                            const int32_t *count, const real *delta, int whole,

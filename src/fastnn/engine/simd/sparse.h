@@ -204,14 +204,34 @@ INLINE int sparse_outer_tile(int whole, ptrdiff_t rows, ptrdiff_t width, const f
     return any_lane(found);
 }
 
+/* The same from one list of n nonzeros of all columns. Most columns have none, one or two: a loop
+ * over the nonzeros of each column would end in a way that the CPU cannot predict. */
+INLINE int sparse_outer_list(ptrdiff_t width, const fastnn_entry *z, ptrdiff_t n, const real *delta,
+                             int more, real *g) {
+    ivec found = {0};
+    if (!more) memset(g, 0, (size_t)(width * PANEL) * sizeof(real));
+    for (ptrdiff_t k = 0; k < n; k++) {
+        real *row = g + z[k].lane * PANEL;
+#pragma GCC unroll 4
+        for (int v = 0; v < PANEL; v += LANES)
+            store(row + v, multiply_add(splat(z[k].value), load(delta + z[k].row * PANEL + v),
+                                        load(row + v)));
+    }
+    for (ptrdiff_t i = 0; i < width * PANEL; i += LANES) found |= minus_zeros(load(g + i));
+    return any_lane(found);
+}
+
 static void sparse_outer(ptrdiff_t rows, ptrdiff_t width, const fastnn_entry *z,
-                         const ptrdiff_t *first, const int32_t *count, const real *delta, int whole,
-                         int more, real *g) {
+                         const ptrdiff_t *first, const int32_t *count, int ordered,
+                         const real *delta, int whole, int more, real *g) {
     real before[PANEL * PANEL] __attribute__((aligned(64)));
     size_t size = (size_t)(width * PANEL) * sizeof(real);
     if (!whole) {
+        ptrdiff_t n = first[width - 1] + count[width - 1] - first[0];
         if (more) memcpy(before, g, size);
-        if (!sparse_outer_tile(0, rows, width, z, first, count, delta, more, g)) return;
+        if (!(ordered ? sparse_outer_list(width, z + first[0], n, delta, more, g)
+                      : sparse_outer_tile(0, rows, width, z, first, count, delta, more, g)))
+            return;
         if (more) memcpy(g, before, size);
     }
     sparse_outer_tile(1, rows, width, z, first, count, delta, more, g);
@@ -224,7 +244,7 @@ static void sparse_outer_narrow(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t n_out
     real turned[PANEL * PANEL] __attribute__((aligned(64))) = {0};
     for (ptrdiff_t i = 0; more && i < width; i++)
         for (ptrdiff_t j = 0; j < n_out; j++) turned[i * PANEL + j] = g[j * PANEL + i];
-    sparse_outer(rows, width, z, first, count, delta, whole, more, turned);
+    sparse_outer(rows, width, z, first, count, 0, delta, whole, more, turned);
     memset(g, 0, (size_t)(n_out * PANEL) * sizeof(real));
     for (ptrdiff_t i = 0; i < width; i++)
         for (ptrdiff_t j = 0; j < n_out; j++) g[j * PANEL + i] = turned[i * PANEL + j];

@@ -297,7 +297,7 @@ cdef inline void add_gradient(const Net *net, const Tile *tile, Py_ssize_t rows,
                                     z.count + first, tile.delta, z.whole, more, g)
     else:
         net.ops.sparse_outer(rows, tile.rows, z.entries, z.first + first, z.count + first,
-                             tile.delta, z.whole, more, g)
+                             z.ordered, tile.delta, z.whole, more, g)
 
 
 cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
