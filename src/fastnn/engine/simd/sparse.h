@@ -204,8 +204,10 @@ INLINE int sparse_outer_tile(int whole, ptrdiff_t rows, ptrdiff_t width, const f
     return any_lane(found);
 }
 
-/* The same from one list of n nonzeros of all columns. Most columns have none, one or two: a loop
- * over the nonzeros of each column would end in a way that the CPU cannot predict. */
+/* The same from one list of n nonzeros of all columns. If most columns have none, one or two, a
+ * loop over the nonzeros of each column would end in a way that the CPU cannot predict. If they
+ * have more, such a loop is faster, since its sums stay in registers. */
+enum { MOST_LISTED = 2 };
 INLINE int sparse_outer_list(ptrdiff_t width, const fastnn_entry *z, ptrdiff_t n, const real *delta,
                              int more, real *g) {
     ivec found = {0};
@@ -229,8 +231,9 @@ static void sparse_outer(ptrdiff_t rows, ptrdiff_t width, const fastnn_entry *z,
     if (!whole) {
         ptrdiff_t n = first[width - 1] + count[width - 1] - first[0];
         if (more) memcpy(before, g, size);
-        if (!(ordered ? sparse_outer_list(width, z + first[0], n, delta, more, g)
-                      : sparse_outer_tile(0, rows, width, z, first, count, delta, more, g)))
+        if (!(ordered && n <= MOST_LISTED * width
+                  ? sparse_outer_list(width, z + first[0], n, delta, more, g)
+                  : sparse_outer_tile(0, rows, width, z, first, count, delta, more, g)))
             return;
         if (more) memcpy(g, before, size);
     }
