@@ -93,8 +93,9 @@ INLINE void update_during_pair_outer(update_rule *rule, ptrdiff_t rows, ptrdiff_
 }
 #endif
 
-/* Whether all moments are +0. */
-INLINE int moments_are_zero(const fastnn_row_updates *u, const real *w) {
+/* Whether all moments are +0. This function and prefetch_rows are not compiled for each rule, which
+ * would make the module larger. */
+static __attribute__((noinline)) int moments_are_zero(const fastnn_row_updates *u, const real *w) {
     ivec any = {0};
     for (ptrdiff_t q = 0; q < u->panels; q++)
         for (int v = 0; v < PANEL_VECTORS; v++)
@@ -116,7 +117,7 @@ INLINE void prefetch_panel(const fastnn_row_updates *u, ptrdiff_t q, int n_momen
 /* Rows of weights are far apart in memory: they are prefetched to L2 long before their updates,
  * since memory is slow, and to L1 shortly before. Measured on a Zen 4 with W of 100,000 x 100 and
  * 20,000 nonzeros: updates with a single prefetch take 1.4 times as long. */
-INLINE void prefetch_rows(const fastnn_row_updates *u, int n_moments) {
+static __attribute__((noinline)) void prefetch_rows(const fastnn_row_updates *u, int n_moments) {
     for (ptrdiff_t q = 0; u->later && q < u->panels; q++)
         prefetch_panel(u, q, n_moments, u->later, 0);
     for (ptrdiff_t q = 0; u->next && q < u->panels; q++)
@@ -129,9 +130,9 @@ INLINE real *vector_of_row(const fastnn_row_updates *u, ptrdiff_t i, real *w) {
 
 /* Makes all updates of vectors i, ..., i + n - 1 of a row, n <= TOGETHER; returns -1 in lanes whose
  * weights are not finite. The updates of a vector depend on each other: vectors side by side hide
- * each other's latency. 32 registers hold four vectors with the moments of most rules, 16 two. */
+ * each other's latency. 32 registers hold three vectors with the moments of any rule, 16 two. */
 #if FASTNN_VECTOR_BYTES == 64
-enum { TOGETHER = 4 };
+enum { TOGETHER = 3 };
 #else
 enum { TOGETHER = 2 };
 #endif
@@ -172,18 +173,9 @@ INLINE fastnn_row_result update_row_by(update_rule *rule, int n_moments,
     ivec any = {0};
     prefetch_rows(u, n_moments);
     if (!g && u->rests && moments_are_zero(u, w)) return ROW_RESTS;
-    while (i < n) {
-        int some = n - i < TOGETHER ? (int)(n - i) : TOGETHER;
-        switch (some) {
-        case 1: any |= update_vectors(1, rule, n_moments, u, i, g, w); break;
-        case 2: any |= update_vectors(2, rule, n_moments, u, i, g, w); break;
-#if FASTNN_VECTOR_BYTES == 64
-        case 3: any |= update_vectors(3, rule, n_moments, u, i, g, w); break;
-        case 4: any |= update_vectors(4, rule, n_moments, u, i, g, w); break;
-#endif
-        }
-        i += some;
-    }
+    for (; i + TOGETHER <= n; i += TOGETHER)
+        any |= update_vectors(TOGETHER, rule, n_moments, u, i, g, w);
+    for (; i < n; i++) any |= update_vectors(1, rule, n_moments, u, i, g, w);
     return any_lane(any) ? ROW_NOT_FINITE : ROW_FINITE;
 }
 
