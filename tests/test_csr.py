@@ -211,6 +211,16 @@ def test_updates_that_are_postponed_for_a_thousand_steps(optimizer):
     )
 
 
+def test_a_thousand_steps_on_several_threads():
+    """All postponed updates are made amid the fit, of rows that other threads have just updated."""
+    rows, y, nets = scipy.sparse.vstack([CSR] * 60, format="csr"), np.tile(Y, (60, 1)), []
+    for n_threads in (1, 3):
+        net = network([1500], Adam(0.001), n_threads=n_threads)
+        nets.append((net.fit(rows, y, batch_size=8).history, state_of(net)))
+        assert net._network.postpones_updates()
+    assert nets[0] == nets[1]
+
+
 def test_a_handler_of_signals_reads_weights_that_are_up_to_date():
     """It may read them between any two steps, also of rows that no batch has used for long."""
     rows, y = scipy.sparse.vstack([CSR] * 18, format="csr"), np.tile(Y, (18, 1))

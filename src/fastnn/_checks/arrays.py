@@ -395,7 +395,7 @@ def representable(
                 what = "the optimizer's moment or average of "
                 remedy = (
                     "keep dtype='float64', or pass get_weights() to the set_weights of a new "
-                    f"{dtype} network, whose optimizer starts anew"
+                    f"{dtype} network, whose optimizer has no state yet"
                 )
             raise ValueError(
                 f"{what}weights[{i}] ({name}) has a value of magnitude {largest:.3g}, too large "

@@ -120,7 +120,7 @@ class Crew:
         state, fits = net._state, self.fits
         before: Snapshot = state.snapshot()
         options = self.members.options(number)
-        if self.stopping:  # meanwhile
+        if self.stopping:  # requested while the rows were prepared
             return
         callbacks: list[Callback] = options["callbacks"]
         watch = _Watch(self)
