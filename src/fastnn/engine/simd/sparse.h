@@ -213,7 +213,8 @@ INLINE int sparse_outer_list(ptrdiff_t width, const fastnn_entry *z, ptrdiff_t n
     ivec found = {0};
     if (!more) memset(g, 0, (size_t)(width * PANEL) * sizeof(real));
     for (ptrdiff_t k = 0; k < n; k++) {
-        real *row = g + z[k].lane * PANEL;
+        ptrdiff_t lane = z[k].lane < width ? z[k].lane : 0; /* another program may change a file */
+        real *row = g + lane * PANEL;
 #pragma GCC unroll 4
         for (int v = 0; v < PANEL; v += LANES)
             store(row + v, multiply_add(splat(z[k].value), load(delta + z[k].row * PANEL + v),
