@@ -39,6 +39,7 @@ HIDDEN, STEP_BATCH, EPOCHS = 100, 32, 2
 CELLS = [(10_000, 2_000, 50), (10_000, 20_000, 100), (5_000, 100_000, 100)]  # rows, columns, each
 ALPHAS = 0.0, 1e-4
 LIBRARIES = "fastnn", "scikit-learn"
+INTERFACES = "MLPClassifier", "MLP"  # whose memory is measured
 WIDTHS = 256, 512, 1024, 8192  # numbers of one-hot columns
 
 
@@ -191,23 +192,28 @@ def resident(field):
     return 1024 * int(status.partition(f"{field}:")[2].split()[0])
 
 
-def peak_memory(cell):
-    """Return MB of a fit in this process: the peak, of weights and moments, of the data."""
-    from fastnn.sklearn import MLPClassifier  # noqa: F401  # its memory is not that of the fit
+def peak_memory(cell, interface):
+    """Return MB of a fit in this process: the peak, weights and moments, and the data.
 
+    An `MLP` keeps a copy of its weights, to go back to if the loss is no longer finite; an
+    estimator is then left as it was before the fit, and needs no copy.
+    """
     X, y = rows_of(cell)
+    options = {"loss": "binary_cross_entropy", "optimizer": "adam", "dtype": "float32"}
     layers = [Dense(HIDDEN, "relu"), Dense(1, "sigmoid")]
+    estimator("fastnn", 0.0, 1)  # the memory of imports is not that of the fit
     Path("/proc/self/clear_refs").write_text("5")  # reset the peak
     before = resident("VmRSS")
-    options = {"loss": "binary_cross_entropy", "optimizer": "adam", "dtype": "float32"}
-    net = MLP(X.shape[1], layers, seed=0, n_threads=1, **options)
-    net.fit(X, y[:, None].astype("f4"), batch_size=200)
-    peak = resident("VmHWM")
-    weights = sum(w.size for w in net.get_weights()) * 4
+    if interface == "MLP":
+        net = MLP(X.shape[1], layers, seed=0, n_threads=1, **options)
+        net.fit(X, y[:, None].astype("f4"), batch_size=200)
+    else:
+        net = estimator("fastnn", 0.0, 1).fit(X, y).net_
+    peak = resident("VmHWM") - before
     data = X.data.nbytes + X.indices.nbytes + X.indptr.nbytes
     return {
-        "peak": (peak - before) / 1e6,
-        "weights_and_moments": 3 * weights / 1e6,
+        f"peak of {interface}": peak / 1e6,
+        "weights_and_moments": 3 * 4 * net.n_parameters / 1e6,
         "data": data / 1e6,
     }
 
@@ -234,9 +240,13 @@ def as_dense(width):
 
 
 def memory(cell):
-    """Return the result of `peak_memory` in a process of its own."""
-    command = [sys.executable, __file__, "--memory-of", json.dumps(cell)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    """Return the results of `peak_memory`, each from a process of its own."""
+    found = {}
+    for interface in INTERFACES:
+        command = [sys.executable, __file__, "--memory-of", json.dumps([cell, interface])]
+        printed = subprocess.run(command, check=True, capture_output=True).stdout
+        found |= json.loads(printed)
+    return found
 
 
 def main():
@@ -251,7 +261,7 @@ def main():
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     if args.memory_of:
-        print(json.dumps(peak_memory(json.loads(args.memory_of))))
+        print(json.dumps(peak_memory(*json.loads(args.memory_of))))
         return
     machine.pin(args.threads)
     found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"sparse": {}}

@@ -862,9 +862,26 @@ def test_a_loss_that_is_not_finite():
     with pytest.raises(ValueError, match="Solver produced non-finite parameter weights") as caught:
         mine.fit(PATIENTS, COURSE)
     assert "the loss became" in str(caught.value.__cause__)
+    assert "the network is dropped" in str(caught.value.__cause__)
     mine.set_params(early_stopping=True).fit(PATIENTS, COURSE)
     assert np.isnan(mine.validation_scores_[-1])
     assert np.isfinite(mine.predict(PATIENTS)).all()
+
+
+@pytest.mark.parametrize("warm_start", [False, True])
+@pytest.mark.parametrize("callbacks", [None, [Callback()]])
+def test_a_fit_whose_loss_is_not_finite_changes_no_attribute(warm_start, callbacks):
+    options = {"max_iter": 2, "random_state": 0, "batch_size": 50}
+    mine = MLPRegressor(solver="sgd", warm_start=warm_start, callbacks=callbacks, **options)
+    mine.fit(PATIENTS, COURSE / 100)
+    mine.set_params(learning_rate_init=1e20, max_iter=20)
+    before, predicted = dict(vars(mine)), mine.predict(PATIENTS)
+    with pytest.raises(ValueError, match="Solver produced non-finite parameter weights"):
+        mine.fit(PATIENTS, COURSE / 100)
+    assert vars(mine).keys() == before.keys()
+    assert all(vars(mine)[name] is before[name] for name in before)
+    assert np.array_equal(mine.predict(PATIENTS), predicted)
+    mine.set_params(learning_rate_init=1e-3).fit(PATIENTS, COURSE / 100)
 
 
 # ---- sparse rows --------------------------------------------------------------------------------

@@ -768,6 +768,7 @@ cdef class Driver(Parameters):
     cdef Kept kept
     cdef object pending           # the exception that a signal handler raised within a step
     cdef public int stop_training  # nonzero: a whole fit ends after the current epoch
+    cdef public bint is_disposable  # whoever trains it drops it if its loss is no longer finite
 
     def __cinit__(self, *args, int n_threads=1, **rest):
         self.n_threads, self.kept.step = n_threads, -1
@@ -897,7 +898,7 @@ cdef class Driver(Parameters):
             self.postponing_run = run
             run.skips_zeros = trains_on_zeros(run)
             self.net.finite_until = 0  # the weights change from here on
-            if keep or run.tiny:
+            if (keep and not self.is_disposable) or run.tiny:
                 run.keep = self.kept_parameters()
             while run.epoch < run.until and run.ended == NOT_YET:
                 if flops < BRIEF_FLOPS():

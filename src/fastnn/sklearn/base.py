@@ -292,7 +292,8 @@ class BaseMLP(TakesSparseRows, Parameters):
         Raises
         ------
         ValueError
-            If a parameter or the data are invalid, or the loss is no longer finite.
+            If a parameter or the data are invalid, or the loss is no longer finite. The attributes
+            are then those from before the call.
         """
         return self._fit(X, y, sample_weight, X_val, y_val)
 
@@ -307,18 +308,20 @@ class BaseMLP(TakesSparseRows, Parameters):
     ) -> Self:
         """Train for up to `max_iter` epochs, or for one epoch if incremental.
 
-        An error before the end of the first epoch leaves every attribute unchanged. Ctrl-C keeps
-        the updates of an incremental network that were made before it.
+        An error before the end of the first epoch leaves every attribute unchanged, and so does a
+        loss that is no longer finite, unless the training is incremental. Ctrl-C keeps the updates
+        of an incremental network that were made before it.
         """
         net = self.net_ if incremental and self._has_network() else None  # trained in place
         before = dict(vars(self))
         step = None if net is None else net.step
         snapshot = net._state.snapshot() if net is not None and self.callbacks else None
-        self.n_iter_ = 0
+        self.n_iter_, self._divergence = 0, None
         try:
             self._train(X, y, sample_weight, X_val, y_val, incremental)
         except BaseException:
-            if self.n_iter_ == 0:  # classes_ etc. may not match the network
+            has_diverged = self._divergence is not None and not incremental
+            if self.n_iter_ == 0 or has_diverged:  # classes_ etc. may not match the network
                 self.__dict__ = before
                 if net is not None and snapshot is not None:  # a callback may have raised
                     net._state.take(snapshot)

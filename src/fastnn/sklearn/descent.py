@@ -83,8 +83,10 @@ class Descent:
         if validation is not None:
             validation = validation.picked()
         self.recorder.training, self.recorder.validation = rows, validation
+        net = self.estimator.net_
+        net._state.network.is_disposable = self._drops_diverged_network
         try:
-            self.estimator.net_.fit(
+            net.fit(
                 rows.X,
                 rows.y,
                 sample_weight=rows.sample_weight,
@@ -97,8 +99,19 @@ class Descent:
             )
         except KeyboardInterrupt:
             warn("Training interrupted by user.")
+        finally:
+            net._state.network.is_disposable = False
         self.finish()
         self.warn_if_unconverged()
+
+    @property
+    def _drops_diverged_network(self) -> bool:
+        """Whether nothing uses the network if its loss is no longer finite.
+
+        Training then takes less memory: no copy of the parameters is kept to go back to.
+        """
+        est = self.estimator
+        return not (self.incremental or est.early_stopping or est.callbacks)
 
     def finish(self) -> None:
         """Set the network to its best weights, unless the engine has done so.

@@ -118,10 +118,13 @@ def divergence_of_fit(
 ) -> FloatingPointError:
     """Return the error for a fit whose loss is no longer finite.
 
-    `dropped` is the number of updates that were undone, None if no update was made before.
+    `dropped` is the number of updates that were undone; None if no update was made before, or if
+    the caller drops the network.
     """
     where = "no update has been made"
-    if dropped is not None:
+    if state.network.is_disposable:
+        where = "the network is dropped"
+    elif dropped is not None:
         where = (
             f"the network is back at its weights of {dropped} updates before, whose loss was "
             "finite, and the optimizer's moments are reset"
