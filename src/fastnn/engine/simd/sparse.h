@@ -57,26 +57,30 @@ INLINE void add_products(int n, real x, const real *b, ptrdiff_t b_jump, vec acc
             acc[q][v] = multiply_add(splat(x), load(b + q * b_jump + v * LANES), acc[q][v]);
 }
 
-/* Rows of b are prefetched this many nonzeros ahead if the panels of b have more than NEAR_BYTES, a
- * size like that of the caches near a core. */
-enum { FETCHED_AHEAD = 16, NEAR_BYTES = 1 << 20 };
+/* If the panels of b have more than NEAR_BYTES, a size like that of the caches near a core, rows of
+ * b are prefetched twice: to L2 many nonzeros before they are multiplied, and to L1 few before. */
+enum { TO_L2_AHEAD = 32, TO_L1_AHEAD = 2, NEAR_BYTES = 1 << 20 };
 
 /* Prefetches n panels of the row of b for nonzero k of a row, if the row has so many. */
-INLINE void fetch_row(int n, const fastnn_sparse_row *row, ptrdiff_t k, ptrdiff_t depth,
+INLINE void fetch_row(int n, int to_l1, const fastnn_sparse_row *row, ptrdiff_t k, ptrdiff_t depth,
                       const real *b, ptrdiff_t b_jump) {
     if (k >= row->n) return;
     b += column_of(row, k, depth) * PANEL;
 #pragma GCC unroll 8
-    for (int q = 0; q < n; q++) __builtin_prefetch(b + q * b_jump);
+    for (int q = 0; q < n; q++)
+        to_l1 ? __builtin_prefetch(b + q * b_jump, 0, 3) : __builtin_prefetch(b + q * b_jump, 0, 2);
 }
 
 /* Adds the products with nonzeros first ... stop of a row. While nonzero k is multiplied, the row
- * of b for nonzero k + ahead of `fetched` is prefetched, unless `fetched` is NULL. */
+ * of b for nonzero k + ahead of `fetched` is prefetched to L2, unless `fetched` is NULL. */
 INLINE void add_nonzeros(int n, ptrdiff_t first, ptrdiff_t stop, const fastnn_sparse_row *row,
                          const fastnn_sparse_row *fetched, ptrdiff_t ahead, ptrdiff_t depth,
                          const real *b, ptrdiff_t b_jump, vec acc[][PANEL_VECTORS]) {
     for (ptrdiff_t k = first; k < stop; k++) {
-        if (fetched) fetch_row(n, fetched, k + ahead, depth, b, b_jump);
+        if (fetched) {
+            fetch_row(n, 0, fetched, k + ahead, depth, b, b_jump);
+            fetch_row(n, 1, row, k + TO_L1_AHEAD, depth, b, b_jump);
+        }
         add_products(n, row->values[k] + 0, b + column_of(row, k, depth) * PANEL, b_jump, acc);
     }
 }
@@ -100,8 +104,8 @@ INLINE int sparse_row_tile(int n, int whole, ptrdiff_t depth, const fastnn_spars
         }
     } else {
         int is_far = n * depth * (ptrdiff_t)(PANEL * sizeof(real)) > NEAR_BYTES;
-        ptrdiff_t most = row->n > FETCHED_AHEAD ? row->n - FETCHED_AHEAD : 0;
-        add_nonzeros(n, 0, most, row, is_far ? row : NULL, FETCHED_AHEAD, depth, b, b_jump, acc);
+        ptrdiff_t most = row->n > TO_L2_AHEAD ? row->n - TO_L2_AHEAD : 0;
+        add_nonzeros(n, 0, most, row, is_far ? row : NULL, TO_L2_AHEAD, depth, b, b_jump, acc);
         add_nonzeros(n, most, row->n, row, is_far ? next : NULL, -most, depth, b, b_jump, acc);
     }
 #pragma GCC unroll 8
