@@ -155,6 +155,33 @@ def test_a_model_is_described(kind, dtype):
     assert API.get(embedding._pointer(net.c_model, b"fastnn.model"), 1000) == -1
 
 
+def test_a_model_outlives_the_freezing_of_its_network():
+    """C code has only its address, so the network is kept alive although nothing refers to it."""
+    net = NETS["small"]("float32")
+    X, _ = rows_for(net, 5)
+    expected, first, other = net.predict(X), net._network, object()
+    address = embedding._pointer(net.c_model, b"fastnn.model")
+    net.freeze()
+    net.unfreeze(0)  # replaces the network again
+    assert sys.getrefcount(first) == sys.getrefcount(other) + 1
+    del first
+    net.set_weights([2 * w for w in net.get_weights()])
+    room = ctypes.c_void_p()
+    assert API.workspace_new(address, 5, 0, ctypes.byref(room)) == 0
+    out = np.empty_like(expected)
+    assert API.predict_f32(room.value, 5, X.ctypes.data, out.ctypes.data) == 0
+    API.workspace_free(room.value)
+    assert out.tobytes() == expected.tobytes()
+
+
+def test_a_network_that_no_c_code_uses_ends_when_layers_are_frozen():
+    net = NETS["small"]("float32")
+    first = net._network
+    other = object()
+    net.freeze()
+    assert sys.getrefcount(first) == sys.getrefcount(other)
+
+
 def test_layers_with_weights_are_counted():
     layers = [Dense(3), LayerNorm(), Activate("relu"), Dense(1)]
     net = MLP(2, layers, loss="squared_error", optimizer="sgd", seed=0)

@@ -1774,12 +1774,19 @@ cdef class Network(Driver):
 
     cdef fastnn_model model       # for callers in C
     cdef public bint converts_targets   # targets are named labels, or fewer than the outputs
+    cdef bint is_lent             # C code may use it until its MLP ends
+    cdef Network lent_before      # a lent network whose place in an MLP this one has taken
 
     def __cinit__(self, *args, **rest):
         self.model.precision, self.model.net = &PRECISION, &self.net
 
+    def take_place_of(self, Network other):
+        """Replace a network in its MLP, and keep that one alive if C code may still use it."""
+        self.lent_before = other if other.is_lent else other.lent_before
+
     def c_model(self):
         """Return a capsule that has the network as a fastnn_model and keeps it alive."""
+        self.is_lent = True
         capsule = PyCapsule_New(&self.model, "fastnn.model", let_go)
         PyCapsule_SetContext(capsule, <void *>self)
         Py_INCREF(self)

@@ -207,6 +207,9 @@ class MLP:
         """Become the façade over a state."""
         # Without the checks of __setattr__, which take a microsecond. An update of vars(self) would
         # make a dictionary, and so each later access to an attribute slower.
+        before = getattr(self, "_network", None)
+        if before is not None:
+            state.network.take_place_of(before)
         object.__setattr__(self, "_state", state)
         object.__setattr__(self, "_network", state.network)
 
@@ -1022,8 +1025,8 @@ class MLP:
         Notes
         -----
         Weights, the optimizer's moments, counts and random state are kept: training continues with
-        the bits of a network that was built with ``trainable=False`` in these layers. Capsules of
-        `c_model` made before still refer to the network as it was.
+        the bits of a network that was built with ``trainable=False`` in these layers. C code and
+        each `embedding.Workspace` that use the network go on with the network as it was.
 
         Examples
         --------

@@ -15,11 +15,12 @@
  *     fastnn_workspace_free(room);                 // before net is deallocated
  *
  * A model is the network itself, not a copy: it lives as long as the MLP or its `c_model` capsule,
- * and training changes it. A workspace holds the buffers of one call. Threads that each have a
- * workspace may predict with one model at the same time, without locks. Only one thread at a time
- * may train a model; a concurrent call gets FASTNN_BUSY. Every call runs on the calling thread, and
- * its results are those of Python's `predict` and `train_on_batch`, to the bit; for a CustomLoss,
- * whose function is Python, those of `train_on_output_gradients`.
+ * and training changes it. After `freeze` or `unfreeze`, which make a new network, a model is the
+ * network as it was before; get the new one. A workspace holds the buffers of one call. Threads
+ * that each have a workspace may predict with one model at the same time, without locks. Only one
+ * thread at a time may train a model; a concurrent call gets FASTNN_BUSY. Every call runs on the
+ * calling thread, and its results are those of Python's `predict` and `train_on_batch`, to the bit;
+ * for a CustomLoss, whose function is Python, those of `train_on_output_gradients`.
  *
  * Without Python.h, all functions except fastnn_import and fastnn_model_of are available: pass the
  * address `fastnn.embedding.api_address()` to fastnn_use.
