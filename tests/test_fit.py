@@ -9,6 +9,7 @@ made-up outputs (test_metrics.py), rows that aren't in memory (test_data.py).
 
 import copy
 import csv
+import dataclasses
 import fcntl
 import math
 import os
@@ -291,7 +292,6 @@ def test_dropout_acts_on_training_metrics():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_metrics_change_no_bit_of_training(dtype, threads):
-    """Except for tiny networks with batches of one row, whose path keeps no outputs."""
     nets = [classifier(dtype=dtype, dropout=0.2, units=200, n_threads=threads) for _ in range(2)]
     common = {"epochs": 2, "batch_size": 90}
     plain = nets[0].fit(DIGITS, DIGIT, **common)
@@ -585,13 +585,45 @@ def test_callbacks_do_not_change_the_bits(dtype, metrics, weighted, clock):
     assert all(each == found[0] for each in found)
 
 
-@pytest.mark.parametrize("batch_size", [1, 8])
-def test_callbacks_do_not_change_the_weights_of_a_tiny_network(batch_size):
+#: Inputs and layers of networks whose batches of one row a function of its own trains (tiny.c).
+TINY = {
+    "pair": (2, [Dense(3, "sigmoid"), Dense(1)]),
+    "pair of fours": (4, [Dense(4, "tanh"), Dense(4, "sigmoid", use_bias=False)]),
+    "narrow": (10, [Dense(5, "tanh"), Dense(1)]),
+    "deep": (6, [Dense(8, "tanh"), Dense(16, "gelu"), Dense(9, "relu"), Dense(2)]),
+    "wide": (16, [Dense(16, "relu"), Dense(12)]),
+}
+
+
+@pytest.mark.parametrize("batch_size", [1, 8, 11, 32])  # the last batch has one row, but of 11
+@pytest.mark.parametrize("optimizer", [SGD(1e-3), SGD(1e-3, momentum=0.9), Adam()])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", TINY)
+def test_no_way_to_train_changes_the_bits_of_a_tiny_network(kind, dtype, optimizer, batch_size):
+    n_in, layers = TINY[kind]
+    rng = np.random.default_rng(0)
+    X, y = (rng.normal(size=(33, n)).astype(dtype) for n in (n_in, layers[-1].units))
     found = set()
-    for listeners in ((), (EachBatch(),), (Progress(),)):
-        net = MLP(10, [Dense(5, "tanh"), Dense(1)], loss="squared_error", optimizer="adam", seed=0)
-        net.fit(PATIENTS, COURSE, batch_size=batch_size, epochs=2, callbacks=listeners)
-        found.add(sha256(net))
+
+    def trained(rule=optimizer, epochs=2, **options):
+        rows = options.pop("rows", (X, y))
+        net = MLP(n_in, layers, loss="squared_error", optimizer=rule, dtype=dtype, seed=0)
+        history = net.fit(*rows, epochs=epochs, **options).history
+        found.add((net.get_flat_weights().tobytes(), tuple(history["loss"])))
+
+    batches = [(X[i : i + batch_size], y[i : i + batch_size]) for i in range(0, 33, batch_size)]
+    trained(rows=(batches,))
+    options = {"batch_size": batch_size, "shuffle": False}
+    for more in (
+        {},
+        {"callbacks": [EachBatch()]},
+        {"callbacks": [Progress()]},
+        {"metrics": ["mae"]},
+        {"sample_weight": np.ones(33)},
+        {"rule": dataclasses.replace(optimizer, use_ema=True)},
+        {"rule": dataclasses.replace(optimizer, clipnorm=1e30)},
+    ):
+        trained(**options, **more)
     assert len(found) == 1
 
 

@@ -945,16 +945,6 @@ cdef class Driver(Parameters):
         finally:
             fastnn_leave_alone(&self.parts_claim)
 
-    def unit(self, Py_ssize_t batch):
-        """Return a number of rows such that calls of `train` with any multiple give the same bits.
-
-        This is a batch or, for tiny networks, a slice: tiny.c rounds the first row of a slice
-        differently from later rows.
-        """
-        if batch == 1 and self.net.tiny.layers != NULL:
-            return training_rows(1, self.net.row_flops)
-        return batch
-
     def tally(self):
         """Return an empty tally to train or evaluate with."""
         return Tally(self)

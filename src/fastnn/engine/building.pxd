@@ -69,15 +69,14 @@ cdef inline int build_net(Net *net, const Kind *kinds, dict spec) except -1:
         net.loss_parameter = allocate(padded(len(parameter)))
         for i, value in enumerate(parameter):
             net.loss_parameter[i] = value
-    if spec["tiny"]:
-        bind_tiny(net)
     shape_parameters(net)
     find_zeros(net, spec["zeros"])
     place_parameters(net)
     place_operands(net)
     if net.averaged:
         place_averages(net)
-    place_tiny(net)
+    if spec["tiny"]:
+        bind_tiny(net)
     return 0
 
 
@@ -146,7 +145,7 @@ cdef inline void shape_parameters(Net *net) noexcept:
     for i in range(net.n_stages - 1, -1, -1):
         stage = &net.stages[i]
         if stage.kind.shape_parameters != NULL:
-            stage.kind.shape_parameters(stage, net.tiny.layers != NULL)
+            stage.kind.shape_parameters(stage)
             net.first_parameters = i
             if not stage.frozen:
                 net.first_updated = i
@@ -240,8 +239,11 @@ cdef inline int place_averages(Net *net) except -1:
 # ---- tiny networks ------------------------------------------------------------------------------
 
 cdef inline int bind_tiny(Net *net) except -1:
-    """Describe the network for tiny.c, if tiny.c supports all stages."""
+    """Describe the network for tiny.c, if tiny.c supports all stages, and allocate its buffers:
+    z_prev, slope and delta of each layer in turn, a panel each."""
     cdef Py_ssize_t i
+    cdef real *buffer
+    cdef fastnn_tiny_layer *layer
     cdef fastnn_tiny_layer *layers
     if net.clip != NO_CLIP or net.has_ema:
         return 0
@@ -256,22 +258,10 @@ cdef inline int bind_tiny(Net *net) except -1:
     net.tiny.layers, net.tiny.n_layers = layers, net.n_stages
     net.tiny.loss, net.tiny.loss_parameter = net.loss, net.loss_parameter
     net.tiny.optimizer, net.tiny.hyper = net.optimizer, &net.hyper
-    return 0
-
-
-cdef inline int place_tiny(Net *net) except -1:
-    """Set the parameters of the layers for tiny.c, and allocate their buffers: z_prev, slope and
-    delta of each layer in turn, a panel each."""
-    cdef Py_ssize_t i
-    cdef real *buffer
-    cdef fastnn_tiny_layer *layer
-    if net.tiny.layers == NULL:
-        return 0
-    buffer = allocate((1 + 3 * net.n_stages) * PANEL)
     net.tiny.block = net.block
+    buffer = allocate((1 + 3 * net.n_stages) * PANEL)
     for i in range(net.n_stages):
-        layer = <fastnn_tiny_layer *>&net.tiny.layers[i]
-        layer.W, layer.b = net.stages[i].W, net.stages[i].b
+        layer = &layers[i]
         layer.z_prev, layer.z = buffer + 3 * i * PANEL, buffer + 3 * (i + 1) * PANEL
         layer.slope, layer.delta = layer.z_prev + PANEL, layer.z_prev + 2 * PANEL
     return 0

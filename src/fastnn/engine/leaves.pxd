@@ -140,7 +140,6 @@ cdef extern from "engine/simd/ops.h":
         Py_ssize_t block
 
     cdef enum:
-        TINY_LANES
         LOCKSTEP_ROWS
 
     ctypedef struct fastnn_lockstep_layer:
@@ -291,7 +290,7 @@ cdef extern from "engine/simd/ops.h":
                            const fastnn_pair *delta, bint more, real *g) noexcept nogil
         double (*tiny_steps)(const fastnn_tiny *net, double t, Py_ssize_t n, const real *X,
                              const real *T, const int64_t *labels,
-                             const int64_t *order) noexcept nogil
+                             const int64_t *order, double total) noexcept nogil
         void (*lockstep)(const fastnn_lockstep *nets, Py_ssize_t n) noexcept nogil
         double (*multiply_adds)(Py_ssize_t n, real *sink) noexcept nogil
         real (*read_all)(Py_ssize_t n, const real *x) noexcept nogil

@@ -10,7 +10,6 @@ from libc.string cimport memcpy, memset, strcmp
 from fastnn.engine.leaves cimport (
     LOCKSTEP_ROWS,
     PANEL,
-    TINY_LANES,
     fastnn_allocate,
     fastnn_flush_subnormals,
     fastnn_free,
@@ -41,17 +40,11 @@ cdef struct Lockstep:
 
 
 cdef inline bint keeps_step(const Run *run) noexcept nogil:
-    """Whether a run can be trained in a column: plain descent on squared errors, row by row.
-
-    Two layers of up to TINY_LANES inputs and units cannot: tiny.c sums them in another order.
-    """
+    """Whether a run can be trained in a column: plain descent on squared errors, row by row."""
     cdef const Net *net = run.net
-    cdef const fastnn_tiny_layer *layers = net.tiny.layers
     return (run.tiny and run.losses != NULL and net.schedule.rule == NULL
             and strcmp(net.optimizer.name, b"sgd") == 0
-            and strcmp(net.loss.name, b"squared_error") == 0
-            and not (net.tiny.n_layers == 2 and layers[0].n_in <= TINY_LANES
-                     and layers[0].n_out <= TINY_LANES and layers[1].n_out <= TINY_LANES))
+            and strcmp(net.loss.name, b"squared_error") == 0)
 
 
 cdef inline bint have_one_shape(const Net *one, const Net *other) noexcept nogil:
@@ -134,7 +127,7 @@ cdef inline void enter_column(Lockstep *step, int l, Run *run) noexcept nogil:
     rows.X, rows.T, rows.labels = run.rows.X, run.rows.T, run.rows.labels
     rows.order, rows.first = run.rows.order, run.first
     run.net.optimizer.prepare(&run.net.hyper, <double>(run.net.step + 1), &constants)
-    step.rate[l], step.loss[l] = constants.rate, 0.0
+    step.rate[l], step.loss[l] = constants.rate, run.loss
     copy_column(step, l, True)
 
 
@@ -146,11 +139,11 @@ cdef inline void leave_column(Lockstep *step, int l) noexcept nogil:
     """
     cdef Run *run = step.runs[l]
     cdef Py_ssize_t n = run.stop - run.first
-    if isfinite(run.loss + step.loss[l]):
+    if isfinite(step.loss[l]):
         memcpy(run.keep.memory, run.net.arena, run.net.block * sizeof(real))
         run.keep.step, run.keep.rows = run.net.step, KEEP_ROWS
         copy_column(step, l, False)
-        run.loss += step.loss[l]
+        run.loss = step.loss[l]
         run.total += <double>n
         run.net.step += n
         run.first = run.stop

@@ -76,7 +76,7 @@ cdef struct Kind:                 # the functions of a kind of stage
     int (*build)(const Net *net, Stage *stage, dict spec) except -1
     # Set the layout of W, b and their tiles; with `tiny`, the layout that tiny.c reads. NULL
     # without parameters.
-    void (*shape_parameters)(Stage *stage, bint tiny) noexcept nogil
+    void (*shape_parameters)(Stage *stage) noexcept nogil
     # Place the stage's buffers at base + at: z, delta and whatever else the kind needs. z and delta
     # may share the memory of the stage below (buffers - 1). Return the offset after the buffers.
     Py_ssize_t (*lay_out)(const Stage *stage, StageBuffers *buffers, Py_ssize_t stride,

@@ -177,11 +177,12 @@ cdef inline void train_tiny(Run *run) noexcept nogil:
     while position < run.stop:
         net.hyper.learning_rate = rate_at(net, net.step)
         skip = position if rows.order == NULL else 0
-        run.loss += net.ops.tiny_steps(&net.tiny, <double>(net.step + 1), n,
-                                       rows.X + skip * net.n_in,
-                                       rows.T + skip * net.n_out if rows.T != NULL else NULL,
-                                       rows.labels + skip if rows.labels != NULL else NULL,
-                                       rows.order + position if rows.order != NULL else NULL)
+        run.loss = net.ops.tiny_steps(&net.tiny, <double>(net.step + 1), n,
+                                      rows.X + skip * net.n_in,
+                                      rows.T + skip * net.n_out if rows.T != NULL else NULL,
+                                      rows.labels + skip if rows.labels != NULL else NULL,
+                                      rows.order + position if rows.order != NULL else NULL,
+                                      run.loss)
         run.total += <double>n
         net.step += n
         position += n
@@ -235,10 +236,7 @@ cdef inline void arrange(Run *run) noexcept nogil:
 
 cdef inline void advance(Run *run, Py_ssize_t rows) noexcept nogil:
     """Train whole slices of at most `rows` rows in all, over several epochs if need be; at least
-    one slice.
-
-    No slice is cut, since sums may be rounded in another way at the beginning of a slice (tiny.c).
-    """
+    one slice."""
     cdef bint any = False
     while run.ended == NOT_YET and run.epoch < run.until:
         begin_slice(run)

@@ -39,9 +39,7 @@ class Batches:
         self.iterator = iterable if isinstance(iterable, Iterator) else None
         self.reading: Ahead[Block | BaseException] | None = None
 
-    def blocks(
-        self, order: NDArray[np.int64] | None, batch: int | None, unit: int = 1
-    ) -> Generator[Block]:
+    def blocks(self, order: NDArray[np.int64] | None, batch: int | None) -> Generator[Block]:
         """Yield the batches of an epoch; another thread checks and converts them, one ahead."""
         iterator = iter(self.iterable) if self.iterator is None else self.iterator
         stream = streams.of(iterator)

@@ -68,9 +68,7 @@ class Fit:
         )
         self.has_progress_hooks = False
         self.logs_rate = False
-        n = plan.source.n
-        self.unit_rows = 1 if n is None else state.network.unit(plan.batch_size or n)
-        self.units_per_call = 1  # adapted so that a call takes about PROGRESS_SECONDS
+        self.batches_per_call = 1  # adapted so that a call takes about PROGRESS_SECONDS
         self.reported = 0.0  # when on_progress was called last
         self.thread = 0  # identifier of the thread that runs the fit
         self.divergence: FloatingPointError | None = None  # once the loss isn't finite
@@ -317,7 +315,7 @@ class Fit:
                 order = self.state.draw_order(n)
             else:
                 order = _checks.order(plan.shuffle.permutation(n), n)
-        return plan.source.blocks(order, plan.batch_size or 1, self.unit_rows)
+        return plan.source.blocks(order, plan.batch_size or 1)
 
     def _train(self, block: Block, totals: Totals) -> None:
         """Train on a block: in one call if no listener has a hook for batches or progress."""
@@ -372,7 +370,7 @@ class Fit:
         """Return where the rows that are trained in one call end, if they begin at row `first`."""
         size = block.batch
         if not self.has_batch_hooks:
-            size = self.units_per_call * max(block.batch, self.unit_rows)
+            size *= self.batches_per_call
         return min(block.n, first + size)
 
     def _end_stretch(self, totals: Totals, began: float) -> None:
@@ -380,7 +378,7 @@ class Fit:
         now = time.perf_counter()
         if not self.has_batch_hooks:
             factor = min(10.0, PROGRESS_SECONDS / (now - began))
-            self.units_per_call = max(1, int(self.units_per_call * factor))
+            self.batches_per_call = max(1, int(self.batches_per_call * factor))
         if self.has_progress_hooks and now - self.reported > PROGRESS_SECONDS / 2:
             self._report(totals)
 

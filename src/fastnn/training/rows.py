@@ -70,9 +70,7 @@ class Rows:
         parts = {field.name: array[rows] for field, array in fields if array is not None}
         return dataclasses.replace(self, **parts)
 
-    def blocks(
-        self, order: NDArray[np.int64] | None, batch: int, unit: int = 1
-    ) -> Generator[Block]:
+    def blocks(self, order: NDArray[np.int64] | None, batch: int) -> Generator[Block]:
         """Yield the epoch as one block with this order of rows; None is the order 0, 1, ..."""
         yield Block(*self.arrays(), order=order, batch=batch)
 
@@ -111,24 +109,19 @@ class ConvertedRows(Rows):
         """Return a slice of the rows as a source of the same kind."""
         return dataclasses.replace(super().part(rows), first=self.first + (rows.start or 0))
 
-    def blocks(
-        self, order: NDArray[np.int64] | None, batch: int, unit: int = 1
-    ) -> Generator[Block]:
-        """Yield blocks of whole batches, while another thread converts the next block.
-
-        A block has a multiple of `unit` rows; `unit` is a multiple of `batch`.
-        """
-        unit, columns = max(unit, min(batch, self.n)), self.X.shape[1]
-        stride = unit * max(1, BLOCK_BYTES // (unit * columns * self.dtype.itemsize))
+    def blocks(self, order: NDArray[np.int64] | None, batch: int) -> Generator[Block]:
+        """Yield blocks of whole batches, while another thread converts the next block."""
+        rows, columns = min(batch, self.n), self.X.shape[1]
+        stride = rows * max(1, BLOCK_BYTES // (rows * columns * self.dtype.itemsize))
         room = [np.empty((min(stride, self.n), columns), self.dtype) for _ in range(2)]
 
         def converted(n_before: int = 0) -> Generator[Block]:
             for i in range(n_before, -(-self.n // stride)):
                 part = slice(i * stride, min((i + 1) * stride, self.n))
-                rows = part if order is None else order[part]
-                X = self._converted(rows, room[i % 2])
+                chosen = part if order is None else order[part]
+                X = self._converted(chosen, room[i % 2])
                 mapped.release(self.X)
-                some = (None if a is None else a[rows] for a in self.arrays()[1:])
+                some = (None if a is None else a[chosen] for a in self.arrays()[1:])
                 T, labels, weights, sample_weight = some
                 yield Block(X, T, labels, weights, sample_weight, batch=batch)
 

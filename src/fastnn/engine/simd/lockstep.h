@@ -4,8 +4,7 @@
  * The operations in a step of one network wait for each other and fill a few lanes. A panel of
  * networks fills all lanes, and operations of different networks run side by side. Every number is
  * computed by the operations of tiny.c, in their order, and so has the same bits. Here: plain
- * gradient descent on squared errors, the usual rule for on-line training. Not here: two layers of
- * up to TINY_LANES inputs and units, which tiny.c computes in another order.
+ * gradient descent on squared errors, the usual rule for on-line training.
  */
 #ifndef FASTNN_LOCKSTEP_H
 #define FASTNN_LOCKSTEP_H
@@ -13,8 +12,17 @@
 #include "activations.h"
 #include "losses.h"
 
-/* The sum of vectors in the order in which tiny.c sums the lanes of one vector. */
-INLINE vec sum_of_tiny(const vec x[TINY_LANES]) { return (x[0] + x[2]) + (x[1] + x[3]); }
+/* The sum of n vectors, each of one column of a panel, in the order of sum_panel: in halves. The
+ * other columns of the panel are 0, and added once: -0 + 0 is 0. x is overwritten. */
+INLINE vec sum_of_columns(ptrdiff_t n, vec x[PANEL]) {
+    ptrdiff_t half = PANEL / 2;
+    while (half >= n && half > 0) half /= 2;
+    for (ptrdiff_t i = 0; i < n; i++) x[i] += splat(0);
+    for (ptrdiff_t i = n; i < 2 * half; i++) x[i] = splat(0);
+    for (; half > 0; half /= 2)
+        for (ptrdiff_t i = 0; i < half; i++) x[i] += x[i + half];
+    return x[0];
+}
 
 /* z = h(z_prev @ W + b) */
 static void lockstep_forward(const fastnn_lockstep_layer *layer, const real *z_prev) {
@@ -42,55 +50,46 @@ static void lockstep_slope(const fastnn_lockstep_layer *layer) {
 /* Adds the loss of each network to `loss`, and computes delta of the last layer. */
 static void lockstep_loss(const fastnn_lockstep_layer *last, const real *t, double *loss) {
     for (int l = 0; l < PANEL; l += LANES) {
-        vec sum[TINY_LANES] = {{0}};
+        vec columns[PANEL];
         real row[LANES] __attribute__((aligned(64)));
-        for (ptrdiff_t j = 0; j < last->n_out; j += TINY_LANES)
-#pragma GCC unroll 4
-            for (int i = 0; i < TINY_LANES; i++) {
-                ptrdiff_t at = (j + i) * PANEL + l;
-                vec slope;
-                if (j + i >= last->n_out) continue;
-                sum[i] += squared_error(load(last->z + at), load(t + at), splat(0), &slope);
-                store(last->delta + at, slope);
-            }
-        store(row, sum_of_tiny(sum));
+        for (ptrdiff_t j = 0; j < last->n_out; j++) {
+            ptrdiff_t at = j * PANEL + l;
+            vec slope;
+            columns[j] = squared_error(load(last->z + at), load(t + at), splat(0), &slope);
+            store(last->delta + at, slope);
+        }
+        store(row, sum_of_columns(last->n_out, columns));
         for (int i = 0; i < LANES; i++) loss[l + i] += (double)row[i];
     }
     lockstep_slope(last);
 }
 
-/* delta_prev = (delta @ W.T) * h'(a_prev). Padding is added to sums as in tiny.c, since this may
- * turn -0 into 0. */
+/* delta_prev = (delta @ W.T) * h'(a_prev) */
 static void lockstep_delta(const fastnn_lockstep_layer *layer, const fastnn_lockstep_layer *below) {
     for (ptrdiff_t k = 0; k < layer->n_in; k++)
         for (int l = 0; l < PANEL; l += LANES) {
-            vec sum[TINY_LANES] = {{0}};
-            for (ptrdiff_t j = 0; j < layer->n_out; j += TINY_LANES)
-#pragma GCC unroll 4
-                for (int i = 0; i < TINY_LANES; i++)
-                    if (j + i < layer->n_out) {
-                        const real *W = layer->W + ((j + i) * layer->n_in + k) * PANEL;
-                        vec delta = load(layer->delta + (j + i) * PANEL + l);
-                        sum[i] = multiply_add(delta, load(W + l), sum[i]);
-                    } else {
-                        sum[i] += splat(0);
-                    }
-            store(below->delta + k * PANEL + l, sum_of_tiny(sum));
+            vec columns[PANEL];
+            for (ptrdiff_t j = 0; j < layer->n_out; j++)
+                columns[j] =
+                    multiply_add(load(layer->delta + j * PANEL + l),
+                                 load(layer->W + (j * layer->n_in + k) * PANEL + l), splat(0));
+            store(below->delta + k * PANEL + l, sum_of_columns(layer->n_out, columns));
         }
     lockstep_slope(below);
 }
 
-/* W -= z_prev.T @ (rate * delta);  b -= rate * delta */
+/* W -= rate * z_prev.T @ delta;  b -= rate * delta */
 static void lockstep_update(const fastnn_lockstep_layer *layer, const real *z_prev,
                             const real *rate) {
     for (ptrdiff_t j = 0; j < layer->n_out; j++)
         for (int l = 0; l < PANEL; l += LANES) {
             real *W = layer->W + j * layer->n_in * PANEL + l, *b = layer->b + j * PANEL + l;
-            vec change = load(rate + l) * load(layer->delta + j * PANEL + l);
-            for (ptrdiff_t k = 0; k < layer->n_in; k++)
-                store(W + k * PANEL,
-                      multiply_add(-load(z_prev + k * PANEL + l), change, load(W + k * PANEL)));
-            if (layer->b) store(b, load(b) - change);
+            vec down = -load(rate + l), delta = load(layer->delta + j * PANEL + l);
+            for (ptrdiff_t k = 0; k < layer->n_in; k++) {
+                vec g = load(z_prev + k * PANEL + l) * delta + splat(0);
+                store(W + k * PANEL, multiply_add(down, g, load(W + k * PANEL)));
+            }
+            if (layer->b) store(b, multiply_add(down, delta, load(b)));
         }
 }
 

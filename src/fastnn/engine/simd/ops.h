@@ -400,8 +400,8 @@ typedef double fastnn_multiply_adds_fn(ptrdiff_t n, real *sink);
 typedef real fastnn_read_all_fn(ptrdiff_t n, const real *x);
 
 /* tiny.c. A network whose every layer fits one panel. fastnn_tiny_fn trains it by n on-line steps,
- * of which the first is update t, and returns the sum of the rows' losses. There are no dropout, no
- * penalties and no sample weights. */
+ * of which the first is update t, and returns `total` plus the rows' losses, added one by one.
+ * There are no dropout, no penalties and no sample weights. */
 typedef struct {
     ptrdiff_t n_in, n_out;
     ptrdiff_t activation; /* its index in the list of activations */
@@ -421,13 +421,13 @@ typedef struct {
 } fastnn_tiny;
 
 typedef double fastnn_tiny_fn(const fastnn_tiny *net, double t, ptrdiff_t n, const real *X,
-                              const real *T, const int64_t *labels, const int64_t *order);
+                              const real *T, const int64_t *labels, const int64_t *order,
+                              double total);
 
 /* lockstep.h. PANEL networks of one shape, trained side by side with the results of tiny.c, by
  * plain gradient descent on squared errors. Each panel of an array has one number of every network,
  * that of network l in column l. A column without a network has a rate of 0 and is not used. */
 enum {
-    TINY_LANES = 4,    /* lanes of tiny.c's vectors, which give its sums their order */
     LOCKSTEP_ROWS = 16 /* rows that are gathered at once */
 };
 

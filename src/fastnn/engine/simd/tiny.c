@@ -4,7 +4,8 @@
  * Rows are trained one at a time. z, slope and delta of a layer are one panel each, weights are
  * (n_in, PANEL). The operations of a step wait for each other, so every instruction set uses short
  * vectors, of four reals: their divisions and sums across lanes are faster, and wider vectors would
- * hold padding. The width is the same in all builds because it determines the order of sums.
+ * hold padding. Every number has the bits that the stages give for a batch of one row: its terms
+ * are added in the same order, also where a term is 0, since -0 + 0 is 0.
  */
 #undef FASTNN_VECTOR_BYTES
 #define FASTNN_VECTOR_BYTES (FASTNN_BITS / 2)
@@ -26,20 +27,37 @@ INLINE void tiny_forward(const fastnn_tiny_layer *layer, const real *z_prev, int
     }
 }
 
+/* The products of two rows of n columns, added in halves down to one vector (panel_sums). */
+INLINE vec tiny_products(ptrdiff_t n, const real *x, const real *y) {
+    panel_sums sums;
+    if (n <= LANES) return multiply_add(load(x), load(y), (vec){0}) + (vec){0};
+#pragma GCC unroll 4
+    for (int v = 0; v < PANEL_VECTORS; v++)
+        sums.lanes[v] = multiply_add(load(x + v * LANES), load(y + v * LANES), (vec){0});
+    return fold_panel(&sums);
+}
+
 /* delta_prev = (delta @ W.T) * h'(a_prev). Each sum is put into its lane of a register: scalars
  * that are stored one by one would have to reach memory before they could be loaded as a vector. */
 INLINE void tiny_delta(const fastnn_tiny_layer *layer, const fastnn_tiny_layer *below) {
     for (ptrdiff_t u = 0; u < layer->n_in; u += LANES) {
         vec delta = {0};
         for (ptrdiff_t k = u; k < layer->n_in && k < u + LANES; k++) {
-            vec sum = {0};
-            for (ptrdiff_t v = 0; v < layer->n_out; v += LANES)
-                sum = multiply_add(load(layer->delta + v), load(layer->W + k * PANEL + v), sum);
-            delta =
-                choose(lane_numbers() == (ivec){0} + (ireal)(k - u), sum_everywhere(sum), delta);
+            vec products = tiny_products(layer->n_out, layer->delta, layer->W + k * PANEL);
+            delta = choose(lane_numbers() == (ivec){0} + (ireal)(k - u), sum_everywhere(products),
+                           delta);
         }
         store(below->delta + u, delta * load(below->slope + u));
     }
+}
+
+/* w - rate * x * delta, as `sgd` in update_by_rank_one. */
+INLINE vec descended(vec down, vec x, vec delta, vec w) {
+    return multiply_add(down, x * delta + (vec){0}, w);
+}
+
+INLINE void descend(vec down, vec x, vec delta, real *w) {
+    store(w, descended(down, x, delta, load(w)));
 }
 
 /* Plain gradient descent, the usual rule of on-line training, is inlined. Others cost two calls. */
@@ -51,12 +69,10 @@ INLINE void tiny_update(const fastnn_tiny *net, const fastnn_tiny_layer *layer, 
         return;
     }
     for (ptrdiff_t v = 0; v < layer->n_out; v += LANES) {
-        vec change = splat(step->rate) * load(layer->delta + v);
-        for (ptrdiff_t k = 0; k < layer->n_in; k++) {
-            real *w = layer->W + k * PANEL + v;
-            store(w, multiply_add(-splat(z_prev[k]), change, load(w)));
-        }
-        if (layer->b) store(layer->b + v, load(layer->b + v) - change);
+        vec down = splat(-step->rate), delta = load(layer->delta + v);
+        for (ptrdiff_t k = 0; k < layer->n_in; k++)
+            descend(down, splat(z_prev[k]), delta, layer->W + k * PANEL + v);
+        if (layer->b) store(layer->b + v, multiply_add(down, delta, load(layer->b + v)));
     }
 }
 
@@ -69,32 +85,34 @@ INLINE double tiny_loss(const fastnn_tiny *net, const fastnn_tiny_layer *last, i
             store(last->delta + v, load(last->delta + v) * load(last->slope + v));
         return *args->loss;
     }
-    vec sum = {0}, slope;
+    panel_sums sums = {{{0}}};
     for (ptrdiff_t v = 0; v < last->n_out; v += LANES) {
         ivec real_column = lanes_below(last->n_out - v);
-        vec loss = squared_error(load(last->z + v), load(args->t + v), (vec){0}, &slope);
-        sum += keep(real_column, loss);
-        store(last->delta + v, keep(real_column, slope * load(last->slope + v)));
+        vec slope, loss = squared_error(load(last->z + v), load(args->t + v), (vec){0}, &slope);
+        sums.lanes[v / LANES] = keep(real_column, loss);
+        store(last->delta + v, keep(real_column, slope) * load(last->slope + v));
     }
-    return (double)sum_lanes(sum);
+    return (double)sum_panel(&sums);
 }
 
 /* ---- two layers of at most LANES inputs and units, trained in registers by plain gradient descent
- * on squared errors. The weights of the output layer are stored by columns, V[j] over the hidden
- * units, so that the hidden delta needs no sums across lanes. Lanes and vectors past the last unit
- * are zero in all weights, and stay zero. ---- */
+ * on squared errors. The weights of the output layer are stored by rows, for the outputs, and by
+ * columns, so that the hidden delta needs no sums across lanes. Lanes and vectors past the last
+ * unit are zero in all weights, and stay zero. ---- */
 
 typedef struct {
-    vec W[LANES], b; /* hidden layer: W[k] are the weights of input k */
-    vec V[LANES], c; /* output layer: V[j] are the weights of output j */
+    vec W[LANES], b;    /* hidden layer: W[k] are the weights of input k */
+    vec V[LANES], c;    /* output layer: V[k] are the weights of hidden unit k */
+    vec columns[LANES]; /* columns[j] are those of output j */
 } pair_weights;
 
 INLINE void load_pair(const fastnn_tiny_layer *hidden, const fastnn_tiny_layer *output,
                       pair_weights *p) {
     memset(p, 0, sizeof *p);
     for (ptrdiff_t k = 0; k < hidden->n_in; k++) p->W[k] = load(hidden->W + k * PANEL);
+    for (ptrdiff_t k = 0; k < output->n_in; k++) p->V[k] = load(output->W + k * PANEL);
     for (ptrdiff_t j = 0; j < output->n_out; j++)
-        for (ptrdiff_t k = 0; k < output->n_in; k++) p->V[j][k] = output->W[k * PANEL + j];
+        for (ptrdiff_t k = 0; k < output->n_in; k++) p->columns[j][k] = output->W[k * PANEL + j];
     if (hidden->b) p->b = load(hidden->b);
     if (output->b) p->c = load(output->b);
 }
@@ -102,8 +120,7 @@ INLINE void load_pair(const fastnn_tiny_layer *hidden, const fastnn_tiny_layer *
 INLINE void store_pair(const fastnn_tiny_layer *hidden, const fastnn_tiny_layer *output,
                        const pair_weights *p) {
     for (ptrdiff_t k = 0; k < hidden->n_in; k++) store(hidden->W + k * PANEL, p->W[k]);
-    for (ptrdiff_t j = 0; j < output->n_out; j++)
-        for (ptrdiff_t k = 0; k < output->n_in; k++) output->W[k * PANEL + j] = p->V[j][k];
+    for (ptrdiff_t k = 0; k < output->n_in; k++) store(output->W + k * PANEL, p->V[k]);
     if (hidden->b) store(hidden->b, p->b);
     if (output->b) store(output->b, p->c);
 }
@@ -117,64 +134,63 @@ INLINE vec load_few(const real *x, ptrdiff_t n) {
     return few;
 }
 
-/* x @ W: two chains of two products each. */
-INLINE vec pair_product(vec x, const vec W[LANES]) {
-    vec even = multiply_add(splat(x[2]), W[2], splat(x[0]) * W[0]);
-    vec odd = multiply_add(splat(x[3]), W[3], splat(x[1]) * W[1]);
-    return even + odd;
+/* x @ W + b, for the first n numbers of x. */
+INLINE vec pair_product(ptrdiff_t n, vec x, const vec W[LANES], vec b) {
+#pragma GCC unroll 4
+    for (int k = 0; k < LANES; k++)
+        if (k < n) b = multiply_add(splat(x[k]), W[k], b);
+    return b;
 }
 
-/* x @ W + b */
-INLINE vec pair_activation(const pair_weights *p, vec x) { return pair_product(x, p->W) + p->b; }
+/* delta @ V.T, for the first n numbers of delta: the sums of tiny_products. Products past n are +0,
+ * so that only with n = LANES all products can be -0. */
+INLINE vec pair_delta(ptrdiff_t n, vec delta, const vec columns[LANES]) {
+    vec zero = {0}, product[LANES], sum;
+#pragma GCC unroll 4
+    for (int j = 0; j < LANES; j++) product[j] = multiply_add(splat(delta[j]), columns[j], zero);
+    if (n == 1) return product[0] + zero;
+    sum = (product[0] + product[2]) + (product[1] + product[3]);
+    return n < LANES ? sum : sum + zero;
+}
+
+/* W - rate * x.T @ delta, for the first n numbers of x. */
+INLINE void pair_update(ptrdiff_t n, vec down, vec x, vec delta, vec W[LANES]) {
+#pragma GCC unroll 4
+    for (int k = 0; k < LANES; k++)
+        if (k < n) W[k] = descended(down, splat(x[k]), delta, W[k]);
+}
 
 static double pair_steps(const fastnn_tiny *net, double t, ptrdiff_t n, const real *X,
-                         const real *T, const int64_t *order) {
+                         const real *T, const int64_t *order, double total) {
     const fastnn_tiny_layer hidden = net->layers[0], output = net->layers[1];
+    const ptrdiff_t inputs = hidden.n_in, units = hidden.n_out, outputs = output.n_out;
     pair_weights now;
     fastnn_step constants;
     load_pair(&hidden, &output, &now);
     net->optimizer->prepare(net->hyper, t, &constants);
-    vec rate = splat(constants.rate), total = {0}, terms[LANES];
-    vec hidden_rate = keep(lanes_below(hidden.n_out), rate);
-    vec output_rate = keep(lanes_below(output.n_out), rate);
-    vec x = load_few(X + (order ? order[0] : 0) * hidden.n_in, hidden.n_in);
-    vec a = pair_activation(&now, x);
+    vec down = splat(-constants.rate);
     for (ptrdiff_t i = 0; i < n; i++) {
-        ptrdiff_t row = order ? order[i] : i, next = i + 1 == n ? i : i + 1;
-        vec t = load_few(T + row * output.n_out, output.n_out);
-        vec x_next = load_few(X + (order ? order[next] : next) * hidden.n_in, hidden.n_in);
-        vec z, slope, y, y_slope, error;
-        /* z = h(a);  y = sigma(z @ V.T + c) */
-        z = value_and_slope(hidden.activation, a, hidden.alpha, &slope);
-#pragma GCC unroll 4
-        for (int j = 0; j < LANES; j++) terms[j] = z * now.V[j];
-        y = value_and_slope(output.activation, sums_of_lanes(terms) + now.c, output.alpha,
-                            &y_slope);
-        total += keep(lanes_below(output.n_out), squared_error(y, t, (vec){0}, &error));
-        /* delta_y = (y - t) sigma';  delta = (delta_y @ V) h'; factors that are known go first */
-        vec delta_y = error * y_slope, change = output_rate * delta_y, step;
-        slope *= hidden_rate;
-#pragma GCC unroll 4
-        for (int j = 0; j < LANES; j++) terms[j] = now.V[j] * slope;
-        step = pair_product(delta_y, terms);
-        /* a of the next row is computed from the weights before this update and corrected by the
-         * change of the update, so that the next row waits for `step` only. With
-         * W' = W - x.T @ step and b' = b - step,
-         * x_next @ W' + b' = x_next @ W + b - (x_next . x + 1) step. */
-        vec both = sum_everywhere(x_next * x) + splat(hidden.b ? 1 : 0);
-        a = multiply_add(-both, step, pair_activation(&now, x_next));
-#pragma GCC unroll 4
-        for (int j = 0; j < LANES; j++) {
-            vec units = keep(lanes_below(hidden.n_out), z);
-            now.V[j] = multiply_add(-splat(change[j]), units, now.V[j]);
-            now.W[j] = multiply_add(-splat(x[j]), step, now.W[j]);
-        }
-        if (output.b) now.c -= change;
-        if (hidden.b) now.b -= step;
-        x = x_next;
+        ptrdiff_t row = order ? order[i] : i;
+        vec x = load_few(X + row * inputs, inputs), t = load_few(T + row * outputs, outputs);
+        vec slope, y_slope, error, delta, delta_y;
+        /* z = h(x @ W + b);  y = sigma(z @ V + c) */
+        vec z = value_and_slope(hidden.activation, pair_product(inputs, x, now.W, now.b),
+                                hidden.alpha, &slope);
+        vec y = value_and_slope(output.activation, pair_product(units, z, now.V, now.c),
+                                output.alpha, &y_slope);
+        vec loss = squared_error(y, t, (vec){0}, &error);
+        total += (double)sum_lanes(keep(lanes_below(outputs), loss));
+        /* delta_y = (y - t) sigma';  delta = (delta_y @ V.T) h' */
+        delta_y = keep(lanes_below(outputs), error) * y_slope;
+        delta = pair_delta(outputs, delta_y, now.columns) * slope;
+        pair_update(inputs, down, x, delta, now.W);
+        pair_update(units, down, z, delta_y, now.V);
+        pair_update(outputs, down, delta_y, keep(lanes_below(units), z), now.columns);
+        if (hidden.b) now.b = multiply_add(down, delta, now.b);
+        if (output.b) now.c = multiply_add(down, delta_y, now.c);
     }
     store_pair(&hidden, &output, &now);
-    return (double)sum_lanes(total);
+    return total;
 }
 
 /* Whether pair_steps can train a network. */
@@ -187,13 +203,13 @@ static int is_pair(const fastnn_tiny *net, int plain, int squared) {
 extern fastnn_tiny_fn TINY_STEPS;
 
 double TINY_STEPS(const fastnn_tiny *net, double t, ptrdiff_t n, const real *X, const real *T,
-                  const int64_t *labels, const int64_t *order) {
+                  const int64_t *labels, const int64_t *order, double total) {
     const fastnn_tiny_layer *first = net->layers, *last = net->layers + net->n_layers - 1;
     int plain = strcmp(net->optimizer->name, "sgd") == 0;
     int squared = strcmp(net->loss->name, "squared_error") == 0;
     int canonical = net->loss->activation != NULL;
-    if (is_pair(net, plain, squared)) return pair_steps(net, t, n, X, T, order);
-    double loss, total = 0;
+    if (is_pair(net, plain, squared)) return pair_steps(net, t, n, X, T, order, total);
+    double loss;
     real target[PANEL] __attribute__((aligned(64))) = {0}, weight = 1;
     const fastnn_loss_args args = {.rows = 1,
                                    .columns = last->n_out,

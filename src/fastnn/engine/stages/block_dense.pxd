@@ -72,7 +72,7 @@ cdef inline const BlockDense *own_of(const Stage *stage) noexcept nogil:
     return <const BlockDense *>stage.own
 
 
-cdef inline void shape_parameters(Stage *stage, bint tiny) noexcept nogil:
+cdef inline void shape_parameters(Stage *stage) noexcept nogil:
     cdef const BlockDense *own = own_of(stage)
     stage.W_rows, stage.W_columns = own.blocks.n_rows, stage.b_columns
     stage.n_tiles = own.blocks.n_parts * own.blocks.panels_each

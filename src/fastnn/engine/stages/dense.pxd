@@ -4,7 +4,7 @@
 #     dE/dz_prev = delta @ W.T
 #
 # The panels of W divide n_out. With few outputs, NARROW at most, they would be mostly padding, so W
-# is then stored transposed, with panels that divide n_in.
+# is then stored transposed, with panels that divide n_in, if n_in has more than one panel.
 
 from libc.string cimport memcpy
 
@@ -84,9 +84,9 @@ cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
     return 0
 
 
-cdef inline void shape_parameters(Stage *stage, bint tiny) noexcept nogil:
-    # A square W has as much padding either way.
-    stage.transposed = stage.n_out <= NARROW and stage.n_out != stage.n_in and not tiny
+cdef inline void shape_parameters(Stage *stage) noexcept nogil:
+    # With one panel of inputs there is nothing to gain.
+    stage.transposed = stage.n_out <= NARROW and stage.n_in > PANEL
     stage.W_rows = stage.n_out if stage.transposed else stage.n_in
     stage.W_columns = stage.n_in if stage.transposed else stage.n_out
     stage.may_postpone = (not stage.transposed and stage.l1 == 0 and stage.l2 == 0

@@ -45,8 +45,8 @@ cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
     return 0
 
 
-cdef inline void shape_parameters(Stage *stage, bint tiny) noexcept nogil:
-    dense.shape_parameters(stage, tiny)
+cdef inline void shape_parameters(Stage *stage) noexcept nogil:
+    dense.shape_parameters(stage)
     stage.transposed, stage.W_rows, stage.W_columns = False, stage.n_in, stage.n_out
     stage.tile_rows = min(PANEL, stage.n_in)
     stage.may_postpone = stage.on_line = stage.skips_zeros = stage.by_columns = False

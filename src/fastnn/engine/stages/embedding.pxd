@@ -62,7 +62,7 @@ cdef inline const Embedding *own_of(const Stage *stage) noexcept nogil:
     return <const Embedding *>stage.own
 
 
-cdef inline void shape_parameters(Stage *stage, bint tiny) noexcept nogil:
+cdef inline void shape_parameters(Stage *stage) noexcept nogil:
     cdef const Embedding *own = own_of(stage)
     stage.W_rows = own.blocks.n_rows
     stage.n_tiles = own.blocks.n_parts * own.blocks.panels_each

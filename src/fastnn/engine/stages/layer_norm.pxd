@@ -38,7 +38,7 @@ cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
     return 0
 
 
-cdef inline void shape_parameters(Stage *stage, bint tiny) noexcept nogil:
+cdef inline void shape_parameters(Stage *stage) noexcept nogil:
     stage.W_rows, stage.W_columns, stage.is_vector = 1, stage.n_in, True
     stage.n_tiles, stage.tile_rows, stage.on_line = panels_of(stage.n_in), 1, True
 

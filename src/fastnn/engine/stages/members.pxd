@@ -106,7 +106,7 @@ cdef inline int build_scale(const Net *net, Stage *stage, dict spec) except -1:
     return 0
 
 
-cdef inline void shape_scale(Stage *stage, bint tiny) noexcept nogil:
+cdef inline void shape_scale(Stage *stage) noexcept nogil:
     stage.W_rows, stage.W_columns = stage.members, stage.n_in
     stage.n_tiles, stage.tile_rows = stage.members * panels_of(stage.n_in), 1
 
@@ -191,7 +191,7 @@ cdef inline int build_heads(const Net *net, Stage *stage, dict spec) except -1:
     return 0
 
 
-cdef inline void shape_heads(Stage *stage, bint tiny) noexcept nogil:
+cdef inline void shape_heads(Stage *stage) noexcept nogil:
     stage.W_rows, stage.W_columns = stage.members * stage.n_in, stage.n_out
     stage.n_tiles = stage.members * panels_of(stage.n_in) * panels_of(stage.n_out)
     stage.tile_rows = min(PANEL, stage.n_in)

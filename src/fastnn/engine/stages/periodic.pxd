@@ -56,7 +56,7 @@ cdef inline const Periodic *own_of(const Stage *stage) noexcept nogil:
     return <const Periodic *>stage.own
 
 
-cdef inline void shape_parameters(Stage *stage, bint tiny) noexcept nogil:
+cdef inline void shape_parameters(Stage *stage) noexcept nogil:
     cdef const Periodic *own = own_of(stage)
     stage.W_rows, stage.W_columns = own.blocks.n, own.frequencies
     stage.n_tiles, stage.tile_rows = own.blocks.n * own.panels, 1
