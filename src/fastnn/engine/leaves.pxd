@@ -381,6 +381,9 @@ cdef extern from "engine/counters.h" nogil:
     Py_ssize_t fastnn_look(const Py_ssize_t *place)
     void *fastnn_thread()
 
+cdef extern from "engine/prefetch.h" nogil:
+    void fastnn_prefetch(const void *memory, size_t size)
+
 cdef extern from "engine/claim.h" nogil:
     ctypedef struct fastnn_claim:
         pass
