@@ -180,6 +180,28 @@ def test_a_folded_standardize_changes_no_prediction():
     np.testing.assert_allclose(np.tanh(X @ W + b) @ V + c, net.predict(X), rtol=1e-12)
 
 
+# ---- weights that are not finite ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("library", "export"),
+    [
+        (None, lambda net, folder: net.to_c(folder / "net.c")),
+        ("onnx", lambda net, folder: fastnn.onnx.export(net, folder / "net.onnx")),
+        ("torch", lambda net, _: fastnn.to_torch(net)),
+        ("sklearn", lambda net, _: fastnn.to_sklearn(net)),
+    ],
+    ids=["to_c", "onnx", "to_torch", "to_sklearn"],
+)
+def test_infinite_weights_are_not_exported(library, export, diverged, tmp_path):
+    if library is not None:
+        pytest.importorskip(library)
+    message = r"^layers\.0\.W of the network holds -?inf, so it cannot be exported; set finite"
+    with pytest.raises(ValueError, match=message):
+        export(diverged, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 # ---- another operation in a chain ---------------------------------------------------------------
 
 

@@ -466,6 +466,15 @@ def test_an_invalid_path_is_refused(path):
             call(path)
 
 
+def test_a_network_with_infinite_weights_is_not_saved(diverged, tmp_path):
+    network().save(tmp_path / "net")
+    before = (tmp_path / "net").read_bytes()
+    message = r"layers\.0\.W of the network holds -?inf, so it cannot be saved; set finite weights"
+    with pytest.raises(ValueError, match=message):
+        diverged.save(tmp_path / "net")
+    assert (tmp_path / "net").read_bytes() == before
+
+
 def test_a_missing_file_is_an_oserror(tmp_path):
     with pytest.raises(FileNotFoundError):
         fastnn.load(tmp_path / "net")

@@ -129,6 +129,21 @@ def plain_list(place: str, value: object) -> list[Any]:
 # ---- model files --------------------------------------------------------------------------------
 
 
+def finite_network(arrays: Mapping[str, NDArray[Any]], verb: str) -> None:
+    """Check that a network's arrays, by their names in a file, are finite, as after divergence.
+
+    `verb` says what cannot be done with the network otherwise, such as "saved".
+    """
+    for name, array in arrays.items():
+        is_finite = np.isfinite(array)
+        if not is_finite.all():
+            raise ValueError(
+                f"{name} of the network holds {array[~is_finite][0]}, so it cannot be {verb}; set "
+                "finite weights with set_weights, or load a file of the network that was saved "
+                "earlier"
+            )
+
+
 def tensors(
     found: Mapping[str, NDArray[Any]],
     shapes: Mapping[str, tuple[int, ...]],

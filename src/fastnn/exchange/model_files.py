@@ -76,6 +76,7 @@ def save(state: State, path: Path) -> None:
         tensors |= zip(names, block, strict=True)
     if snapshot.standardization is not None:
         tensors["standardize.mean"], tensors["standardize.scale"] = snapshot.standardization
+    _checks.finite_network(tensors, "saved")
     metadata = {
         "format": FORMAT,
         "config": _json(configuration.config_of(state.specification)),
