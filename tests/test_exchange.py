@@ -104,9 +104,10 @@ def test_a_standardize_is_not_folded_into_an_unknown_kind(strange):
     found = parts.parts(strange)
     scaling = {"mean": np.zeros(3), "scale": np.ones(3)}
     first = parts.Part("Standardize layer 0 of 1", "standardize", Standardize(), 3, scaling)
-    assert parts.folded(found, "to_torch") == found
-    with pytest.raises(ValueError, match=r"^to_torch cannot fold a Standardize into Halve layer 0"):
-        parts.folded([first, *found[1:]], "to_torch")
+    assert parts.folded(found, "to_sklearn") == found
+    message = r"^to_sklearn cannot fold a Standardize into Halve layer 0"
+    with pytest.raises(ValueError, match=message):
+        parts.folded([first, *found[1:]], "to_sklearn")
 
 
 def test_a_standardize_is_not_folded_into_a_layer_norm():
@@ -114,11 +115,11 @@ def test_a_standardize_is_not_folded_into_a_layer_norm():
     net = MLP(3, layers, loss="squared_error", optimizer="sgd", seed=0)
     net.adapt([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
     message = (
-        r"^to_torch cannot fold a Standardize into LayerNorm layer 0 of 1; each row is normalized "
-        r"after it; put a Dense between them"
+        r"^to_sklearn cannot fold a Standardize into LayerNorm layer 0 of 1; each row is "
+        r"normalized after it; put a Dense between them"
     )
     with pytest.raises(ValueError, match=message):
-        parts.folded(parts.parts(net), "to_torch")
+        parts.folded(parts.parts(net), "to_sklearn")
 
 
 def test_a_standardize_is_not_folded_into_a_residual():
@@ -126,11 +127,11 @@ def test_a_standardize_is_not_folded_into_a_residual():
     net = MLP(3, layers, loss="squared_error", optimizer="sgd", seed=0)
     net.adapt([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
     message = (
-        r"^to_torch cannot fold a Standardize into a Residual; it adds the scaled "
+        r"^to_sklearn cannot fold a Standardize into a Residual; it adds the scaled "
         r"rows to its outputs; put a Dense between them"
     )
     with pytest.raises(ValueError, match=message):
-        parts.folded(parts.parts(net), "to_torch")
+        parts.folded(parts.parts(net), "to_sklearn")
 
 
 # ---- parts --------------------------------------------------------------------------------------

@@ -465,7 +465,9 @@ class Chain:
         self._merge_backwards()
         remedy = "pass one with at least one layer"
         _checks.expressible("the network", self._last is not None, "has no weights", remedy)
-        wanted = None if output is None else activations.get(output)
+        wanted = None
+        if output is not None:
+            wanted = _checks.built(f"output={output!r}", activations.get, output)
         if self._logarithm is not None:
             place, softmax = self._logarithm
             remedy = f"pass output={softmax.name!r} for a network that outputs the probabilities"

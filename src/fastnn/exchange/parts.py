@@ -193,7 +193,7 @@ def folded(found: list[Part[Any]], writer: str) -> list[Part[Any]]:
     """Fold a Standardize into the weights after it; its own part is then without effect.
 
     `writer` is the name of the calling function, for messages. In float32 this costs precision if
-    means are large compared with standard deviations.
+    means are large compared with standard deviations: formats that can scale columns do so instead.
     """
     scaling: dict[str, Array] = {}
     result = []
