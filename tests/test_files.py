@@ -566,6 +566,18 @@ def test_names_of_columns_are_a_name_for_each_input(names, error):
     assert net.feature_names == tuple("fedcba")
 
 
+@pytest.mark.parametrize("kind", [set, frozenset])
+def test_names_of_columns_and_classes_are_no_set(kind):
+    """The order of a set of texts differs from process to process."""
+    net = network([Dense(2, "softmax")], loss="cross_entropy")
+    with pytest.raises(TypeError, match=f"feature_names is a {kind.__name__}, which has no order"):
+        net.feature_names = kind("abcdef")
+    with pytest.raises(TypeError, match=f"classes is a {kind.__name__}, which has no order; pass"):
+        net.classes = kind("ab")
+    net.classes = {"b": 1, "a": 2}.keys()
+    assert (net.feature_names, net.classes) == (None, ("b", "a"))
+
+
 @pytest.mark.parametrize("kind", [list, tuple, np.array, pd.Index, iter], ids=str)
 def test_names_of_columns_are_a_tuple_of_plain_text(kind, tmp_path):
     net = network()

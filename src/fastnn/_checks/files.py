@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._checks.values import items, shown, text
+from fastnn._checks.values import items, not_a_set, shown, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -80,6 +80,7 @@ def feature_names(value: object, n_in: int) -> tuple[str, ...] | None:
     """Return the names of all columns as a tuple, or None."""
     if value is None:
         return None
+    not_a_set("feature_names", value)
     names = items(value.tolist() if isinstance(value, np.ndarray) else value)
     if names is None:
         raise TypeError(
