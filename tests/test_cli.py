@@ -611,6 +611,26 @@ def test_texts_that_count_as_rare_ones_are_noted(here, run):
     assert err == "note: column 'c': 2 rare or new texts, which count as (other)\n"
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("ensemble", [1, 2])
+def test_predictions_that_are_not_finite_are_null_in_json(ensemble, here, run):
+    """Of two networks, the standard deviation of infinite outputs is NaN."""
+    more = ("--loss", "poisson", "--ensemble", str(ensemble), "--epochs", "9", "--quiet")
+    assert run(*TRAIN, *more)[0] == 0
+    Path("new.csv").write_text("size,colour\n1,red\n1e30,red\n-1e30,blue\n")
+    code, out, err = run("predict", "new.safetensors", "new.csv", "--json")
+    lines = [json.loads(line, parse_constant=pytest.fail) for line in out.splitlines()]
+    assert code == 0
+    wrong = sum(None in line.values() for line in lines)
+    assert 1 <= wrong <= 2
+    assert None not in lines[0].values()
+    counted = "1 prediction" if wrong == 1 else f"{wrong} predictions"
+    assert err == (
+        f"note: numbers of {counted} are not finite; they are null: the rows are far from those of "
+        "training\n"
+    )
+
+
 def test_misspelled_column_names_get_a_suggestion(here, run):
     Path("new.csv").write_text("Size,COLOUR\n1,red\n")
     code, out, err = run("predict", "things.safetensors", "new.csv")

@@ -88,7 +88,8 @@ class Model:
         if not self.is_ensemble:
             return self.net.predict(X), None
         found = np.stack([net.predict(X) for net in self.fits]).astype(np.float64)
-        return found.mean(axis=0), found.std(axis=0)
+        with np.errstate(all="ignore"):  # for rows far from those of training, outputs may be inf
+            return found.mean(axis=0), found.std(axis=0)
 
     def predict_encoded(
         self, rows: EncodedRows, groups: NDArray[np.intp] | None = None
