@@ -157,7 +157,8 @@ class Model:
         if model_files.has_many(path):
             fits = load_many(path)
             _checks.some_networks(path, len(fits))
-            by = fits[0].metadata.get("training", {}).get("by")
+            record = fits[0].metadata.get("training")
+            by = record.get("by") if isinstance(record, dict) else None
         else:
             fits, by = cls.of(load(path)).fits, None
         try:
