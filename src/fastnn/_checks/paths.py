@@ -126,6 +126,13 @@ def figure_path(name: str, value: object) -> str:
     return output_path(name, path if len(extension) > 1 else f"{stem}.png")
 
 
+def figure_format(name: str, path: str, found: str, known: Sequence[str]) -> None:
+    """Check that the extension of a figure's path is a format that matplotlib writes."""
+    if found not in known:
+        listed = ", ".join(f".{each}" for each in known)
+        raise ValueError(f"{name} must end with one of {listed}; got {path!r}")
+
+
 def separate_outputs(outputs: Sequence[tuple[str, str]]) -> None:
     """Check that output paths differ; each output is (name of the argument or option, path)."""
     for i, (name, path) in enumerate(outputs):
