@@ -127,6 +127,19 @@ def plain_list(place: str, value: object) -> list[Any]:
     return list(value)
 
 
+def labels_of_file(name: str, value: object) -> list[Any] | None:
+    """Return the labels of classes that a file keeps, or None."""
+    if value is None:
+        return None
+    found = plain_list(name, value)
+    for i, label in enumerate(found):
+        if not isinstance(label, str | int | float):
+            raise TypeError(f"{name}[{i}] must be text or a number; got {shown(label)}")
+    if len({isinstance(label, str) for label in found}) > 1:
+        raise TypeError(f"{name} must be all text or all numbers; got {shown(found)}")
+    return found
+
+
 # ---- model files --------------------------------------------------------------------------------
 
 

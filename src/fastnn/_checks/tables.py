@@ -190,17 +190,6 @@ def recipe_texts(place: str, value: object) -> list[str]:
     return [plain_text(f"{place}[{i}]", each) for i, each in enumerate(plain_list(place, value))]
 
 
-def recipe_classes(value: object) -> list[Any]:
-    """Return the classes of a recipe: texts, numbers or booleans."""
-    found = plain_list("the recipe's classes", value)
-    for i, each in enumerate(found):
-        if not isinstance(each, str | int | float):
-            raise TypeError(
-                f"the recipe's classes[{i}] must be text or a number; got {shown(each)}"
-            )
-    return found
-
-
 def plain_text(place: str, value: object) -> str:
     """Return a text of plain data."""
     if not isinstance(value, str):

@@ -398,6 +398,14 @@ def _json(value: Any) -> str:
 
 def strict_object(text: str, name: str) -> dict[str, Any]:
     """Return the dict in a JSON text from a file; raise if `save` cannot have written the text."""
+    found = strict_json(text, name)
+    if not isinstance(found, dict):
+        raise ValueError(f"{name} is not a JSON object")
+    return found
+
+
+def strict_json(text: str, name: str) -> Any:
+    """Return the data in a JSON text, without NaN, infinities and keys that occur twice."""
 
     def refuse(constant: str) -> Any:
         raise ValueError(f"{name} holds {constant}")
@@ -410,7 +418,7 @@ def strict_object(text: str, name: str) -> dict[str, Any]:
         found = dict(pairs)
         return found if len(found) == len(pairs) else refuse("a key twice")
 
-    found = json.loads(text, parse_constant=refuse, parse_float=finite, object_pairs_hook=once)
-    if not isinstance(found, dict):
-        raise ValueError(f"{name} is not a JSON object")
-    return found
+    try:
+        return json.loads(text, parse_constant=refuse, parse_float=finite, object_pairs_hook=once)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{name} is not JSON ({error})") from error

@@ -228,8 +228,7 @@ class Recipe:
             _checks.plain_text("the recipe's target", plain["target"])
         if plain["task"] is not None:
             _checks.choice("the recipe's task", plain["task"], ("classification", "regression"))
-        if plain["classes"] is not None:
-            plain["classes"] = _checks.recipe_classes(plain["classes"])
+        plain["classes"] = _checks.labels_of_file("the recipe's classes", plain["classes"])
         plain["missing"] = _checks.recipe_texts("the recipe's missing", plain["missing"])
         for name, why in _checks.fields("the recipe's ignored", plain["ignored"]).items():
             _checks.plain_text(f"the recipe's ignored[{name!r}]", why)
