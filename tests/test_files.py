@@ -475,6 +475,21 @@ def test_a_network_with_infinite_weights_is_not_saved(diverged, tmp_path):
     assert (tmp_path / "net").read_bytes() == before
 
 
+def test_an_onnx_model_is_read_by_another_function(tmp_path):
+    (tmp_path / "net.onnx").write_bytes(b"\x08\x07" * 20)
+    message = (
+        r"net\.onnx' is not a model file of fastnn; read an ONNX model with fastnn\.from_onnx\("
+    )
+    for read in (fastnn.load, fastnn.load_many):
+        with pytest.raises(ModelFileError, match=message):
+            read(tmp_path / "net.onnx")
+
+
+def test_a_compressed_name_loses_only_its_last_ending(tmp_path):
+    with pytest.raises(ValueError, match=r"name it '.*/net\.safetensors'$"):
+        network().save(tmp_path / "net.safetensors.gz")
+
+
 def test_a_missing_file_is_an_oserror(tmp_path):
     with pytest.raises(FileNotFoundError):
         fastnn.load(tmp_path / "net")

@@ -437,6 +437,11 @@ def test_classes_that_scikit_learn_could_not_have_are_refused():
     net.classes = ["c", "b", "a"]
     with pytest.raises(ValueError, match=r"^net\.classes must be sorted, .* \('c', 'b', 'a'\)"):
         fastnn.to_sklearn(net)
+    net.classes = [0.1, 1, 2]
+    with pytest.raises(ValueError, match=r"^net\.classes must be text or whole numbers, .*0\.1, "):
+        fastnn.to_sklearn(net)
+    net.classes = [0.0, 1, 2]
+    assert fastnn.to_sklearn(net).classes_.tolist() == [0, 1, 2]
 
 
 def test_without_scikit_learn(monkeypatch):

@@ -244,6 +244,9 @@ def test_the_mean_of_several_networks_is_the_runtimes(n, dtype, path, rng):
     fastnn.onnx.export(nets, path)
     expected = np.mean([net.predict(X) for net in nets], axis=0)
     assert_close(run(path, X), expected, CLOSE[dtype])
+    if n > 1:
+        with pytest.raises(ValueError, match=r"the mean of several networks, .* fastnn.load"):
+            fastnn.from_onnx(path)
 
 
 def test_networks_that_are_not_trained_are_left_out(path, rng):
@@ -318,6 +321,8 @@ def test_what_cannot_be_exported_says_so(path, rng, monkeypatch):
         fastnn.onnx.export(net, path, output_name="input")
     with pytest.raises(ValueError, match="output_name must not be empty"):
         fastnn.onnx.export(net, path, output_name="")
+    with pytest.raises(ValueError, match=r"input_name must be text that UTF-8 can hold; got '\\ud"):
+        fastnn.onnx.export(net, path, input_name="\udcff")
     with pytest.raises(TypeError, match="input_name must be a str; got 3"):
         fastnn.onnx.export(net, path, input_name=3)
     with pytest.raises(TypeError, match="net must be an MLP or a fitted estimator; got 'net'"):

@@ -60,6 +60,7 @@ def model_path(name: str, value: object) -> str:
     stem, ending = os.path.splitext(path)
     other = _FOREIGN.get(ending.lower())
     if other is not None:
+        stem = stem.removesuffix(".safetensors")
         raise ValueError(
             f"{name} {path!r} ends with {ending!r}, but a network is saved as a safetensors file; "
             f"name it {stem + '.safetensors'!r}{other and ', or '}{other}"

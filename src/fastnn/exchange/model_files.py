@@ -218,6 +218,11 @@ def read(path: str) -> tuple[Tensors, dict[str, str]]:
                 f"{path!r} is a checkpoint of fit_many: call fit_many with checkpoint={path!r} and "
                 "the same arguments again, and save what it returns"
             ) from error
+        if path.lower().endswith(".onnx"):
+            raise ModelFileError(
+                f"{path!r} is not a model file of fastnn; read an ONNX model with "
+                f"fastnn.from_onnx({path!r})"
+            ) from error
         raise
 
 

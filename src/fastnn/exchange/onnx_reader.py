@@ -89,6 +89,8 @@ def from_onnx(
     """
     onnx = _checks.package("onnx", "fastnn.onnx")
     found = _loaded(onnx, model)
+    if found.producer_name == "fastnn":
+        _checks.is_read_back({node.op_type for node in found.graph.node} & set(_WRITTEN_ONLY))
     reader = _walked(onnx, found)
     net = reader.walk.chain.network(
         output=output, loss=loss, optimizer=optimizer, dtype=reader.walk.dtype, seed=seed
@@ -101,6 +103,10 @@ def from_onnx(
     if classes is not None and n == len(classes) == len(set(classes)):
         net.classes = classes
     return net
+
+
+#: Operators of fastnn's own models that it cannot read: of embeddings, and of several networks.
+_WRITTEN_ONLY = ("Gather", "Sum")
 
 
 def _take_metadata(net: MLP, entries: Any) -> list[Any] | None:
