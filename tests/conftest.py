@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from fastnn import _cpu, _kernels_f32, _kernels_f64, activations, losses
+from fastnn import MLP, SGD, Dense, _cpu, _kernels_f32, _kernels_f64, activations, losses
 from fastnn.activations import Activation
 from fastnn.verification.trainings import optimizer_variants
 
@@ -98,6 +98,15 @@ def activation(request):
 def hidden(request):
     """Each activation that a hidden layer can have."""
     return activations.get(request.param)
+
+
+@pytest.fixture
+def diverged():
+    """A network whose weights are infinite after a step of training."""
+    net = MLP(2, [Dense(3, "tanh"), Dense(1)], loss="squared_error", optimizer=SGD(1e30), seed=0)
+    net.train_on_output_gradients(np.ones((20, 2)), np.full((20, 1), 1e30))
+    assert np.isinf(net.get_weights()[0]).all()
+    return net
 
 
 @pytest.fixture(params=LEGAL_PAIRS, ids="-".join)

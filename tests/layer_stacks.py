@@ -97,6 +97,8 @@ EMBEDDINGS = {
         Dense(2),
     ],
     "waves": [NumericEmbedding(3, "periodic", columns=[0, 2], activation="silu"), Dense(2)],
+    "waves, relu": [NumericEmbedding(2, "periodic", columns=[3]), Dense(2)],
+    "waves, kept": [NumericEmbedding(2, "periodic", columns=[0], activation="identity"), Dense(2)],
     "waves of all": [
         Standardize(),
         NumericEmbedding(20, "periodic", activation="gelu", n_frequencies=20),

@@ -8,6 +8,7 @@ float16, ...) must give the same bits as the usual ones.
 Not here: memory layouts and dtypes (test_layouts.py), sizes beyond memory (test_sizes.py).
 """
 
+import copy
 import dataclasses
 import decimal
 import fractions
@@ -891,7 +892,8 @@ BAD_KERNEL_ARGUMENTS = [
         ("update", "W-ints", "W", np.ones((3, 2), int), TypeError, ["W", "float64", "int64"]),
         ("update", "W-half", "W", np.ones((3, 2), "f2"), TypeError, ["W", "float32", "float16"]),
         ("update", "W-swapped", "W", np.ones((3, 2), ">f8"), TypeError, ["W", "float64", ">f8"]),
-        ("update", "W-F", "W", np.ones((2, 3)).T, ValueError, ["W", "C-contiguous"]),
+        ("update", "W-F", "W", np.ones((2, 3)).T, ValueError,
+         ["W", "C-contiguous", "W = np.array(W, order='C')"]),
         ("update", "W-read-only", "W", read_only(np.ones((3, 2))), ValueError, ["W", "writeable"]),
         ("update", "W-nan", "W", np.full((3, 2), NAN), ValueError, ["W[0, 0] is nan", "replace"]),
         ("update", "W-1-d", "W", np.ones(3), ValueError, ["W has shape (3,)", "(n, n)"]),
@@ -950,6 +952,13 @@ def test_b_that_overlaps_w():
     W = np.ones((3, 2))
     wanted = ["b overlaps W", "pass a copy"]
     refuses(ValueError, wanted, lambda: run_kernel("update", W=W, b=W[0]))
+
+
+def test_the_state_of_updates_is_neither_pickled_nor_copied():
+    state = kernels.update(np.ones((1, 1)), None, [[1.0]], [[-1.0]], "adam")
+    for copied in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match=r"the state of kernels\.update can be neither pickled"):
+            copied(state)
 
 
 def test_a_refused_update_leaves_weights_and_state():

@@ -9,6 +9,7 @@ import itertools
 import re
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -360,6 +361,47 @@ def test_a_source_has_no_function_that_it_does_not_use(tmp_path):
     for name in ("vexp", "vtanh", "dots", "softmax", "affine_step", "LN2", "SELU", "norm", "_sum"):
         assert name not in text.partition("*/")[2]
     assert "affine" in text
+
+
+def test_a_full_disk_leaves_both_old_files(tmp_path):
+    """The header fits on the disk, the source does not."""
+    code = """
+import resource, signal
+from fastnn import MLP, Dense
+def network(n_in):
+    return MLP(n_in, [Dense(300), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+network(2).to_c("net.c")
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+try:
+    network(50).to_c("net.c")
+except OSError as error:
+    print(error.strerror)
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert done.stdout == "File too large\n"
+    assert {p.name for p in tmp_path.iterdir()} == {"net.c", "net.h"}
+    assert "NET_N_IN = 2," in (tmp_path / "net.h").read_text()
+    compiled = [COMPILERS[0], *STRICT, "net.c", "-o", "net.so"]
+    subprocess.run(compiled, cwd=tmp_path, check=True)
+
+
+def test_a_header_of_another_network_does_not_compile(tmp_path):
+    """The same network with other weights has the same header, so its source alone may change."""
+    layers = [Dense(3, "tanh"), Dense(1)]
+    networks = {"a": network(2, layers), "b": network(3, layers), "c": network(2, layers)}
+    networks["c"].set_weights([w + 1 for w in networks["c"].get_weights()])
+    for name, net in networks.items():
+        (tmp_path / name).mkdir()
+        net.to_c(tmp_path / name / "net.c")
+    source = tmp_path / "a" / "net.c"
+    for other, fits in (("b", False), ("c", True)):
+        (tmp_path / "a" / "net.h").write_bytes((tmp_path / other / "net.h").read_bytes())
+        command = [COMPILERS[0], *STRICT, str(source), "-o", str(tmp_path / "net.so")]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert (done.returncode == 0) == fits
+        assert fits or "net.h is of another network" in done.stderr
 
 
 def test_several_networks_in_one_program(tmp_path):

@@ -611,6 +611,26 @@ def test_texts_that_count_as_rare_ones_are_noted(here, run):
     assert err == "note: column 'c': 2 rare or new texts, which count as (other)\n"
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("ensemble", [1, 2])
+def test_predictions_that_are_not_finite_are_null_in_json(ensemble, here, run):
+    """Of two networks, the standard deviation of infinite outputs is NaN."""
+    more = ("--loss", "poisson", "--ensemble", str(ensemble), "--epochs", "9", "--quiet")
+    assert run(*TRAIN, *more)[0] == 0
+    Path("new.csv").write_text("size,colour\n1,red\n1e30,red\n-1e30,blue\n")
+    code, out, err = run("predict", "new.safetensors", "new.csv", "--json")
+    lines = [json.loads(line, parse_constant=pytest.fail) for line in out.splitlines()]
+    assert code == 0
+    wrong = sum(None in line.values() for line in lines)
+    assert 1 <= wrong <= 2
+    assert None not in lines[0].values()
+    counted = "1 prediction" if wrong == 1 else f"{wrong} predictions"
+    assert err == (
+        f"note: numbers of {counted} are not finite; they are null: the rows are far from those of "
+        "training\n"
+    )
+
+
 def test_misspelled_column_names_get_a_suggestion(here, run):
     Path("new.csv").write_text("Size,COLOUR\n1,red\n")
     code, out, err = run("predict", "things.safetensors", "new.csv")
@@ -733,10 +753,25 @@ def test_networks_from_python_have_no_table(here, run, output_of):
 
 def test_metadata_that_python_code_has_changed_is_checked(here, run):
     net = fastnn.load("things.safetensors")
+    record, recipe = net.metadata["training"], net.metadata["table"]
+    column = recipe["columns"][0]
     for key, value, message in (
         ("training", None, "the training record must be a dict"),
         ("training", {}, "the training record is missing 'fastnn'"),
+        ("training", record | {"rows": {"training": 300}}, "the training record's rows is missing"),
+        ("training", record | {"epochs": "x"}, "the training record's epochs must be an integer"),
+        ("training", record | {"refit": 0.5}, "the training record's refit must be an integer"),
+        ("training", record | {"search": {}}, "the training record's search is missing 'trials'"),
+        ("training", record | {"test": {"f1": 1}}, "the training record's test has 'f1'"),
+        ("training", record | {"baseline": {}}, "the training record's baseline is missing 'r2'"),
+        ("training", record | {"test": {"r2": "1"}}, "the training record's r2 of test must be a"),
         ("table", {"format": 9, "columns": [], "ignored": {}}, "the recipe has format 9"),
+        ("table", recipe | {"target": 1}, "the recipe's target must be text; got 1"),
+        ("table", recipe | {"task": "x"}, "the recipe's task must be one of"),
+        ("table", recipe | {"classes": [[]]}, "the recipe's classes[0] must be text or a number"),
+        ("table", recipe | {"missing": [1]}, "the recipe's missing[0] must be text; got 1"),
+        ("table", recipe | {"ignored": {"a": 1}}, "the recipe's ignored['a'] must be text; got 1"),
+        ("table", recipe | {"columns": [column | {"name": 1}]}, "column 0's name must be text"),
     ):
         other = net.copy()
         other.metadata[key] = value
@@ -744,6 +779,7 @@ def test_metadata_that_python_code_has_changed_is_checked(here, run):
         code, out, err = run("info", "other.safetensors")
         assert (code, out) == (1, "")
         assert err.startswith(f"fastnn: error: other.safetensors: {message}")
+        assert err.endswith("; restore the file, or train the network again\n")
 
 
 @pytest.mark.parametrize("value", [{}, {"rows": 5}, "customers"])

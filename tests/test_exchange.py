@@ -104,9 +104,10 @@ def test_a_standardize_is_not_folded_into_an_unknown_kind(strange):
     found = parts.parts(strange)
     scaling = {"mean": np.zeros(3), "scale": np.ones(3)}
     first = parts.Part("Standardize layer 0 of 1", "standardize", Standardize(), 3, scaling)
-    assert parts.folded(found, "to_torch") == found
-    with pytest.raises(ValueError, match=r"^to_torch cannot fold a Standardize into Halve layer 0"):
-        parts.folded([first, *found[1:]], "to_torch")
+    assert parts.folded(found, "to_sklearn") == found
+    message = r"^to_sklearn cannot fold a Standardize into Halve layer 0"
+    with pytest.raises(ValueError, match=message):
+        parts.folded([first, *found[1:]], "to_sklearn")
 
 
 def test_a_standardize_is_not_folded_into_a_layer_norm():
@@ -114,11 +115,11 @@ def test_a_standardize_is_not_folded_into_a_layer_norm():
     net = MLP(3, layers, loss="squared_error", optimizer="sgd", seed=0)
     net.adapt([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
     message = (
-        r"^to_torch cannot fold a Standardize into LayerNorm layer 0 of 1; each row is normalized "
-        r"after it; put a Dense between them"
+        r"^to_sklearn cannot fold a Standardize into LayerNorm layer 0 of 1; each row is "
+        r"normalized after it; put a Dense between them"
     )
     with pytest.raises(ValueError, match=message):
-        parts.folded(parts.parts(net), "to_torch")
+        parts.folded(parts.parts(net), "to_sklearn")
 
 
 def test_a_standardize_is_not_folded_into_a_residual():
@@ -126,11 +127,11 @@ def test_a_standardize_is_not_folded_into_a_residual():
     net = MLP(3, layers, loss="squared_error", optimizer="sgd", seed=0)
     net.adapt([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
     message = (
-        r"^to_torch cannot fold a Standardize into a Residual; it adds the scaled "
+        r"^to_sklearn cannot fold a Standardize into a Residual; it adds the scaled "
         r"rows to its outputs; put a Dense between them"
     )
     with pytest.raises(ValueError, match=message):
-        parts.folded(parts.parts(net), "to_torch")
+        parts.folded(parts.parts(net), "to_sklearn")
 
 
 # ---- parts --------------------------------------------------------------------------------------
@@ -178,6 +179,28 @@ def test_a_folded_standardize_changes_no_prediction():
     W, b = found[2].arrays["W"], found[2].arrays["b"]
     V, c = net.get_weights()[1:]
     np.testing.assert_allclose(np.tanh(X @ W + b) @ V + c, net.predict(X), rtol=1e-12)
+
+
+# ---- weights that are not finite ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("library", "export"),
+    [
+        (None, lambda net, folder: net.to_c(folder / "net.c")),
+        ("onnx", lambda net, folder: fastnn.onnx.export(net, folder / "net.onnx")),
+        ("torch", lambda net, _: fastnn.to_torch(net)),
+        ("sklearn", lambda net, _: fastnn.to_sklearn(net)),
+    ],
+    ids=["to_c", "onnx", "to_torch", "to_sklearn"],
+)
+def test_infinite_weights_are_not_exported(library, export, diverged, tmp_path):
+    if library is not None:
+        pytest.importorskip(library)
+    message = r"^layers\.0\.W of the network holds -?inf, so it cannot be exported; set finite"
+    with pytest.raises(ValueError, match=message):
+        export(diverged, tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 # ---- another operation in a chain ---------------------------------------------------------------

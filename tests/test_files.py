@@ -466,6 +466,30 @@ def test_an_invalid_path_is_refused(path):
             call(path)
 
 
+def test_a_network_with_infinite_weights_is_not_saved(diverged, tmp_path):
+    network().save(tmp_path / "net")
+    before = (tmp_path / "net").read_bytes()
+    message = r"layers\.0\.W of the network holds -?inf, so it cannot be saved; set finite weights"
+    with pytest.raises(ValueError, match=message):
+        diverged.save(tmp_path / "net")
+    assert (tmp_path / "net").read_bytes() == before
+
+
+def test_an_onnx_model_is_read_by_another_function(tmp_path):
+    (tmp_path / "net.onnx").write_bytes(b"\x08\x07" * 20)
+    message = (
+        r"net\.onnx' is not a model file of fastnn; read an ONNX model with fastnn\.from_onnx\("
+    )
+    for read in (fastnn.load, fastnn.load_many):
+        with pytest.raises(ModelFileError, match=message):
+            read(tmp_path / "net.onnx")
+
+
+def test_a_compressed_name_loses_only_its_last_ending(tmp_path):
+    with pytest.raises(ValueError, match=r"name it '.*/net\.safetensors'$"):
+        network().save(tmp_path / "net.safetensors.gz")
+
+
 def test_a_missing_file_is_an_oserror(tmp_path):
     with pytest.raises(FileNotFoundError):
         fastnn.load(tmp_path / "net")
@@ -555,6 +579,18 @@ def test_names_of_columns_are_a_name_for_each_input(names, error):
     with pytest.raises(error, match="feature_names must be"):
         net.feature_names = names
     assert net.feature_names == tuple("fedcba")
+
+
+@pytest.mark.parametrize("kind", [set, frozenset])
+def test_names_of_columns_and_classes_are_no_set(kind):
+    """The order of a set of texts differs from process to process."""
+    net = network([Dense(2, "softmax")], loss="cross_entropy")
+    with pytest.raises(TypeError, match=f"feature_names is a {kind.__name__}, which has no order"):
+        net.feature_names = kind("abcdef")
+    with pytest.raises(TypeError, match=f"classes is a {kind.__name__}, which has no order; pass"):
+        net.classes = kind("ab")
+    net.classes = {"b": 1, "a": 2}.keys()
+    assert (net.feature_names, net.classes) == (None, ("b", "a"))
 
 
 @pytest.mark.parametrize("kind", [list, tuple, np.array, pd.Index, iter], ids=str)

@@ -113,6 +113,19 @@ def test_gradients_that_are_not_finite_cannot_be_checked(y):
         check_gradients(net, np.ones((2, 3)), [y, y])
 
 
+def test_weights_that_are_not_finite_cannot_be_checked(diverged):
+    with pytest.raises(FloatingPointError, match="a weight of the network is not finite"):
+        check_gradients(diverged, np.ones((2, 2)), [1.0, 2.0])
+
+
+@pytest.mark.filterwarnings("error")
+def test_differences_that_overflow_cannot_be_checked():
+    net = MLP(1, [Dense(1, "exp")], loss="poisson", optimizer="sgd", dtype="float64", seed=0)
+    net.set_weights([[[70.977]], [0.0]])
+    with pytest.raises(FloatingPointError, match="scale X and y"):
+        check_gradients(net, [[10.0]], [1.0])
+
+
 def test_the_network_is_left_as_it_was(targets):
     net, X, t, sample_weight = problem("tanh", ("squared_error", "identity"), targets)
     before, step = net.get_weights(), net.step

@@ -7,6 +7,7 @@ Not here: ONNX (test_onnx.py), fastnn's own estimators (test_sklearn.py).
 """
 
 import copy
+import importlib
 import inspect
 import pickle
 import subprocess
@@ -436,6 +437,11 @@ def test_classes_that_scikit_learn_could_not_have_are_refused():
     net.classes = ["c", "b", "a"]
     with pytest.raises(ValueError, match=r"^net\.classes must be sorted, .* \('c', 'b', 'a'\)"):
         fastnn.to_sklearn(net)
+    net.classes = [0.1, 1, 2]
+    with pytest.raises(ValueError, match=r"^net\.classes must be text or whole numbers, .*0\.1, "):
+        fastnn.to_sklearn(net)
+    net.classes = [0.0, 1, 2]
+    assert fastnn.to_sklearn(net).classes_.tolist() == [0, 1, 2]
 
 
 def test_without_scikit_learn(monkeypatch):
@@ -500,8 +506,23 @@ def test_every_activation_goes_there_and_back_again(torch, activation, dtype, rn
     back = fastnn.from_torch(module)
     assert back.dtype == net.dtype
     assert [str(layer.activation) for layer in back.dense] == ["silu", str(activation)]
-    assert back.layers[1] == Dropout(0.5)
+    assert back.layers[0::2] == (Standardize(), Dropout(0.5))
     assert_close(back.predict(X), net.predict(X), 64 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("layers", [[Dense(8, "tanh")], [Residual([Dense(3, "tanh")])]], ids=str)
+@pytest.mark.parametrize("mean", [1e3, 1e7])
+def test_columns_of_large_means_keep_their_digits(torch, layers, mean, tmp_path, rng):
+    X = (mean + rng.normal(size=(500, 3))).astype("f4")
+    net = MLP(3, [Standardize(), *layers, Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+    net.adapt(X)
+    module = fastnn.to_torch(net)
+    torch.save(module, tmp_path / "module.pt")
+    for twin in (module, torch.load(tmp_path / "module.pt", weights_only=False)):
+        assert_close(predicted(torch, twin, X), net.predict(X), 1e-5)
+        back = fastnn.from_torch(twin)
+        assert back.layers == net.layers
+        assert_close(back.predict(X), net.predict(X), 1e-5)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -772,6 +793,21 @@ def slopes(module):
 
 
 REFUSED = {
+    r"module '0' \(LazyLinear\) has parameters without a shape; call the model": (
+        lambda nn: nn.Sequential(nn.LazyLinear(3))
+    ),
+    r"module '0' \(Linear\) has tensors on the device 'meta'": (
+        lambda nn: nn.Sequential(nn.Linear(4, 3, device="meta"))
+    ),
+    r"module '0' \(Linear\) has complex numbers": (
+        lambda nn: nn.Sequential(nn.Linear(4, 3, dtype=nn.Linear(1, 1).weight.cfloat().dtype))
+    ),
+    r"module '1' \(Softplus\) has beta=0": (
+        lambda nn: nn.Sequential(nn.Linear(4, 3), nn.Softplus(0.0))
+    ),
+    r"module '1' \(CELU\) has alpha=-1; fastnn scales an elu": (
+        lambda nn: nn.Sequential(nn.Linear(4, 3), nn.CELU(-1.0))
+    ),
     r"module '1\.0' \(Conv1d\) is a module that fastnn cannot read; pass a Sequential of Linear": (
         lambda nn: nn.Sequential(nn.Linear(4, 3), nn.Sequential(nn.Conv1d(1, 1, 1)))
     ),
@@ -851,10 +887,48 @@ def test_a_module_in_a_residual_that_no_mlp_expresses_is_refused_by_its_name(tor
         fastnn.from_torch(module)
 
 
+@pytest.mark.filterwarnings("ignore:Lazy modules are a new feature:UserWarning")
 @pytest.mark.parametrize("message", REFUSED)
 def test_a_module_that_no_mlp_expresses_is_refused_by_its_name(message, nn):
     with pytest.raises(ValueError, match=message):
         fastnn.from_torch(REFUSED[message](nn))
+
+
+OLD_STYLE = {
+    "weight_norm": lambda nn, linear: nn.utils.weight_norm(linear),
+    "spectral_norm": lambda nn, linear: nn.utils.spectral_norm(linear),
+    "prune": lambda nn, linear: nn.utils.prune.l1_unstructured(linear, "weight", 0.5),
+    "a hook": lambda nn, linear: linear.register_forward_hook(lambda module, x, out: 2 * out),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.*weight_norm:DeprecationWarning")
+@pytest.mark.parametrize("name", OLD_STYLE)
+def test_modules_with_hooks_are_refused(name, nn):
+    importlib.import_module("torch.nn.utils.prune")
+    module = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 1))
+    OLD_STYLE[name](nn, module[0])
+    message = r"^module '0' \(Linear\) has hooks of its forward pass .*remove_weight_norm"
+    with pytest.raises(ValueError, match=message):
+        fastnn.from_torch(module)
+
+
+@pytest.mark.parametrize("name", ["weight_norm", "spectral_norm"])
+def test_parametrized_modules_are_read(name, torch, nn, rng):
+    module = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 1)).double()
+    getattr(nn.utils.parametrizations, name)(module[0])
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter *= 1.5
+    X = rng.normal(size=(20, 4))
+    assert_close(fastnn.from_torch(module).predict(X), predicted(torch, module.eval(), X))
+
+
+def test_an_unknown_output_is_refused_by_its_name(nn):
+    message = r"^output='sofmax': activation must be one of .*did you mean 'softmax'"
+    with pytest.raises(ValueError, match=message):
+        fastnn.from_torch(nn.Linear(4, 3), output="sofmax")
 
 
 def test_weights_that_are_not_finite_are_refused(torch, nn):

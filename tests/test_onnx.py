@@ -17,6 +17,7 @@ from onnx_graphs import (
     assert_close,
     composed,
     helper,
+    model_of,
     node,
     numpy_helper,
     onnx,
@@ -243,6 +244,9 @@ def test_the_mean_of_several_networks_is_the_runtimes(n, dtype, path, rng):
     fastnn.onnx.export(nets, path)
     expected = np.mean([net.predict(X) for net in nets], axis=0)
     assert_close(run(path, X), expected, CLOSE[dtype])
+    if n > 1:
+        with pytest.raises(ValueError, match=r"the mean of several networks, .* fastnn.load"):
+            fastnn.from_onnx(path)
 
 
 def test_networks_that_are_not_trained_are_left_out(path, rng):
@@ -317,6 +321,8 @@ def test_what_cannot_be_exported_says_so(path, rng, monkeypatch):
         fastnn.onnx.export(net, path, output_name="input")
     with pytest.raises(ValueError, match="output_name must not be empty"):
         fastnn.onnx.export(net, path, output_name="")
+    with pytest.raises(ValueError, match=r"input_name must be text that UTF-8 can hold; got '\\ud"):
+        fastnn.onnx.export(net, path, input_name="\udcff")
     with pytest.raises(TypeError, match="input_name must be a str; got 3"):
         fastnn.onnx.export(net, path, input_name=3)
     with pytest.raises(TypeError, match="net must be an MLP or a fitted estimator; got 'net'"):
@@ -790,6 +796,46 @@ REFUSED = {
 }
 
 
+FLOAT, FLOAT16, INT32, INT64 = 1, 10, 6, 7
+TO_FLOAT = node("Cast", "a", out="f", to=FLOAT)
+CASTS = {
+    r"node 'a_node' \(Div\) computes with numbers of the type INT32, but .*; cast the inputs": (
+        INT32, [node("Div", "x", "int", out="a"), TO_FLOAT, node("Gemm", "f", "W", out="y")]
+    ),
+    r"node 'a_node' \(Relu\) computes with numbers of the type INT32": (
+        INT32, [node("Relu", "x", out="a"), TO_FLOAT, node("Gemm", "f", "W", out="y")]
+    ),
+    r"node 'a_node' \(Cast\) rounds numbers of the type FLOAT to FLOAT16, .*; export the network": (
+        FLOAT, [node("Cast", "x", out="a", to=FLOAT16), TO_FLOAT, node("Gemm", "f", "W", out="y")]
+    ),
+    r"node 'y_node' \(Cast\) outputs numbers of the type INT64": (
+        FLOAT, [GEMM, node("Cast", "a", out="y", to=INT64)]
+    ),
+    r"node 'y_node' \(Cast\) has the unknown type 110": (
+        FLOAT, [GEMM, node("Cast", "a", out="y", to=110)]
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("message", CASTS)
+def test_computing_with_integers_and_rounding_are_refused(message, constants):
+    """The whole numbers of a Div are other numbers than its quotients."""
+    kind, nodes = CASTS[message]
+    model = model_of(nodes, constants | {"int": np.int32(255)})
+    model.graph.input[0].type.tensor_type.elem_type = kind
+    with pytest.raises(ValueError, match=message):
+        fastnn.from_onnx(model)
+
+
+@pytest.mark.parametrize("kind", [INT32, INT64, 2], ids=["int32", "int64", "uint8"])
+def test_integers_may_be_cast_at_the_beginning(kind, constants):
+    nodes = [node("Flatten", "x", out="a"), TO_FLOAT, node("Gemm", "f", "W", "b", out="y")]
+    model = model_of(nodes, constants)
+    model.graph.input[0].type.tensor_type.elem_type = kind
+    X = np.array([[10, 255, 3], [200, 7, 0]]).astype(helper.tensor_dtype_to_np_dtype(kind))
+    assert_close(fastnn.from_onnx(model).predict(X), run(model, X), 1e-5)
+
+
 @pytest.mark.parametrize("message", REFUSED)
 def test_a_graph_that_no_mlp_expresses_is_refused_by_the_nodes_name(message, path, rng, constants):
     more = {"S": rng.normal(size=(4, 4)).astype("f4"), "zero": np.float32(0)}
@@ -833,6 +879,50 @@ def test_a_graph_that_is_not_valid_is_a_model_file_error(path, constants):
     saved(path, [node("Relu", "nowhere", out="y")], constants)
     with pytest.raises(ModelFileError, match="nowhere"):
         fastnn.from_onnx(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("classes", "3", "classes must be a list; got 3"),
+        ("classes", "[[1],[2]]", r"classes\[0\] must be text or a number; got \[1\]"),
+        ("classes", '[1,"a"]', "classes must be all text or all numbers"),
+        ("classes", "[1e999,2]", "classes holds 1e999"),
+        ("classes", "[", "classes is not JSON"),
+        ("classes", "[" * 100_000, "its JSON is nested too deeply"),
+        ("feature_names", "[", "feature_names is not JSON"),
+        ("feature_names", "[1,2,3]", "feature_names must be 3 names"),
+        ("metadata", "[", "metadata is not JSON"),
+        ("metadata", "[]", "metadata is not a JSON object"),
+        ("metadata", '{"a":NaN}', "metadata holds NaN"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_metadata_that_fastnn_did_not_write_are_a_model_file_error(key, value, message):
+    net = MLP(3, [Dense(2, "softmax")], loss="cross_entropy", optimizer="sgd", seed=0)
+    model = fastnn.onnx.export(net)
+    helper.set_model_props(model, {"metadata": "{}", key: value})
+    start = r"^the model has metadata that fastnn cannot have written: "
+    with pytest.raises(ModelFileError, match=f"{start}{message}.*; export it again$"):
+        fastnn.from_onnx(model)
+
+
+def test_nodes_that_are_not_as_onnx_describes_them_are_refused(constants):
+    more = {"two": np.ones(2, "f4"), "inf": np.array([np.inf]), "none": np.ones(0, "f4")}
+    start = r"^the model has a node that is not as ONNX describes it"
+    for message, *nodes in (
+        (rf"{start} \(OverflowError: .*; export it again", node("Unsqueeze", "x", "inf", out="y")),
+        (rf"{start} \(KeyError: 'to'\)", node("Cast", "x", out="y")),
+        (r"has a gain of 2 numbers and a bias of 4", GEMM,
+         node("LayerNormalization", "a", "two", "b", out="n"), node("Gemm", "n", "S", out="y")),
+        (r"node 'a_node' \(Add\) scales by no numbers", node("Add", "x", "none", out="a"),
+         node("Gemm", "a", "W", out="y")),
+    ):  # fmt: skip
+        model = model_of(nodes, constants | more | {"S": np.ones((4, 4), "f4")})
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(onnx.checker, "check_model", lambda _: None)  # it does not find them all
+            with pytest.raises(ValueError, match=message):
+                fastnn.from_onnx(model)
 
 
 def test_a_file_cut_short_is_refused(path, rng):

@@ -215,6 +215,50 @@ def test_an_empty_history_is_an_error(columns):
         plotting.learning_curves(history(**columns))
 
 
+@pytest.mark.parametrize("value", [None, "a", {"loss": [1.0]}], ids=str)
+def test_a_history_is_that_of_a_fit(value):
+    message = r"^history must be a History, which fit returns; got "
+    with pytest.raises(TypeError, match=message):
+        plotting.learning_curves(value)
+
+
+def test_axes_are_one_axes():
+    figure = matplotlib_figure.Figure()
+    for value in (figure, figure.subplots(2)):
+        with pytest.raises(TypeError, match=r"^ax must be an Axes of matplotlib, one of those of"):
+            plotting.learning_curves(history(loss=[1.0]), ax=value)
+
+
+def test_values_that_are_no_numbers():
+    with pytest.raises(TypeError, match=r"history\['loss'\] has the value None, which is not a nu"):
+        plotting.learning_curves(history(loss=[1.0, None]))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("rates", [[NAN, NAN], [0.0, 0.0], [0.1, 0.0], [INF, 0.1]], ids=str)
+def test_learning_rates_of_which_some_are_not_positive(rates, tmp_path):
+    figure = history(loss=[1.0, 2.0], learning_rate=rates).plot(tmp_path / "a.png")
+    assert (figure.axes[-1].get_yscale() == "log") == (0.1 in rates)
+
+
+def test_an_extension_that_matplotlib_lacks(tmp_path):
+    with pytest.raises(ValueError, match=r"^path must end with one of .*\.png, .*; got '.*a\.xyz'"):
+        history(loss=[1.0]).plot(tmp_path / "a.xyz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_while_saving_leaves_the_old_figure(tmp_path, monkeypatch):
+    (tmp_path / "a.png").write_bytes(b"old")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space left"):
+        history(loss=[1.0]).plot(tmp_path / "a.png")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.png", b"old")]
+
+
 def test_a_column_that_is_too_short():
     short = history(loss=[1.0, 2.0], accuracy=[0.5])
     message = r"history\['accuracy'\] has 1 values for 2 epochs; log a value in every epoch"

@@ -694,3 +694,12 @@ def test_permissions_follow_the_umask(umask, tmp_path):
     finally:
         os.umask(before)
     assert stat.S_IMODE(os.stat(tmp_path / "net").st_mode) == 0o666 & ~umask
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o664, 0o440], ids=oct)
+def test_a_file_that_is_replaced_keeps_its_permissions(mode, tmp_path):
+    write(tmp_path / "net", *OLD)
+    (tmp_path / "net").chmod(mode)
+    write(tmp_path / "net", *NEW)
+    assert stat.S_IMODE(os.stat(tmp_path / "net").st_mode) == mode
+    assert holds(tmp_path / "net", NEW)

@@ -94,7 +94,7 @@ def regular(path: str | os.PathLike[str]) -> str:
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a temporary binary file, which replaces `path` once it is complete and synced.
 
-    If an error occurs, the old file is unchanged.
+    If an error occurs, the old file is unchanged. The new file has the permissions of the old one.
     """
     target = regular(path)
     folder, name = os.path.split(target)
@@ -102,9 +102,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     temporary = os.path.join(folder, f".{name[:50]}.{os.urandom(8).hex()}.tmp")
     try:
         with open(temporary, "xb") as file:  # O_CREAT | O_EXCL, 0o666 less the umask
+            _keep_permissions(target, file.fileno())
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            sync(file)
         os.replace(temporary, target)
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -113,6 +113,22 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             error.filename = target
         raise
     _sync_folder(folder)
+
+
+def sync(file: BinaryIO) -> None:
+    """Write a file to the disk, so that an error of the disk occurs here."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _keep_permissions(target: str, descriptor: int) -> None:
+    """Give an open file the permissions of the file that it will replace, if there is one."""
+    if not hasattr(os, "fchmod"):  # Windows
+        return
+    with contextlib.suppress(FileNotFoundError):
+        mode = stat.S_IMODE(os.stat(target).st_mode)
+        if mode != stat.S_IMODE(os.fstat(descriptor).st_mode):
+            os.fchmod(descriptor, mode)
 
 
 def _sync_folder(folder: str) -> None:

@@ -1943,6 +1943,10 @@ cdef class LayerState(Parameters):
     def __cinit__(self, *args, **options):
         self.rule = options["optimizer"]
 
+    def __reduce__(self):
+        raise TypeError("the state of kernels.update can be neither pickled nor copied; train an "
+                        "MLP, which can be")
+
     @classmethod
     def of(cls, n_in, n_out, str optimizer, dict hyper, real first_moment, isa=None):
         """Return the state of a layer (n_in, n_out), with initial moments."""

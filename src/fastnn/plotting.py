@@ -8,12 +8,12 @@ from __future__ import annotations
 import functools
 import io
 import math
+import os
 from typing import TYPE_CHECKING, Any
 
-from fastnn import _checks
+from fastnn import _checks, _files
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable
 
     from matplotlib.axes import Axes
@@ -54,8 +54,10 @@ def learning_curves(
     ImportError
         If matplotlib is not installed.
     TypeError, ValueError
-        If the history is empty or lacks a value for an epoch, or if `path` is not a path or holds a
-        network.
+        If the history is empty or lacks a number for an epoch, if `ax` is not an Axes, or if `path`
+        is not a path, holds a network or has an extension that matplotlib does not know.
+    OSError
+        If the figure cannot be saved; an existing file is left unchanged.
 
     Notes
     -----
@@ -73,7 +75,11 @@ def learning_curves(
     path = None if path is None else _checks.figure_path("path", path)
     matplotlib_figure = _checks.installed("matplotlib.figure", "plotting")
     ticker = _checks.installed("matplotlib.ticker", "plotting")
-    _checks.history(history)
+    _checks.history(history, of_numbers=True)
+    ending = None if path is None else _format_of(path)
+    if ax is not None:
+        kind = _checks.installed("matplotlib.axes", "plotting").Axes
+        _checks.one_of_these("ax", ax, kind, "an Axes of matplotlib, one of those of a figure")
     names = _metrics(history.history)
     figure: Figure
     axes: Any
@@ -97,8 +103,17 @@ def learning_curves(
     whole = ticker.MaxNLocator("auto", integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
     axes[-1].xaxis.set_major_locator(whole)
     if path is not None:
-        figure.savefig(path, dpi=150)
+        with _files.replacing(path) as file:
+            figure.savefig(file, format=ending, dpi=150)
     return figure
+
+
+def _format_of(path: str) -> str:
+    """Return the format of a figure by the extension of its path."""
+    base = _checks.installed("matplotlib.backend_bases", "plotting").FigureCanvasBase
+    found = os.path.splitext(path)[1][1:].lower()
+    _checks.figure_format("path", path, found, sorted(base.get_supported_filetypes()))
+    return found
 
 
 def _png(figure: Figure) -> bytes:
@@ -126,10 +141,16 @@ def _best_epoch(history: History) -> tuple[int, float] | None:
     return epoch, loss
 
 
-def _spans_decades(name: str, history: History) -> bool:
-    """Return whether all values of a metric are positive, and the largest is 100 times another."""
+def _is_logarithmic(name: str, history: History) -> bool:
+    """Return whether a metric has a logarithmic scale.
+
+    The learning rate has one if a value is positive; another metric if all values are positive and
+    the largest is 100 times another.
+    """
     columns = (history.history.get(key, ()) for key in (name, f"val_{name}"))
     values = [value for column in columns for value in column if math.isfinite(value)]
+    if name == "learning_rate":
+        return max(values, default=0.0) > 0
     return bool(values) and 0 < 100 * min(values) <= max(values)
 
 
@@ -154,7 +175,7 @@ def _draw(ax: Axes, name: str, history: History, best: tuple[int, float] | None)
     if best is not None:
         text = f"best epoch {best[0]}: {best[1]:.3g}" if name == "loss" else None
         ax.axvline(best[0], color=_BEST, linestyle=":", label=text)
-    if name == "learning_rate" or _spans_decades(name, history):
+    if _is_logarithmic(name, history):
         ax.set_yscale("log")
     if name != "learning_rate":
         ax.legend(loc=_free_corner(name, history), edgecolor="none")

@@ -371,7 +371,10 @@ def in_place(
         wanted = "float32 or float64" if dtype is None else str(dtype)
         raise TypeError(f"{name} is updated in place and must be {wanted}; it is {value.dtype}")
     if not (value.flags.carray and value.dtype.isnative):
-        raise ValueError(f"{name} is updated in place: it must be C-contiguous and writeable")
+        raise ValueError(
+            f"{name} is updated in place: it must be C-contiguous and writeable; make a copy "
+            f"first, as by {name} = np.array({name}, order='C')"
+        )
     array_like(name, value, shape, value.dtype)
     return value
 

@@ -89,8 +89,16 @@ def kinds_of(base: type) -> list[type]:
     return [kind for kind in found if kind.__module__.startswith("fastnn.callbacks.")]
 
 
-def history(value: History, empty: bool = False) -> None:
-    """Check that every column of a history has one value per epoch; `empty` allows no epochs."""
+def history(value: History, empty: bool = False, of_numbers: bool = False) -> None:
+    """Check that every column of a history has one value per epoch, or one number.
+
+    `empty` allows no epochs.
+    """
+    if not (hasattr(value, "epoch") and isinstance(getattr(value, "history", None), Mapping)):
+        raise TypeError(
+            f"history must be a History, which fit returns; got {shown(value)} "
+            f"({type(value).__name__})"
+        )
     if not (value.epoch and value.history) and not empty:
         raise ValueError("history has no epochs to show; fit with epochs=1 or more")
     for name, values in value.history.items():
@@ -99,6 +107,12 @@ def history(value: History, empty: bool = False) -> None:
                 f"history[{name!r}] has {len(values)} values for {len(value.epoch)} epochs; log "
                 "a value in every epoch, nan if there is none"
             )
+        for each in values if of_numbers else ():
+            if not isinstance(each, numbers.Real):
+                raise TypeError(
+                    f"history[{name!r}] has the value {shown(each)}, which is not a number; log "
+                    "numbers, nan in epochs without one"
+                )
 
 
 def installed(module: str, purpose: str) -> ModuleType:

@@ -10,7 +10,7 @@ import numpy as np
 from fastnn import _conversion
 from fastnn._checks.arrays import no_masked_values
 from fastnn._checks.targets import class_weight
-from fastnn._checks.values import did_you_mean, items, number, quoted, shown
+from fastnn._checks.values import did_you_mean, items, not_a_set, number, quoted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,6 +27,7 @@ def classes(value: Any, loss: Loss, n_out: int, name: str = "classes") -> Classe
     """Return the classes of a network, one for each label 0, 1, ..., or None."""
     if value is None:
         return None
+    not_a_set(name, value)
     found = value.tolist() if isinstance(value, np.ndarray) else items(value)
     if found is None:
         raise TypeError(f"{name} must be a tuple of labels, or None; got {shown(value)}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._checks.values import items, shown, text
+from fastnn._checks.values import items, not_a_set, shown, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -80,6 +80,7 @@ def feature_names(value: object, n_in: int) -> tuple[str, ...] | None:
     """Return the names of all columns as a tuple, or None."""
     if value is None:
         return None
+    not_a_set("feature_names", value)
     names = items(value.tolist() if isinstance(value, np.ndarray) else value)
     if names is None:
         raise TypeError(
@@ -126,7 +127,35 @@ def plain_list(place: str, value: object) -> list[Any]:
     return list(value)
 
 
+def labels_of_file(name: str, value: object) -> list[Any] | None:
+    """Return the labels of classes that a file keeps, or None."""
+    if value is None:
+        return None
+    found = plain_list(name, value)
+    for i, label in enumerate(found):
+        if not isinstance(label, str | int | float):
+            raise TypeError(f"{name}[{i}] must be text or a number; got {shown(label)}")
+    if len({isinstance(label, str) for label in found}) > 1:
+        raise TypeError(f"{name} must be all text or all numbers; got {shown(found)}")
+    return found
+
+
 # ---- model files --------------------------------------------------------------------------------
+
+
+def finite_network(arrays: Mapping[str, NDArray[Any]], verb: str) -> None:
+    """Check that a network's arrays, by their names in a file, are finite, as after divergence.
+
+    `verb` says what cannot be done with the network otherwise, such as "saved".
+    """
+    for name, array in arrays.items():
+        is_finite = np.isfinite(array)
+        if not is_finite.all():
+            raise ValueError(
+                f"{name} of the network holds {array[~is_finite][0]}, so it cannot be {verb}; set "
+                "finite weights with set_weights, or load a file of the network that was saved "
+                "earlier"
+            )
 
 
 def tensors(

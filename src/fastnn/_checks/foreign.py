@@ -65,6 +65,11 @@ def labels(classes: tuple[Any, ...] | None, n: int) -> NDArray[Any]:
     if classes is None:
         return np.arange(n)
     found = np.array(classes)
+    if found.dtype.kind == "f" and (found != np.floor(found)).any():
+        raise ValueError(
+            f"net.classes must be text or whole numbers, as scikit-learn requires; they are "
+            f"{shown(classes)}: set net.classes to other labels"
+        )
     if not (found[:-1] < found[1:]).all():
         raise ValueError(
             f"net.classes must be sorted, as scikit-learn requires; they are {shown(classes)}: "
@@ -111,6 +116,8 @@ def tensor_names(input_name: object, output_name: object) -> tuple[str, str]:
             raise TypeError(f"{name} must be a str; got {shown(value)}")
         if not value:
             raise ValueError(f"{name} must not be empty; give the tensor a name")
+        if not value.isascii() and value.encode(errors="replace").decode() != value:
+            raise ValueError(f"{name} must be text that UTF-8 can hold; got {value!a}")
         names.append(text(value))
     first, second = names
     if first == second:
@@ -133,6 +140,15 @@ def fits_in_onnx(n_bytes: int, limit: int) -> None:
         raise ValueError(
             f"the weights take {n_bytes} bytes but an ONNX file holds at most {limit}; use "
             "net.save, or export net.copy(dtype='float32') of a float64 network"
+        )
+
+
+def is_read_back(only_written: object) -> None:
+    """Check that a model that fastnn wrote has none of the operators that it only writes."""
+    if only_written:
+        raise ValueError(
+            "the model has embeddings, or is the mean of several networks, and from_onnx cannot "
+            "read these from an ONNX model; load the file that save wrote: fastnn.load(path)"
         )
 
 

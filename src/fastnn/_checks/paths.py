@@ -60,6 +60,7 @@ def model_path(name: str, value: object) -> str:
     stem, ending = os.path.splitext(path)
     other = _FOREIGN.get(ending.lower())
     if other is not None:
+        stem = stem.removesuffix(".safetensors")
         raise ValueError(
             f"{name} {path!r} ends with {ending!r}, but a network is saved as a safetensors file; "
             f"name it {stem + '.safetensors'!r}{other and ', or '}{other}"
@@ -124,6 +125,13 @@ def figure_path(name: str, value: object) -> str:
     path = file_path(name, value)
     stem, extension = os.path.splitext(path)
     return output_path(name, path if len(extension) > 1 else f"{stem}.png")
+
+
+def figure_format(name: str, path: str, found: str, known: Sequence[str]) -> None:
+    """Check that the extension of a figure's path is a format that matplotlib writes."""
+    if found not in known:
+        listed = ", ".join(f".{each}" for each in known)
+        raise ValueError(f"{name} must end with one of {listed}; got {path!r}")
 
 
 def separate_outputs(outputs: Sequence[tuple[str, str]]) -> None:

@@ -9,12 +9,13 @@ import codecs
 import numbers
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from fastnn._checks.callbacks import separator
-from fastnn._checks.files import plain_list
-from fastnn._checks.values import choice, items, number, shown
+from fastnn._checks.files import fields, plain_list, plain_number
+from fastnn._checks.values import choice, integer, items, number, shown
 
 _NAMED_SEPARATORS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";",
                      "pipe": "|"}  # fmt: skip
@@ -141,3 +142,56 @@ def texts(place: str, value: object) -> list[str]:
         if not isinstance(text, str):
             raise TypeError(f"{place} must hold strings; got {shown(text)}")
     return found
+
+
+# ---- contents of a model file that `fastnn train` saved -----------------------------------------
+
+#: The remedy for a file whose metadata were altered.
+RESTORE = "restore the file, or train the network again"
+
+#: Fields of a training record; those of several networks may be missing.
+_RECORD = ("fastnn", "data", "rows", "preset", "refit", "epochs", "best_epoch", "loss", "seed",
+           "test", "baseline")  # fmt: skip
+_OF_SEVERAL = ("ensemble", "by", "search")
+
+
+def training_record(value: object, score_names: Sequence[str]) -> dict[str, Any]:
+    """Return the record of a training, as a model file keeps it."""
+    place = "the training record"
+    record = fields(place, value, (*_RECORD, *_OF_SEVERAL), _RECORD)
+    rows = fields(f"{place}'s rows", record["rows"], ("training", "validation", "test"))
+    for part, n in rows.items():
+        integer(f"{place}'s rows for {part}", n, low=0)
+    integer(f"{place}'s epochs", record["epochs"], low=0)
+    for name in ("refit", "best_epoch"):
+        if record[name] is not None:
+            integer(f"{place}'s {name}", record[name], low=0)
+    if "search" in record:
+        trials = fields(f"{place}'s search", record["search"], None, ("trials",))["trials"]
+        integer(f"{place}'s trials", trials, low=0)
+    _scores(place, record, score_names)
+    return record
+
+
+def _scores(place: str, record: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Check the scores of a training record, which are missing together without test rows."""
+    if record["test"] is None:
+        return
+    scored = fields(f"{place}'s test", record["test"], known, ())
+    baseline = fields(f"{place}'s baseline", record["baseline"], known, tuple(scored))
+    for which, found in (("test", scored), ("baseline", baseline)):
+        for name, score in found.items():
+            if score is not None:
+                plain_number(f"{place}'s {name} of {which}", score)
+
+
+def recipe_texts(place: str, value: object) -> list[str]:
+    """Return a list of texts of a recipe."""
+    return [plain_text(f"{place}[{i}]", each) for i, each in enumerate(plain_list(place, value))]
+
+
+def plain_text(place: str, value: object) -> str:
+    """Return a text of plain data."""
+    if not isinstance(value, str):
+        raise TypeError(f"{place} must be text; got {shown(value)}")
+    return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, KeysView, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -51,6 +51,12 @@ def items(value: Any) -> list[Any] | None:
         return list(value)
     except TypeError:
         return None
+
+
+def not_a_set(name: str, value: object) -> None:
+    """Check that a value whose order matters is no set."""
+    if isinstance(value, Set) and not isinstance(value, KeysView):
+        raise TypeError(f"{name} is a {type(value).__name__}, which has no order; pass a list")
 
 
 def quoted(names: Iterable[object]) -> str:

@@ -19,6 +19,7 @@ from fastnn.cli.output import abbreviated, number, print_now, protect, two_colum
 from fastnn.cli.result_text import best_epoch_note, epochs, refit_note, score_table, task_facts
 from fastnn.exchange import model_files
 from fastnn.tabular.codes import Ordered, Value
+from fastnn.tabular.scores import SCORES
 
 if TYPE_CHECKING:
     import argparse
@@ -107,16 +108,10 @@ def _described(several: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _record(path: str, net: MLP) -> dict[str, Any]:
     """Return the training record that `fastnn train` stores in the file."""
-    known = ("fastnn", "data", "rows", "preset", "refit", "epochs", "best_epoch", "loss", "seed",
-             "test", "baseline")  # fmt: skip
-    of_several = ("ensemble", "by", "search")
     try:
-        record: dict[str, Any] = _checks.fields(
-            "the training record", net.metadata.get("training"), (*known, *of_several), known
-        )
+        return _checks.training_record(net.metadata["training"], tuple(SCORES))
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from error
-    return record
+        raise ValueError(f"{path}: {error}; {_checks.RESTORE}") from error
 
 
 def _of_recipe(recipe: Recipe, record: dict[str, Any], loss: Loss) -> str:

@@ -5,7 +5,9 @@ Not here: encoding rows and writing predictions (tabular/).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from fastnn import tables
 from fastnn.cli import loading
@@ -22,6 +24,8 @@ from fastnn.cli.output import (
 
 if TYPE_CHECKING:
     import argparse
+
+    from numpy.typing import NDArray
 
     from fastnn.cli.options import Commands
     from fastnn.tables import EncodedRows, Recipe, Table
@@ -80,6 +84,8 @@ def run(options: argparse.Namespace) -> int:
     if not options.quiet:
         _note(table, recipe, rows)
     outputs, spread = model.predict_encoded(rows, groups)
+    if not options.quiet:
+        _note_not_finite(outputs, spread, "; they are null" if options.json else "")
     if options.out is not None:
         with writing(options.out):
             tables.write(options.out, recipe, outputs, options.proba, spread)
@@ -88,6 +94,17 @@ def run(options: argparse.Namespace) -> int:
     for block in text(recipe, outputs, options.proba, spread):
         print_now(block)
     return 0
+
+
+def _note_not_finite(outputs: NDArray[Any], spread: NDArray[Any] | None, shown: str) -> None:
+    """Print how many rows have a prediction that is not finite; `shown` says how it is written."""
+    numbers = outputs if spread is None else np.hstack([outputs, spread])
+    n = len(numbers) - int(np.isfinite(numbers).all(axis=1).sum())
+    if n:
+        tell(
+            f"note: numbers of {counted(n, 'prediction')} are not finite{shown}: the rows are far "
+            "from those of training"
+        )
 
 
 def _note(table: Table, recipe: Recipe, rows: EncodedRows) -> None:

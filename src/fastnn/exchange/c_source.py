@@ -9,7 +9,7 @@ Here: the text of the files, and the loss of a step. Not here: calling a network
 Python process (fastnn.embedding).
 """
 
-import os
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,13 +86,18 @@ def to_c(net: Networks, path: Any, *, name: str | None = None, training: bool = 
         _checks.plain_descent(nets[0].layers, Dropout)
         _checks.in_kernels("training=True", nets[0].loss, "write the network for predictions")
     writer = _Writer(nets[0], stages, precision, name, training)
-    texts = {
-        header: writer.header(header.name),
-        source: writer.source(source.name, header.name),
-    }
-    for place, text in texts.items():
-        with _files.replacing(os.fspath(place)) as file:
+    _replace(header, writer.header(header.name), source, writer.source(source.name, header.name))
+
+
+def _replace(header: Path, declared: str, source: Path, defined: str) -> None:
+    """Write both files, and replace the old ones only once both are on the disk; the source first.
+
+    If only the source is replaced, as by a power failure, it does not compile with the old header.
+    """
+    with _files.replacing(header) as one, _files.replacing(source) as other:
+        for file, text in ((one, declared), (other, defined)):
             file.write(text.encode())
+            _files.sync(file)
 
 
 def _stages(net: "MLP", precision: Precision) -> list[Stage]:
@@ -176,16 +181,31 @@ class _Writer:
 
     def header(self, file: str) -> str:
         """Return the text of the header; `file` is its name."""
-        name, guard = self.name, f"{self.name.upper()}_H"
+        guard = f"{self.name.upper()}_H"
+        return (
+            f"{self.head(file)}#ifndef {guard}\n#define {guard}\n\n"
+            f"#define {self.digest_name} {self.digest()}\n\n{self.interface()}\n#endif\n"
+        )
+
+    @property
+    def digest_name(self) -> str:
+        """The macro with the digest of the header."""
+        return f"{self.name.upper()}_DIGEST"
+
+    def digest(self) -> str:
+        """Return the digest of what the header declares, by which the source knows it."""
+        return f"0x{zlib.crc32(self.interface().encode()):08x}u"
+
+    def interface(self) -> str:
+        """Return what the header declares."""
+        name = self.name
         parts = [
-            self.head(file) + f"#ifndef {guard}\n#define {guard}\n\n"
             '#ifdef __cplusplus\nextern "C" {\n#endif\n',
             f"enum {{ {name.upper()}_N_IN = {self.net.n_in}, "
             f"{name.upper()}_N_OUT = {self.net.n_out} }};\n",
             *([self.weights_type()] if self.training else []),
             *self.declarations(),
             "#ifdef __cplusplus\n}\n#endif\n",
-            "#endif\n",
         ]
         return "\n".join(parts)
 
@@ -194,7 +214,10 @@ class _Writer:
     def source(self, file: str, header: str) -> str:
         """Return the text of the C file."""
         parts = [
-            self.head(file) + f'#include "{header}"\n',
+            self.head(file) + f'#include "{header}"\n\n'
+            f"#if {self.digest_name} != {self.digest()}\n"
+            f'#error "{header} is of another network; take the header of the same export"\n'
+            "#endif\n",
             f"#define FASTNN_BITS {8 * self.precision.dtype.itemsize}\n",
             self.sections,
             *([] if self.training else [self.weights_type()]),

@@ -317,6 +317,8 @@ class Chain:
     def scale(self, place: str, mean: npt.ArrayLike = 0.0, scale: npt.ArrayLike = 1.0) -> None:
         """Append ``(z - mean) / scale``, of one number or one per column; scale may be infinite."""
         mean, scale = np.asarray(mean, np.float64), np.asarray(scale, np.float64)
+        remedy = "fix the network, or export it again"
+        _checks.expressible(place, mean.size and scale.size, "scales by no numbers", remedy)
         _checks.finite(place, mean, 1 / np.where(scale == 0, np.nan, scale))
         last = self.operations[-1] if self.operations else None
         if last is not None and last.takes_scaling:
@@ -382,6 +384,10 @@ class Chain:
         numbers = np.array([1.0] if gain is None else gain, np.float64)
         offsets = np.array([0.0] if bias is None else bias, np.float64)
         _checks.finite(place, numbers, offsets)
+        sizes = {numbers.size, offsets.size}
+        problem = f"has a gain of {numbers.size} numbers and a bias of {offsets.size}"
+        remedy = "fix the network, or export it again"
+        _checks.expressible(place, 0 not in sizes and len(sizes - {1}) < 2, problem, remedy)
         layer = _checks.built(place, LayerNorm, epsilon, trainable)
         self.append(Norm(place, layer, numbers, offsets))
 
@@ -465,7 +471,9 @@ class Chain:
         self._merge_backwards()
         remedy = "pass one with at least one layer"
         _checks.expressible("the network", self._last is not None, "has no weights", remedy)
-        wanted = None if output is None else activations.get(output)
+        wanted = None
+        if output is not None:
+            wanted = _checks.built(f"output={output!r}", activations.get, output)
         if self._logarithm is not None:
             place, softmax = self._logarithm
             remedy = f"pass output={softmax.name!r} for a network that outputs the probabilities"

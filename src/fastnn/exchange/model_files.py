@@ -76,6 +76,7 @@ def save(state: State, path: Path) -> None:
         tensors |= zip(names, block, strict=True)
     if snapshot.standardization is not None:
         tensors["standardize.mean"], tensors["standardize.scale"] = snapshot.standardization
+    _checks.finite_network(tensors, "saved")
     metadata = {
         "format": FORMAT,
         "config": _json(configuration.config_of(state.specification)),
@@ -216,6 +217,11 @@ def read(path: str) -> tuple[Tensors, dict[str, str]]:
             raise ModelFileError(
                 f"{path!r} is a checkpoint of fit_many: call fit_many with checkpoint={path!r} and "
                 "the same arguments again, and save what it returns"
+            ) from error
+        if path.lower().endswith(".onnx"):
+            raise ModelFileError(
+                f"{path!r} is not a model file of fastnn; read an ONNX model with "
+                f"fastnn.from_onnx({path!r})"
             ) from error
         raise
 
@@ -397,6 +403,14 @@ def _json(value: Any) -> str:
 
 def strict_object(text: str, name: str) -> dict[str, Any]:
     """Return the dict in a JSON text from a file; raise if `save` cannot have written the text."""
+    found = strict_json(text, name)
+    if not isinstance(found, dict):
+        raise ValueError(f"{name} is not a JSON object")
+    return found
+
+
+def strict_json(text: str, name: str) -> Any:
+    """Return the data in a JSON text, without NaN, infinities and keys that occur twice."""
 
     def refuse(constant: str) -> Any:
         raise ValueError(f"{name} holds {constant}")
@@ -409,7 +423,7 @@ def strict_object(text: str, name: str) -> dict[str, Any]:
         found = dict(pairs)
         return found if len(found) == len(pairs) else refuse("a key twice")
 
-    found = json.loads(text, parse_constant=refuse, parse_float=finite, object_pairs_hook=once)
-    if not isinstance(found, dict):
-        raise ValueError(f"{name} is not a JSON object")
-    return found
+    try:
+        return json.loads(text, parse_constant=refuse, parse_float=finite, object_pairs_hook=once)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{name} is not JSON ({error})") from error

@@ -13,8 +13,15 @@ import numpy as np
 from fastnn import _checks
 from fastnn.activations import Activation
 from fastnn.exchange.chain import Chain
-from fastnn.exchange.onnx_graph import ROWS, Graph, place, short
+from fastnn.exchange.onnx_graph import ROWS, Graph, operator, place, short
 from fastnn.exchange.parts import Array
+
+#: Types of floats; fastnn computes in one of the first two.
+_FLOATS = ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16")
+
+#: Operators that take integers, too: they keep the numbers, or output floats.
+_TAKING_ALL = ("Cast", "Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Gather",
+               "ai.onnx.ml.Scaler")  # fmt: skip
 
 _EXPORT = "fix the network, or export it again"
 _TRAINING = "export the network for inference"
@@ -30,7 +37,9 @@ class Walk:
         self.rank: int | None = None
         self.rows: int | None = None  # set if the graph is for a fixed number of rows
         self._n_in: int | None = None
+        self._type = "FLOAT"  # of the numbers of the current tensor
         for tensor in graph.inputs:
+            self._type = self._type_of(tensor.type.tensor_type.elem_type) or self._type
             if tensor.type.tensor_type.HasField("shape"):
                 sizes = [d.dim_value or None for d in tensor.type.tensor_type.shape.dim]
                 self.rank, self.rows = len(sizes), sizes[0] if sizes else None
@@ -45,6 +54,19 @@ class Walk:
     def put(self, node: Any, z: str) -> None:
         """Append a node, whose operator is in READERS and whose input is z, to the chain."""
         READERS[node.op_type if not node.domain else f"{node.domain}.{node.op_type}"](self, node, z)
+
+    def _type_of(self, number: int) -> str | None:
+        """Return the name of a type of ONNX; None for a number without one."""
+        names = self.graph.onnx.TensorProto.DataType
+        return str(names.Name(number)) if number and number in names.values() else None
+
+    def check_floats(self, node: Any) -> None:
+        """Check that an operator that computes takes floats: integers would be rounded or wrap."""
+        computes = operator(node) not in _TAKING_ALL
+        problem = f"computes with numbers of the type {self._type}, but fastnn with floats"
+        remedy = "cast the inputs to floats at the beginning of the graph"
+        is_float = self._type in _FLOATS
+        _checks.expressible(place(node), is_float or not computes, problem, remedy)
 
     def check_rows(self, node: Any) -> None:
         """Check that the current tensor has rows, for an operator that acts on rows."""
@@ -127,6 +149,7 @@ class Walk:
         offset, scale = (np.array(options.get(name, 0.0), float) for name in ("offset", "scale"))
         with np.errstate(divide="ignore"):
             self.chain.scale(place(node), offset, 1 / scale)
+        self._type = "FLOAT"
 
     def batch_normalization(self, node: Any, z: str) -> None:
         """BatchNormalization: ``(z - mean) / sqrt(var + epsilon) * gamma + beta``."""
@@ -180,15 +203,24 @@ class Walk:
 
     # ---- shapes ---------------------------------------------------------------------------------
 
-    def nothing(self, node: Any, z: str) -> None:
-        """Identity, and Cast to a floating-point type."""
-        if node.op_type == "Cast":
-            name = self.graph.onnx.TensorProto.DataType.Name(self.graph.attributes(node)["to"])
-            keeps = name in ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16")
-            _checks.expressible(
-                place(node), keeps, f"outputs numbers of the type {name}",
-                "fastnn networks output floats: cut it off with onnx.utils.extract_model",
-            )  # fmt: skip
+    def identity(self, node: Any, z: str) -> None:
+        """Identity."""
+
+    def cast(self, node: Any, z: str) -> None:
+        """Cast to floats that hold the numbers of the current tensor."""
+        number = self.graph.attributes(node)["to"]
+        name = self._type_of(number)
+        _checks.expressible(place(node), name, f"has the unknown type {number}", _EXPORT)
+        _checks.expressible(
+            place(node), name in _FLOATS, f"outputs numbers of the type {name}",
+            "fastnn networks output floats: cut it off with onnx.utils.extract_model",
+        )  # fmt: skip
+        _checks.expressible(
+            place(node), name in ("FLOAT", "DOUBLE", self._type),
+            f"rounds numbers of the type {self._type} to {name}, which fastnn networks do not",
+            "export the network in float32",
+        )  # fmt: skip
+        self._type = str(name)
 
     def flatten(self, node: Any, z: str) -> None:
         """Flatten to rows."""
@@ -266,8 +298,8 @@ READERS: dict[str, Callable[[Walk, Any, str], None]] = {
     "Softmax": Walk.softmax,
     "LogSoftmax": Walk.log_softmax,
     "Dropout": Walk.dropout,
-    "Identity": Walk.nothing,
-    "Cast": Walk.nothing,
+    "Identity": Walk.identity,
+    "Cast": Walk.cast,
     "Flatten": Walk.flatten,
     "Reshape": Walk.reshape,
     "Squeeze": Walk.squeeze,

@@ -6,7 +6,6 @@ operation. Not here: single operators (onnx_operators.py), recognition of such r
 """
 
 import importlib
-import json
 import os
 from types import ModuleType
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 
 from fastnn import ModelFileError, _checks, activations
 from fastnn.activations import Activation
+from fastnn.exchange import model_files
 from fastnn.exchange.onnx_compositions import COMPOSING, PROBES, recognized
 from fastnn.exchange.onnx_endings import cut_labels
 from fastnn.exchange.onnx_graph import Graph, operator, place
@@ -61,7 +61,7 @@ def from_onnx(
     ImportError
         If onnx is not installed.
     ModelFileError
-        If the model is not a valid ONNX model.
+        If the model is not a valid ONNX model, or has metadata that fastnn cannot have written.
     TypeError, ValueError
         If an argument is invalid, or the graph has a node that an MLP cannot express; the message
         names the node.
@@ -74,9 +74,9 @@ def from_onnx(
     Add for biases; activations, also if they are composed of other operators, such as softplus of
     Softplus, Greater and Where; LayerNormalization, also if it is composed of means; Dropout,
     Identity, Cast, Flatten and Reshape to rows, BatchNormalization and Scaler; Sub, Add, Mul and
-    Div by constants. Scalings before the first layer become a Standardize; others are merged into
-    the weights next to them. An Add of two tensors of the chain ends a Residual; there may be no
-    other branches.
+    Div by constants. Inputs of integers must be cast to floats first. Scalings before the first
+    layer become a Standardize; others are merged into the weights next to them. An Add of two
+    tensors of the chain ends a Residual; there may be no other branches.
 
     The labels that a classifier of skl2onnx computes beside its probabilities are left out; the
     network's `classes` are those of the model. For two classes the network has one output, the
@@ -89,23 +89,40 @@ def from_onnx(
     """
     onnx = _checks.package("onnx", "fastnn.onnx")
     found = _loaded(onnx, model)
-    reader = _Reader(Graph(onnx, found))
-    reader.read()
+    if found.producer_name == "fastnn":
+        _checks.is_read_back({node.op_type for node in found.graph.node} & set(_WRITTEN_ONLY))
+    reader = _walked(onnx, found)
     net = reader.walk.chain.network(
         output=output, loss=loss, optimizer=optimizer, dtype=reader.walk.dtype, seed=seed
     )
     classes = reader.classes
     if found.producer_name == "fastnn":
-        about = {entry.key: entry.value for entry in found.metadata_props}
-        net.metadata = _checks.json_object("metadata", about.get("metadata", "{}"))
-        names = json.loads(about.get("feature_names", "null"))
-        net.feature_names = _checks.feature_names(names, net.n_in)
-        classes = json.loads(about.get("classes", "null"))
+        classes = _take_metadata(net, found.metadata_props)
     # A converter repeats a single class, since the graph has two probabilities.
     n = net.loss.n_classes(net.n_out)
     if classes is not None and n == len(classes) == len(set(classes)):
         net.classes = classes
     return net
+
+
+#: Operators of fastnn's own models that it cannot read: of embeddings, and of several networks.
+_WRITTEN_ONLY = ("Gather", "Sum")
+
+
+def _take_metadata(net: MLP, entries: Any) -> list[Any] | None:
+    """Set the metadata that `export` wrote, other than classes; return these."""
+    about = {entry.key: entry.value for entry in entries}
+    try:
+        net.metadata = model_files.strict_object(about.get("metadata", "{}"), "metadata")
+        names = model_files.strict_json(about.get("feature_names", "null"), "feature_names")
+        net.feature_names = names
+        classes = model_files.strict_json(about.get("classes", "null"), "classes")
+        return _checks.labels_of_file("classes", classes)
+    except model_files.MALFORMED as error:
+        what = "its JSON is nested too deeply" if isinstance(error, RecursionError) else error
+        raise ModelFileError(
+            f"the model has metadata that fastnn cannot have written: {what}; export it again"
+        ) from error
 
 
 def _loaded(onnx: ModuleType, model: object) -> Any:
@@ -131,6 +148,24 @@ def _loaded(onnx: ModuleType, model: object) -> Any:
     return found
 
 
+#: Errors, other than fastnn's own, that nodes with impossible attributes or constants cause.
+_MALFORMED = (AttributeError, IndexError, KeyError, MemoryError, OverflowError, RecursionError,
+              TypeError)  # fmt: skip
+
+
+def _walked(onnx: ModuleType, model: Any) -> "_Reader":
+    """Return the reader of a model, which has read it to its end."""
+    try:
+        reader = _Reader(Graph(onnx, model))
+        reader.read()
+    except _MALFORMED as error:
+        raise ModelFileError(
+            f"the model has a node that is not as ONNX describes it ({type(error).__name__}: "
+            f"{error}); export it again"
+        ) from error
+    return reader
+
+
 class _Reader:
     """A walk along the nodes of a graph, from its input to its output."""
 
@@ -152,6 +187,7 @@ class _Reader:
                 place(node), z in node.input, f"doesn't take {z!r}, the tensor before it",
                 "fastnn networks are chains without branches, except residuals",
             )  # fmt: skip
+            self.walk.check_floats(node)
             if self.is_sum(node) and self.uses[z] == 1:
                 self.end_residual(node, z)
                 first += 1

@@ -116,7 +116,7 @@ def export(
     composed of exponentials, and a LayerNorm is composed of means, since its epsilon is a float32
     in ONNX. Names of columns, classes and `MLP.metadata` become metadata of the model, as JSON, and
     `from_onnx` reads them. The optimizer, the loss and penalties are not kept; `fastnn.MLP.save`
-    keeps them.
+    keeps them. `from_onnx` cannot read models of networks with embeddings: keep the file of `save`.
 
     Examples
     --------

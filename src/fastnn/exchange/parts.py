@@ -97,7 +97,7 @@ _LEARNT: dict[type[Layer], Callable[["MLP"], dict[str, Array]]] = {Standardize: 
 
 
 def parts(net: "MLP") -> list[Part[Any]]:
-    """Return the parts of a network; a Standardize must have seen data."""
+    """Return the parts of a network; a Standardize must have seen data, weights must be finite."""
     net._state.require_standardization()
     _checks.of_one_precision(net.dtype_policy, net.dtype.name)
     pieces = list(with_widths(net.layers, net.n_in))
@@ -112,6 +112,7 @@ def parts(net: "MLP") -> list[Part[Any]]:
         prefix = f"layers.{number}" if arrays else layer.name
         number += bool(arrays)
         arrays |= _LEARNT[kind](net) if kind in _LEARNT else {}
+        _checks.finite_network({f"{prefix}.{name}": a for name, a in arrays.items()}, "exported")
         found.append(Part(place, prefix, layer, n_in, arrays))
     return found
 
@@ -192,7 +193,7 @@ def folded(found: list[Part[Any]], writer: str) -> list[Part[Any]]:
     """Fold a Standardize into the weights after it; its own part is then without effect.
 
     `writer` is the name of the calling function, for messages. In float32 this costs precision if
-    means are large compared with standard deviations.
+    means are large compared with standard deviations: formats that can scale columns do so instead.
     """
     scaling: dict[str, Array] = {}
     result = []

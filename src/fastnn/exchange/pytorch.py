@@ -17,7 +17,7 @@ from fastnn import _checks, activations
 from fastnn.activations import Activation
 from fastnn.exchange import torch_embeddings
 from fastnn.exchange.chain import Chain
-from fastnn.exchange.parts import NO_MEMBERS, Array, Part, Refusal, folded, parts, rule_for
+from fastnn.exchange.parts import NO_MEMBERS, Array, Part, Refusal, parts, rule_for
 from fastnn.exchange.scikit_learn import Estimator, network_of
 from fastnn.layers import (
     Activate,
@@ -60,9 +60,10 @@ def from_torch(
         A sequence of Linear, BatchNorm1d, LayerNorm, Dropout, Flatten, Identity, Softmax,
         LogSoftmax, ReLU, ReLU6, LeakyReLU, PReLU and RReLU (with one slope), Threshold (at 0),
         Tanh, Sigmoid, ELU, CELU, SELU, GELU, SiLU, Mish, Softplus, Hardtanh (from -1 to 1, or 0 to
-        6), Hardsigmoid, Hardswish, the Residual that `to_torch` makes, and Sequential of these; or
-        a single one of these modules. AlphaDropout and Dropout1d are left out, since they act only
-        in training.
+        6), Hardsigmoid, Hardswish, the Residual and Standardization that `to_torch` makes, and
+        Sequential of these; or a single one of these modules. AlphaDropout and Dropout1d are left
+        out, since they act only in training. Modules may have parametrizations, such as those of
+        ``torch.nn.utils.parametrizations``, but no hooks that run in a forward pass.
     output : str or Activation, optional
         An activation to append to a module that ends with logits: "softmax" if it was trained with
         CrossEntropyLoss (or, after LogSoftmax, with NLLLoss), "sigmoid" for BCEWithLogitsLoss,
@@ -109,6 +110,9 @@ def _read(nn: Any, readers: dict[Any, _Reader], chain: Chain, name: str, module:
     """Append a module, or the modules it contains, to a chain; `name` is its path in the model."""
     forward, kind = type(module).forward, type(module).__name__
     place = f"module {name!r} ({kind})" if name else kind
+    for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+        _check_tensor(nn, place, tensor)
+    _check_no_hooks(place, module)
     if forward is _residual(nn).forward:
         chain.fork(place)
     if forward in (nn.Sequential.forward, _residual(nn).forward):
@@ -125,6 +129,28 @@ def _read(nn: Any, readers: dict[Any, _Reader], chain: Chain, name: str, module:
         read(chain, place, module)
     if forward is _residual(nn).forward:
         chain.join(place)
+
+
+def _check_no_hooks(place: str, module: Any) -> None:
+    """Check that a forward pass runs no hooks: they can change weights, inputs and outputs."""
+    hooks = (*module._forward_pre_hooks.values(), *module._forward_hooks.values())
+    names = ", ".join(getattr(hook, "__name__", type(hook).__name__) for hook in hooks)
+    remedy = (
+        "remove them: those of torch.nn.utils by remove_weight_norm, remove_spectral_norm or "
+        "prune.remove; or use torch.nn.utils.parametrizations, which fastnn reads"
+    )
+    _checks.expressible(place, not hooks, f"has hooks of its forward pass ({names})", remedy)
+
+
+def _check_tensor(nn: Any, place: str, tensor: Any) -> None:
+    """Check that a parameter or buffer holds real numbers."""
+    if nn.parameter.is_lazy(tensor):
+        remedy = "call the model with a batch of rows first"
+        _checks.inexpressible(place, "has parameters without a shape", remedy)
+    problem = "has tensors on the device 'meta', which hold no numbers"
+    _checks.expressible(place, not tensor.is_meta, problem, "load its weights first")
+    remedy = "fastnn's networks are real: train the module with real parameters"
+    _checks.expressible(place, not tensor.is_complex(), "has complex numbers", remedy)
 
 
 def _readers(nn: Any) -> dict[Any, _Reader]:
@@ -145,6 +171,9 @@ def _readers(nn: Any) -> dict[Any, _Reader]:
             _is_trained(part),
         ),
         nn.BatchNorm1d: _batch_norm,
+        _standardization(nn): lambda chain, place, part: chain.scale(
+            place, _array(part.mean), _array(part.scale)
+        ),
         nn.LayerNorm: _layer_norm,
         nn.ReLU: activation("relu"),
         nn.Hardtanh: _hard_tanh,  # and its subclass ReLU6
@@ -153,7 +182,7 @@ def _readers(nn: Any) -> dict[Any, _Reader]:
             place, _checks.built(place, Activation, "leaky_relu", (part.lower + part.upper) / 2)
         ),
         nn.Threshold: _threshold,
-        nn.CELU: lambda chain, place, part: _scaled(chain, place, "elu", part.alpha),
+        nn.CELU: _celu,
         nn.Mish: activation("mish"),
         nn.Hardsigmoid: activation("hard_sigmoid"),
         nn.Hardswish: activation("hard_silu"),
@@ -244,7 +273,15 @@ def _softplus(chain: Chain, place: str, part: Any) -> None:
     problem = f"has threshold={part.threshold:g}, but fastnn's softplus has none"
     usual = part.threshold >= 20  # e^-20 = 2e-9
     _checks.expressible(place, usual, problem, "train it with threshold=20 or more")
+    _checks.expressible(place, part.beta, "has beta=0 and divides by it", "use another beta")
     _scaled(chain, place, "softplus", 1 / part.beta)
+
+
+def _celu(chain: Chain, place: str, part: Any) -> None:
+    problem = f"has alpha={part.alpha:g}"
+    remedy = "fastnn scales an elu, which needs an alpha above 0: train it with one"
+    _checks.expressible(place, part.alpha > 0, problem, remedy)
+    _scaled(chain, place, "elu", part.alpha)
 
 
 def _scaled(chain: Chain, place: str, name: str, scale: float) -> None:
@@ -310,8 +347,9 @@ def to_torch(net: MLP | Estimator) -> Any:
 
     Notes
     -----
-    A Standardize layer is folded into the weights of the first Linear. A Residual becomes a module
-    of the class ``Residual``, whose ``stretch`` is a Sequential; unpickling it requires fastnn.
+    PyTorch has no modules for some layers, which become modules of new classes; unpickling these
+    requires fastnn. They are ``Standardization``, with the buffers ``mean`` and ``scale``;
+    ``Residual``, whose ``stretch`` is a Sequential; and those of embeddings.
 
     Examples
     --------
@@ -324,10 +362,10 @@ def to_torch(net: MLP | Estimator) -> Any:
     torch = _checks.package("torch", "to_torch")
     net = network_of(net)
     stretches: _Modules = [[]]
-    for part in folded(parts(net), "to_torch"):
+    for part in parts(net):
         rule_for(RULES, part, "to_torch cannot write")(torch, stretches, part)
     [modules] = stretches
-    return torch.nn.Sequential(*modules).eval()
+    return torch.nn.Sequential(*modules).to(getattr(torch, net.dtype.name)).eval()
 
 
 def _dense(torch: Any, stretches: _Modules, part: Part[Dense]) -> None:
@@ -362,7 +400,9 @@ def _dropout(torch: Any, stretches: _Modules, part: Part[Dropout]) -> None:
 
 
 def _standardize(torch: Any, stretches: _Modules, part: Part[Standardize]) -> None:
-    """Append nothing: mean and scale are folded into the weights of the layer after it."""
+    """Append a module: folded into float32 weights, large means would cost digits."""
+    mean, scale = (torch.from_numpy(np.array(a)) for a in part.arrays.values())  # writable
+    stretches[-1].append(_standardization(torch.nn)(mean, scale))
 
 
 def _norm(torch: Any, stretches: _Modules, part: Part[LayerNorm]) -> None:
@@ -402,11 +442,34 @@ def _residual(nn: Any) -> Any:
     return Residual
 
 
+@functools.cache
+def _standardization(nn: Any) -> Any:
+    """Return the module class of a Standardize."""
+
+    class Standardization(nn.Module):  # type: ignore[misc]  # nn is an argument
+        """``(x - mean) / scale`` of each column."""
+
+        __qualname__ = "Standardization"
+
+        def __init__(self, mean: Any, scale: Any) -> None:
+            super().__init__()
+            self.register_buffer("mean", mean)
+            self.register_buffer("scale", scale)
+
+        def forward(self, x: Any) -> Any:
+            return (x - self.mean) / self.scale
+
+    return Standardization
+
+
+_CLASSES = {"Residual": _residual, "Standardization": _standardization}
+
+
 def __getattr__(name: str) -> Any:
-    """Return the class Residual, which pickle looks up in this module."""
-    if name != "Residual":
+    """Return a class of modules, which pickle looks up in this module."""
+    if name not in _CLASSES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return _residual(_checks.package("torch", "a Residual of to_torch").nn)
+    return _CLASSES[name](_checks.package("torch", f"a {name} of to_torch").nn)
 
 
 def _embedding(torch: Any, stretches: _Modules, part: Part[Embedding]) -> None:

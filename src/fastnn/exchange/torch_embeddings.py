@@ -88,7 +88,8 @@ def classes(torch: Any) -> dict[str, Any]:
             self.frequencies = nn.Parameter(frequencies)
 
         def forward(self, x: Any) -> Any:
-            angle = 2 * torch.pi * x[:, self.columns, None] * self.frequencies
+            turns = x[:, self.columns, None] * self.frequencies
+            angle = 2 * torch.pi * (turns - turns.round())  # small angles keep digits
             return self.placed(torch.cat([angle.sin(), angle.cos()], 2), x)
 
     class BlockLinear(InBlocks):

@@ -85,12 +85,10 @@ class Entry:
         found = _checks.fields(place, plain, ("name", "kind", "codes"))
         kind = _checks.choice(f"{place}'s kind", found["kind"], KINDS)
         made = _checks.plain_list(f"{place}'s codes", found["codes"])
-        entry = cls(str(found["name"]), kind, tuple(codes.from_plain(place, c) for c in made))
+        _checks.plain_text(f"{place}'s name", found["name"])
+        entry = cls(found["name"], kind, tuple(codes.from_plain(place, c) for c in made))
         if (kind == "category") != (entry.category is not None):
-            raise ValueError(
-                f"{place} is a {kind}, but its codes are for another kind of column; train the "
-                "network again"
-            )
+            raise ValueError(f"{place} is a {kind}, but its codes are for another kind of column")
         return entry
 
 

@@ -88,7 +88,8 @@ class Model:
         if not self.is_ensemble:
             return self.net.predict(X), None
         found = np.stack([net.predict(X) for net in self.fits]).astype(np.float64)
-        return found.mean(axis=0), found.std(axis=0)
+        with np.errstate(all="ignore"):  # for rows far from those of training, outputs may be inf
+            return found.mean(axis=0), found.std(axis=0)
 
     def predict_encoded(
         self, rows: EncodedRows, groups: NDArray[np.intp] | None = None
@@ -156,7 +157,8 @@ class Model:
         if model_files.has_many(path):
             fits = load_many(path)
             _checks.some_networks(path, len(fits))
-            by = fits[0].metadata.get("training", {}).get("by")
+            record = fits[0].metadata.get("training")
+            by = record.get("by") if isinstance(record, dict) else None
         else:
             fits, by = cls.of(load(path)).fits, None
         try:

@@ -219,15 +219,19 @@ class Recipe:
         found = plain.pop("format")
         if found != _FORMAT:
             raise ValueError(
-                f"the recipe has format {found!r:.60} but must have {_FORMAT}; train the network "
-                "again with this version of fastnn"
+                f"the recipe has format {found!r:.60} but must have {_FORMAT}, that of this version"
             )
         plain = _checks.fields("the recipe", plain, (*names, *added), names)
         listed = _checks.plain_list("columns", plain["columns"])
         plain["columns"] = [Entry.from_plain(f"column {i}", c) for i, c in enumerate(listed)]
-        for name, kind in (("ignored", dict), ("missing", list), ("classes", list | None)):
-            if not isinstance(plain[name], kind):
-                raise TypeError(f"the recipe's {name} must be a {getattr(kind, '__name__', kind)}")
+        if plain["target"] is not None:
+            _checks.plain_text("the recipe's target", plain["target"])
+        if plain["task"] is not None:
+            _checks.choice("the recipe's task", plain["task"], ("classification", "regression"))
+        plain["classes"] = _checks.labels_of_file("the recipe's classes", plain["classes"])
+        plain["missing"] = _checks.recipe_texts("the recipe's missing", plain["missing"])
+        for name, why in _checks.fields("the recipe's ignored", plain["ignored"]).items():
+            _checks.plain_text(f"the recipe's ignored[{name!r}]", why)
         if plain.get("decimal") is not None:
             _checks.choice("the recipe's decimal", plain["decimal"], DECIMALS)
         place = "the recipe's thousands"
@@ -276,6 +280,9 @@ def recipe_of(net: MLP) -> Recipe:
             "the network was not made by fastnn train, so it has no recipe for tables; use it from "
             "Python: fastnn.load(path).predict(X)"
         )
-    recipe = Recipe.from_plain(net.metadata["table"])
+    try:
+        recipe = Recipe.from_plain(net.metadata["table"])
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{error}; {_checks.RESTORE}") from error
     check_fit(recipe, net)
     return recipe

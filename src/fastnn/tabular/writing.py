@@ -182,12 +182,12 @@ def json_text(
     proba: bool = False,
     spread: NDArray[Any] | None = None,
 ) -> Iterator[str]:
-    """Yield predictions as JSON, one object per line, block by block."""
+    """Yield predictions as JSON, one object per line, block by block; inf and NaN become null."""
     name = json.dumps(_name(recipe))
     classes = None if recipe.classes is None else np.array([*map(json.dumps, recipe.classes)])
     for start in range(0, len(outputs), _BLOCK):
         some = outputs[start : start + _BLOCK]
-        values = some[:, 0].astype(str) if classes is None else classes[some.argmax(axis=1)]
+        values = _json_numbers(some[:, 0]) if classes is None else classes[some.argmax(axis=1)]
         parts: list[Any] = [np.char.add(f"{name}: ", values)]
         deviations = None if spread is None else spread[start : start + _BLOCK]
         if proba:
@@ -196,12 +196,17 @@ def json_text(
                 parts.append(_by_class(recipe, "probabilities_std", deviations))
         elif deviations is not None and classes is None:
             key = json.dumps(f"{_name(recipe)}_std")
-            parts.append(np.char.add(f"{key}: ", deviations[:, 0].astype(str)))
+            parts.append(np.char.add(f"{key}: ", _json_numbers(deviations[:, 0])))
         yield "".join(f"{{{', '.join(row)}}}\n" for row in zip(*parts, strict=True))
 
 
 def _by_class(recipe: Recipe, name: str, numbers: NDArray[Any]) -> list[str]:
     """Return numbers (n, n_classes) as JSON members: '"probabilities": {"a": 1.0}'."""
     keys = [json.dumps(str(value)) + ": " for value in recipe.classes or ()]
-    cells = [np.char.add(k, c.astype(str)) for k, c in zip(keys, numbers.T, strict=True)]
+    cells = [np.char.add(k, _json_numbers(c)) for k, c in zip(keys, numbers.T, strict=True)]
     return [f'"{name}": {{{", ".join(row)}}}' for row in zip(*cells, strict=True)]
+
+
+def _json_numbers(numbers: NDArray[Any]) -> NDArray[np.str_]:
+    """Return numbers (n,) as JSON, which has neither inf nor NaN."""
+    return np.where(np.isfinite(numbers), numbers.astype(str), "null")

@@ -37,7 +37,9 @@ enum { FRACTION = 52, BIAS = 1023, LIFT = 64 };
 
 /* From here on a real has a spacing of 1: its low bits are an integer. */
 #define INTEGER_SHIFT ((real)((ureal)3 << (FRACTION - 1)))
+/* c-source: end */
 
+/* c-source: begin ln2 */
 /* The high part is short enough for its product with any exponent to be exact. */
 #if FASTNN_BITS == 32
 static const real LN2_HIGH = 0.693145751953125f, LN2_LOW = 1.42860677e-06f;
@@ -64,7 +66,7 @@ INLINE vec polynomial(vec x, const real *c, int count) {
 }
 /* c-source: end */
 
-/* c-source: begin exp_curve (needs maths, polynomial) */
+/* c-source: begin exp_curve (needs ln2, maths, polynomial) */
 /* x = n ln 2 + r, |r| <= ln 2 / 2: returns r, and n + bias in the low bits of *n. A sum as large
  * as shift has a spacing of 1, so adding rounds to an integer; its high bits are the caller's to
  * drop. */
@@ -130,7 +132,7 @@ INLINE vec vexpm1(vec x) {
 }
 /* c-source: end */
 
-/* c-source: begin log_sum (needs maths, polynomial) */
+/* c-source: begin log_sum (needs ln2, maths, polynomial) */
 /* k ln 2 + log(1 + f) for sqrt(1/2) <= 1 + f < sqrt 2; with s = f / (2 + f), log(1 + f) =
  * 2 atanh s = f - s (f - s^2 P(s^2)): only the last, small term sees the rounding of s. */
 INLINE vec log_sum(vec k, vec f) {
@@ -184,7 +186,7 @@ INLINE vec vlog1p(vec x) {
 }
 /* c-source: end */
 
-/* c-source: begin vtanh (needs maths, polynomial) */
+/* c-source: begin vtanh (needs ln2, maths, polynomial) */
 /* |x| = n ln 2 / 2 + r, s = 2^n, T = tanh r = r + r^3 P(r^2), then tanh |x| =
  * (s - 1 + (s + 1) T) / (s + 1 + (s - 1) T), which is T itself where n = 0. -1/4 before rounding
  * lets n grow at |x| = 0.26 and 0.61, just past tanh = 1/4 and 1/2, where an ulp has become larger.
