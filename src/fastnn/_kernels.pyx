@@ -2072,3 +2072,28 @@ def core_latency(double seconds):
 def first_nonfinite(const real[::1] x):
     """Return the index of the first NaN or infinity, or -1."""
     return find_table(None).first_nonfinite(x.shape[0], &x[0]) if x.shape[0] > 0 else -1
+
+
+ctypedef fused integer:
+    int32_t
+    int64_t
+
+
+def columns_ascend(const integer[::1] indices, const int64_t[::1] indptr, Py_ssize_t n_columns):
+    """Whether the columns of each sparse row are in range and ascend.
+
+    Arrays in files may change at any time, so `indptr` is checked here, too.
+    """
+    cdef Py_ssize_t i, k, first, stop
+    cdef bint fails = False
+    for i in range(indptr.shape[0] - 1):
+        first, stop = indptr[i], indptr[i + 1]
+        if first == stop:
+            continue
+        if not 0 <= first < stop <= indices.shape[0]:
+            return False
+        for k in range(first + 1, stop):
+            fails |= indices[k] <= indices[k - 1]
+        if fails or indices[first] < 0 or indices[stop - 1] >= n_columns:
+            return False
+    return True

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import _kernels_f32
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
-
-#: Nonzeros whose order is checked at a time, to bound temporary memory to a few megabytes.
-_TOGETHER = 1 << 20
-
 
 class SparseRows:
     """Rows of inputs as their nonzeros: compressed sparse rows (CSR), without SciPy.
@@ -106,7 +104,7 @@ class SparseRows:
 
         Values in the same place are added in their order.
         """
-        if self._ascends():
+        if columns_ascend(self.indices, self.indptr, self.shape[1]):
             return self
         rows = self.numbers_of_rows()
         order = np.lexsort((self.indices, rows))
@@ -119,20 +117,16 @@ class SparseRows:
         indptr = np.concatenate([[0], np.cumsum(counts)])
         return SparseRows(data, columns[is_first], indptr, shape=(len(self), self.shape[1]))
 
-    def _ascends(self) -> bool:
-        """Whether the columns of each row ascend."""
-        indices, n = self.indices, int(self.indptr[-1])
-        for first in range(0, n - 1, _TOGETHER):
-            some = indices[first : first + _TOGETHER + 1]
-            rises = np.append(some[1:] > some[:-1], True)
-            begin, end = np.searchsorted(self.indptr, (first + 1, first + len(some)))
-            rises[self.indptr[begin:end] - first - 1] = True
-            if not rises.all():
-                return False
-        return True
-
     def toarray(self) -> NDArray[Any]:
         """Return the rows as a dense array."""
         out, found = np.zeros(self.shape, self.dtype), self.canonical()
         out[found.numbers_of_rows(), found.indices] += found.data
         return out
+
+
+def columns_ascend(indices: NDArray[Any], indptr: NDArray[Any], n_columns: int) -> bool:
+    """Whether the columns of each row are in range and ascend, for an `indptr` that is valid."""
+    dtype = np.int32 if indices.dtype == np.int32 else np.int64
+    return _kernels_f32.columns_ascend(
+        np.ascontiguousarray(indices, dtype), np.ascontiguousarray(indptr, np.int64), n_columns
+    )

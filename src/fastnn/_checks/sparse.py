@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.sparse_rows import SparseRows
+from fastnn.sparse_rows import SparseRows, columns_ascend
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,6 +46,8 @@ def compressed(name: str, value: Any, *, own: bool) -> tuple[NDArray[Any], NDArr
     for part, length in (("indices", len(indices)), ("data", value.data.size)):
         if length < count:
             _refuse(name, kind, f"{part} has {length} entries, but indptr counts {count}")
+    if columns_ascend(indices, indptr, minor):
+        return indptr, indices
     if count and not 0 <= indices.min() <= indices.max() < minor:
         at = int(np.argmax((indices < 0) | (indices >= minor)))
         where = int(np.searchsorted(indptr, at, side="right")) - 1
