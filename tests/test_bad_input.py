@@ -189,6 +189,8 @@ def test_x_of_no_numbers(method, value, fragments):
         fragments = [*fragments, ".tocsr()"]
     if method == "fit" and isinstance(value, types.GeneratorType):
         fragments = ["iterable", "leave y out"]
+    if value is None:
+        fragments = ["is None", "pass rows of shape (n, 3)"]
     leaves_as_it_was(regressor(), TypeError, ["X ", *fragments], lambda net: call(net, value, Y))
 
 
@@ -396,7 +398,7 @@ BAD_OPTIONS = [
     case("metrics-of-evaluate", "evaluate", {"metrics": ["maee"]}, ValueError,
          ["'maee'", "did you mean 'mae'?"]),
     case("monitor", "fit", {"callbacks": [fastnn.EarlyStopping()]}, ValueError,
-         ["monitor 'val_loss'", "'loss'", "pass validation_data"]),
+         ["no 'val_loss', only 'loss'", "pass validation_data"]),
     case("validation-X", "fit", {"validation_data": X}, TypeError, ["validation_data", "(X, y)"]),
     case("validation-four", "fit", {"validation_data": (X, Y, None, None)}, TypeError,
          ["validation_data", "(X, y, sample_weight)"]),
@@ -450,7 +452,7 @@ def test_options(method, options, error, fragments):
 
 
 BAD_CLASS_WEIGHTS = [
-    case("name", "balance", ValueError, ["class_weight", "'balance'", "mean 'balanced'?"]),
+    case("name", "balance", ValueError, ["class_weight", "'balance'", "or 'balanced'"]),
     case("label-high", {2: 1.0}, ValueError, ["class_weight's label", "from 0 to 1", "2"]),
     case("label-negative", {-1: 1.0}, ValueError, ["class_weight's label", "from 0 to 1", "-1"]),
     case("label-text", {"0": 1.0}, TypeError, ["class_weight's label", "integer", "'0'"]),
@@ -502,13 +504,17 @@ def test_learning_rate_that_is_set(value):
     [
         case("adapt", lambda net: net.adapt(X), ["no Standardize layer", "layers=["]),
         case("averaged", lambda net: net.averaged(), ["'adam'", "no moving average", "use_ema"]),
-        case("output", lambda net: net.input_gradients(X, 2), ["output", "from 0 to 1", "2"]),
+        case(
+            "output",
+            lambda net: net.input_gradients(X, 2),
+            ["2 outputs, numbers 0 to 1", "output=2"],
+        ),
         case("batch", lambda net: net.summary(0), ["batch_size", "at least 1", "0"]),
         case("json", lambda net: net.from_json("{"), ["text", "not JSON", "to_json"]),
         case(
             "config",
             lambda net: net.from_config({"n_in": 3}),
-            ["config is missing 'layers'", "add"],
+            ["config has no 'layers'", "pass what MLP.get_config returned"],
         ),
     ],
 )

@@ -433,7 +433,7 @@ def test_weights_that_float32_cannot_hold(class_weight, sample_weight, message, 
         ({1: math.nan}, ValueError, r"class_weight\[1\] must be at least 0"),
         ({1: "2"}, TypeError, r"class_weight\[1\] must be a number"),
         ({0: 0, 1: 0, 2: 0}, ValueError, "every row weigh 0"),
-        ("balance", ValueError, "did you mean 'balanced'"),
+        ("balance", ValueError, "or 'balanced'; got 'balance'"),
         ([1.0, 1.0, 1.0], TypeError, "must be a dict"),
     ],
 )

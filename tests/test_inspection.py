@@ -268,7 +268,7 @@ def test_bad_inputs(look):
 
 @pytest.mark.parametrize("output", [2, -1])
 def test_an_output_that_does_not_exist(output):
-    with pytest.raises(ValueError, match=f"output must be from 0 to 1; got {output}"):
+    with pytest.raises(ValueError, match=f"2 outputs, numbers 0 to 1; got output={output}"):
         inspection.input_gradients(network(Dense(2)), rows(2), output)
 
 

@@ -690,7 +690,7 @@ class Naming(Callback):
     [
         (3, "callbacks must be a list of Callback"),
         ([3], r"callbacks\[0\] must be a Callback"),
-        ([EarlyStopping("val_loss")], "monitor 'val_loss' is not among 'loss', 'r2'"),
+        ([EarlyStopping("val_loss")], "the logs have no 'val_loss', only 'loss', 'r2'"),
         ([ModelCheckpoint("a/{mae}")], "has the field 'mae'"),
         ([ReduceLROnPlateau("loss")], "ReduceLROnPlateau sets the learning rate, but"),
     ],

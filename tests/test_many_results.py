@@ -259,7 +259,7 @@ def test_a_refused_member_is_unchanged():
     layers = [Standardize(), Dense(4, "tanh"), Dense(2, "softmax")]
     net = MLP(3, layers, loss="cross_entropy", optimizer="adam", seed=0)
     labels = np.where(y > 0, "yes", "no")
-    with pytest.raises(ValueError, match=r"^nets\[0\]: monitor 'val_loss'"):
+    with pytest.raises(ValueError, match=r"^nets\[0\]: the logs have no 'val_loss'"):
         fit_many([net], X, labels, callbacks=lambda i: [EarlyStopping()])
     assert net.classes is None
     assert net.standardization is None

@@ -58,7 +58,7 @@ def jacobian(net: MLP, X: Inputs) -> NDArray[Any]:
 def input_gradients(net: MLP, X: Inputs, output: int | None = None) -> NDArray[Any]:
     """Return dy_k/dx (n, n_in) for one output, or for the largest: `MLP.input_gradients`."""
     if output is not None:
-        output = _checks.integer("output", output, low=0, high=net.n_out - 1)
+        output = _checks.number_of_output(output, net.n_out)
     rows = sources.inputs(net._state, "X", X)
     largest = net.predict(rows).argmax(axis=1) if output is None else np.full(len(rows), output)
     return _derivatives(net, rows, largest)

@@ -201,6 +201,8 @@ def rows_of_numbers(name: str, value: Any, n_columns: int, owner: str = "this ML
 
     The rows keep the dtype of `value`. The indices of sparse rows are checked.
     """
+    if value is None:
+        raise TypeError(f"{name} is None; pass rows of shape (n, {n_columns})")
     if _conversion.is_csr(value):
         _require_numbers(name, value.dtype, value)
         array = value
@@ -345,9 +347,16 @@ def flat_weights(value: Any, n: int, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def array_like(
-    name: str, value: Any, shape: tuple[int | None, ...], dtype: np.dtype[Any]
+    name: str,
+    value: Any,
+    shape: tuple[int | None, ...],
+    dtype: np.dtype[Any],
+    **others: NDArray[Any],
 ) -> NDArray[Any]:
-    """Return a finite array of that shape for the kernels; None in `shape` allows any length."""
+    """Return a finite array of that shape for the kernels; None in `shape` allows any length.
+
+    `others` are the arguments from whose shapes this shape follows.
+    """
     array = as_array(name, value)
     fits = array.ndim == len(shape) and all(
         want is None or have == want for have, want in zip(array.shape, shape, strict=False)
@@ -355,7 +364,11 @@ def array_like(
     if not fits:
         wanted = ", ".join("n" if want is None else str(want) for want in shape)
         wanted += "," if len(shape) == 1 else ""
-        raise ValueError(f"{name} has shape {array.shape}; it must have shape ({wanted})")
+        known = " and ".join(f"{other} has shape {one.shape}" for other, one in others.items())
+        raise ValueError(
+            f"{name} has shape {array.shape}; it must have shape ({wanted})"
+            + (f", since {known}" if known else "")
+        )
     if 0 in array.shape:
         raise ValueError(f"{name} has shape {array.shape}; pass at least one row and one column")
     return converted(name, array, dtype)

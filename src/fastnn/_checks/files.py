@@ -97,13 +97,19 @@ def fields(
     value: object,
     known: Iterable[str] | None = None,
     needed: Iterable[str] | None = None,
+    origin: str | None = None,
 ) -> dict[str, Any]:
-    """Return a copy of a dict; it must have all needed keys (default: all known) and no unknown."""
+    """Return a copy of a dict; it must have all needed keys (default: all known) and no unknown.
+
+    `origin` is the name of the method that returns such dicts, if there is one.
+    """
     if not isinstance(value, dict):
         raise TypeError(f"{place} must be a dict; got {shown(value)}")
     known = None if known is None else tuple(known)
     for name in (known if needed is None else needed) or ():
         if name not in value:
+            if origin is not None:
+                raise ValueError(f"{place} has no {name!r}; pass what {origin} returned")
             raise ValueError(f"{place} is missing {name!r}; add it")
     for name in value:
         if known is not None and name not in known:

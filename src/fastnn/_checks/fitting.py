@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _conversion
-from fastnn._checks.values import integer, is_bool, items, number, shown
+from fastnn._checks.values import counted, integer, is_bool, items, number, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -247,6 +247,17 @@ def numbers_of_layers(value: Any, n: int) -> list[int]:
             f"got {shown(value)}"
         )
     return [integer("layers", i, low=-n, high=n - 1) % n for i in found]
+
+
+def number_of_output(value: object, n_out: int) -> int:
+    """Return the number of one of n_out outputs."""
+    try:
+        return integer("output", value, low=0, high=n_out - 1)
+    except ValueError:
+        numbers = "number 0" if n_out == 1 else f"numbers 0 to {n_out - 1}"
+        raise ValueError(
+            f"this network has {counted(n_out, 'output')}, {numbers}; got output={shown(value)}"
+        ) from None
 
 
 def idle(fit: object) -> None:

@@ -377,8 +377,16 @@ def not_shared(
 
 def executor(value: Any) -> Any:
     """Return the executor that trains members: None, "joblib", or an object with `submit`."""
-    if value is None or isinstance(value, str):
-        return None if value is None else choice("executor", value, ("joblib",))
+    if value is None:
+        return None
+    if isinstance(value, str):
+        if value == "joblib":
+            return "joblib"
+        remedy = ": pass the Client" if value == "dask" else ""
+        raise ValueError(
+            "executor must be an executor object, a Client of Dask or 'joblib'; got "
+            f"{shown(value)}{remedy}"
+        )
     if isinstance(value, type) or not callable(getattr(value, "submit", None)):
         raise TypeError(
             "executor must be an executor of concurrent.futures or loky, a Client of Dask, or "
@@ -509,6 +517,13 @@ def place_in_grid(value: Any, n: int) -> int:
 
 def history_name(name: str, known: Sequence[str]) -> str:
     """Return the name of a value recorded in histories."""
+    is_validated = any(other.startswith("val_") for other in known)
+    if isinstance(name, str) and name.startswith("val_") and not is_validated:
+        other = name.removeprefix("val_")
+        raise ValueError(
+            f"the fits have no {name!r}, since fit_many had no validation; pass validation=, or "
+            f"choose by={other if other in known else 'loss'!r}"
+        )
     return choice("by", name, known)
 
 

@@ -360,13 +360,20 @@ def same_width(n_in: int, n_out: int) -> None:
         )
 
 
-def pair(loss: Loss, activation: Activation, n_out: int) -> None:
-    """Check that the loss can be used with the activation of an output layer of n_out units."""
+def pair(loss: Loss, activation: Activation, n_out: int, *, of_kernel: bool = False) -> None:
+    """Check that the loss can be used with the activation of an output layer of n_out units.
+
+    `of_kernel` says that the activation is an argument, not that of a layer.
+    """
     name = activation.name
     if loss.outputs is not None and name not in loss.outputs:
-        wanted = " or ".join(map(repr, loss.outputs))
+        wanted, first = " or ".join(map(repr, loss.outputs)), loss.outputs[0]
+        n = max(2, n_out) if first == "softmax" else n_out
+        n += n % 2 if loss.name == "gaussian_nll" else 0  # a mean and a variance for each target
+        remedy = f"pass {first!r}" if of_kernel else f"end the layers with Dense({n}, {first!r})"
         raise ValueError(
-            f"loss {loss.name!r} needs {wanted} as the activation of the last layer; got {name!r}"
+            f"loss {loss.name!r} needs {wanted} as the activation of the last layer; got {name!r}; "
+            f"{remedy}"
         )
     if activation.is_row_wise and n_out == 1:
         raise ValueError(

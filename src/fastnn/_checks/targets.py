@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn import _conversion
 from fastnn._checks.arrays import as_array, converted
-from fastnn._checks.values import choice, integer, number, shown
+from fastnn._checks.values import integer, number, shown, text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -287,12 +287,13 @@ def class_weight(value: object, loss: Loss, n_out: int) -> dict[int, float] | st
     """Return {label: weight}, "balanced" or None; the loss must be one for classes."""
     if value is None:
         return None
-    if not isinstance(value, str | Mapping):
-        raise TypeError(
+    is_name = isinstance(value, str)
+    if not isinstance(value, Mapping) and not (is_name and value == "balanced"):
+        raise (ValueError if is_name else TypeError)(
             f"class_weight must be a dict {{label: weight}} or 'balanced'; got {shown(value)}"
         )
     if isinstance(value, str):
-        value = choice("class_weight", value, ("balanced",))
+        value = text(value)
     n_classes = loss.n_classes(n_out)
     if n_classes is None:
         raise ValueError(
