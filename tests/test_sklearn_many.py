@@ -116,7 +116,9 @@ def test_an_ensemble_has_the_parameters_of_its_members_first(name):
     doc = getattr(ours, f"MLPEnsemble{name}").__doc__
     section = doc.partition("Parameters\n----------\n")[2].partition("\n\n")[0]
     entries = re.findall(r"^(\w+) : .+, (?:default (.+)|optional)$", section, re.MULTILINE)
-    assert [entry for entry, _ in entries] == list(of_ensemble)
+    of_lbfgs = {"max_fun"}  # the solver "lbfgs" is not available
+    assert [entry for entry, _ in entries] == [p for p in of_ensemble if p not in of_lbfgs]
+    assert '"lbfgs"' not in section
 
 
 @pytest.mark.parametrize("options", WAYS, ids=str)

@@ -218,9 +218,11 @@ def _known(name: str, options: list[str], hints: Mapping[str, str]) -> str:
 
 
 def part(name: str, value: str, wholes: Sequence[str]) -> str:
-    """Return a text that occurs in one of `wholes`."""
+    """Return a text that occurs in the name of one of some cases."""
     if not any(value in whole for whole in wholes):
-        raise ValueError(f"{name} must occur in one of {quoted(wholes)}; got {shown(value)}")
+        raise ValueError(
+            f"{name}: no case has {shown(value)} in its name; the cases are {quoted(wholes)}"
+        )
     return value
 
 

@@ -354,7 +354,7 @@ oob_score_ : float
 def _described(cls: type[T]) -> type[T]:
     """Insert parameters and attributes into the docstring of an ensemble."""
     attributes = _ATTRIBUTES.replace("{member}", cls._member.__name__)  # type: ignore[attr-defined]
-    return documented(cls, attributes)
+    return documented(cls, attributes, is_stochastic=True)
 
 
 @_described
