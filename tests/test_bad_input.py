@@ -236,13 +236,13 @@ BAD_X = [
     case("more-columns", np.ones((6, 784)), ["X has 784 columns", "takes 3", "MLP(784, ...)"]),
     case("transposed", X.T, ["X has 6 columns", "takes 3", "MLP(6, ...)"]),
     case("0-d", 1.5, ["X has 0 dimensions (shape ())", "must have 2", "reshape(1, -1)"]),
-    case("1-d", X[0], ["X has 1 dimensions (shape (3,))", "reshape(1, -1)", "reshape(-1, 1)"]),
-    case("1-d-long", X.ravel(), ["X has 1 dimensions (shape (18,))", "reshape(1, -1)"]),
+    case("1-d", X[0], ["X has 1 dimension (shape (3,))", "reshape(1, -1)", "reshape(-1, 1)"]),
+    case("1-d-long", X.ravel(), ["X has 1 dimension (shape (18,))", "reshape(1, -1)"]),
     case("3-d", X[None], ["X has 3 dimensions (shape (1, 6, 3))", "must have 2", "MLP(18, ...)"]),
     case("images", np.zeros((6, 1, 3)), ["X has 3 dimensions", "X.reshape(len(X), -1) makes a"]),
     case("one-image", np.zeros((1, 3, 1)), ["shape (1, 3, 1)", "X.reshape(len(X), -1)"]),
-    case("a-row-in-columns", X[:3, :1], ["X has 1 columns", "X.reshape(1, -1) is one row"]),
-    case("empty-list", [], ["X has 1 dimensions (shape (0,))", "must have 2"]),
+    case("a-row-in-columns", X[:3, :1], ["X has 1 column", "X.reshape(1, -1) is one row"]),
+    case("empty-list", [], ["X has 1 dimension (shape (0,))", "must have 2"]),
     case("one-number", np.float32(1), ["X has 0 dimensions", "must have 2"]),
     case("masked", np.ma.masked_equal(X, 0), ["X has masked values", "fill them or drop"]),
 ]
@@ -616,7 +616,7 @@ BAD_NETWORKS = [
          ["softmax over 1 unit", "'sigmoid'", "'binary_cross_entropy'"]),
     case("softmax-of-one-squared", {"layers": [Dense(1, "softmax")]}, ValueError,
          ["softmax over 1 unit", "'sigmoid'"]),
-    case("quantiles-few", {"loss": Quantile([0.5])}, ValueError, ["q has 1 values", "2 outputs"]),
+    case("quantiles-few", {"loss": Quantile([0.5])}, ValueError, ["q has 1 value", "2 outputs"]),
     case("quantiles-more", {"loss": Quantile((0.1, 0.5, 0.9))}, ValueError, ["q has 3 values"]),
 ]  # fmt: skip
 

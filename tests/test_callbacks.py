@@ -949,7 +949,7 @@ def test_history_records_what_the_logs_hold():
 def test_a_history_shows_values_that_are_no_numbers():
     history = History()
     drive([history], [{"loss": 0.5, "note": "good"}])
-    assert repr(history) == "<History of 1 epochs: loss=0.5, note=good>"
+    assert repr(history) == "<History of 1 epoch: loss=0.5, note=good>"
 
 
 def test_a_state_of_the_history_is_a_copy():

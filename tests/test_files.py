@@ -268,7 +268,7 @@ BAD_CONFIGS = {
     "a loss that doesn't fit": (
         ("loss",), {"name": "cross_entropy"}, ValueError, "'cross_entropy' needs 'softmax'"),
     "as many quantiles": (
-        ("loss",), {"name": "quantile", "q": [0.5]}, ValueError, "q has 1 values"),
+        ("loss",), {"name": "quantile", "q": [0.5]}, ValueError, "q has 1 value"),
     "an optimizer of list": (("optimizer",), [], TypeError, f"{OPTIMIZER} must be a dict"),
     "an unknown optimizer": (("optimizer", "name"), "adma", ValueError, f"{OPTIMIZER}['name']"),
     "an optimizer's key": (("optimizer", "lr"), 0.1, ValueError, f"{OPTIMIZER} has 'lr'"),

@@ -447,7 +447,7 @@ def test_unfit_class_weights_leave_the_network_as_it_was(value, error, message):
 
 @pytest.mark.parametrize("value", [{0: 2.0}, "balanced"])
 def test_class_weights_need_classes(value):
-    with pytest.raises(ValueError, match="loss 'squared_error' and 1 outputs: pass sample_weight"):
+    with pytest.raises(ValueError, match="loss 'squared_error' and 1 output: pass sample_weight"):
         regressor().fit(PATIENTS, COURSE, class_weight=value)
 
 

@@ -421,4 +421,4 @@ def test_names_in_a_notebook_are_escaped():
     shown = Table(net._repr_html_())
     assert "classes: <b>, a & b" in shown.text
     assert "columns: <script>" in shown.text
-    assert "trained for 1 epochs, 1 updates" in shown.text
+    assert "trained for 1 epoch, 1 update" in shown.text

@@ -94,7 +94,7 @@ def test_some_networks_are_chosen_by_numbers_or_a_mask(fits, chosen):
 @pytest.mark.parametrize(
     ("chosen", "error", "message"),
     [
-        ([True], ValueError, "numbers has 1 booleans for 3 networks"),
+        ([True], ValueError, "numbers has 1 boolean for 3 networks"),
         ([0, True], TypeError, "numbers must be numbers of networks, or a boolean for each"),
         ([1.5], TypeError, "numbers must be numbers of networks"),
         (1, TypeError, "numbers must be numbers of networks"),

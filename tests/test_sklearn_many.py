@@ -472,7 +472,7 @@ class Interrupt(Callback):
 def test_ctrl_c_keeps_the_members_that_are_trained():
     Interrupt.begun = 0
     ensemble = MLPEnsembleRegressor(**SMALL, callbacks=[Interrupt()], n_threads=1)
-    with pytest.warns(UserWarning, match="interrupted by user: 1 networks"):
+    with pytest.warns(UserWarning, match="interrupted by user: 1 network"):
         ensemble.fit(PATIENTS, COURSE)
     assert len(ensemble.estimators_) == 1
     assert ensemble.fits_.statuses == [Status("finished", 25)]

@@ -13,7 +13,7 @@ import numpy as np
 
 from fastnn import _conversion
 from fastnn._checks.sparse import csr
-from fastnn._checks.values import items, shown, text
+from fastnn._checks.values import counted, items, shown, text
 from fastnn._precision import MIXED_BFLOAT16, PRECISIONS
 from fastnn.sparse_rows import SparseRows
 
@@ -210,16 +210,16 @@ def rows_of_numbers(name: str, value: Any, n_columns: int, owner: str = "this ML
         array = as_array(name, value, takes_csr=True)
     if array.ndim != 2:
         raise ValueError(
-            f"{name} has {array.ndim} dimensions (shape {array.shape}) but must have 2: rows and "
-            f"columns; {_as_rows(name, array.shape, n_columns)}"
+            f"{name} has {counted(array.ndim, 'dimension')} (shape {array.shape}) but must have 2: "
+            f"rows and columns; {_as_rows(name, array.shape, n_columns)}"
         )
     if array.shape[1] != n_columns:
         remedy = f"reshape {name}"
         if math.prod(array.shape) == n_columns:
             remedy = f"{name.rpartition(' ')[2]}.reshape(1, -1) is one row, such as one image,"
         raise ValueError(
-            f"{name} has {array.shape[1]} columns but {owner} takes {n_columns}; {remedy} or build "
-            f"MLP({array.shape[1]}, ...)"
+            f"{name} has {counted(array.shape[1], 'column')} but {owner} takes {n_columns:,}; "
+            f"{remedy} or build MLP({array.shape[1]}, ...)"
         )
     if array.shape[0] == 0:
         raise ValueError(f"{name} has no rows; pass at least one")
@@ -323,8 +323,8 @@ def weights(
         raise TypeError(f"weights must be a list of arrays [W0, b0, ...]; got {shown(value)}")
     if len(found) != len(shapes):
         raise ValueError(
-            f"weights has {len(found)} arrays but this MLP has {len(shapes)}; pass arrays of "
-            f"shapes {', '.join(map(str, shapes))}"
+            f"weights has {counted(len(found), 'array')} but this MLP has {len(shapes):,}; pass "
+            f"arrays of shapes {', '.join(map(str, shapes))}"
         )
     arrays = []
     for i, (item, shape) in enumerate(zip(found, shapes, strict=True)):

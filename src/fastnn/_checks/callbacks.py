@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fastnn._checks.names import CALLBACKS, HOOKS
 from fastnn._checks.paths import file_path, not_read, separate_outputs
 from fastnn._checks.values import (
+    counted,
     did_you_mean,
     instead_of,
     is_bool,
@@ -97,8 +98,9 @@ def history(value: History, empty: bool = False) -> None:
     for name, values in value.history.items():
         if len(values) != len(value.epoch):
             raise ValueError(
-                f"history[{name!r}] has {len(values)} values for {len(value.epoch)} epochs; log "
-                "a value in every epoch, nan if there is none"
+                f"history[{name!r}] has {counted(len(values), 'value')} for "
+                f"{counted(len(value.epoch), 'epoch')}; log a value in every epoch, nan if there "
+                "is none"
             )
 
 

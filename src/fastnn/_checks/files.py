@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._checks.values import items, shown, text
+from fastnn._checks.values import counted, items, shown, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -87,7 +87,7 @@ def feature_names(value: object, n_in: int) -> tuple[str, ...] | None:
         )
     if len(names) != n_in or not all(isinstance(name, str) for name in names):
         raise ValueError(
-            f"feature_names must be {n_in} names, one for each input; got {shown(names)}"
+            f"feature_names must be {counted(n_in, 'name')}, one for each input; got {shown(names)}"
         )
     return tuple(map(text, names))
 

@@ -60,8 +60,8 @@ def order(value: object, n: int) -> NDArray[np.int64]:
     drawn = np.asarray(value)
     if drawn.shape != (n,) or drawn.dtype.kind not in "iu":
         raise ValueError(
-            f"shuffle's permutation({n}) must return {n} integers, the row numbers; it returned "
-            f"{shown(value)}"
+            f"shuffle's permutation({n}) must return {counted(n, 'integer')}, the row numbers; it "
+            f"returned {shown(value)}"
         )
     found = _conversion.in_dtype(drawn, np.int64, own=True)
     if found.min() < 0 or found.max() >= n:

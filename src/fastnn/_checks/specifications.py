@@ -15,6 +15,7 @@ from fastnn._checks.names import LAYERS, LOSSES, OPTIMIZERS, SCHEDULES
 from fastnn._checks.values import (
     SMALLEST,
     choice,
+    counted,
     did_you_mean,
     flag,
     instead_of,
@@ -186,8 +187,9 @@ def one_more_value(boundaries: Sequence[float], values: Sequence[float]) -> None
             )
     if len(values) != len(boundaries) + 1:
         raise ValueError(
-            f"values has {len(values)} rates but boundaries has {len(boundaries)} numbers; give "
-            f"{len(boundaries) + 1} rates, one before the first boundary and one after each"
+            f"values has {counted(len(values), 'rate')} but boundaries has "
+            f"{counted(len(boundaries), 'number')}; give {len(boundaries) + 1} rates, one before "
+            "the first boundary and one after each"
         )
 
 
@@ -255,8 +257,8 @@ def one_per_output(name: str, value: Any, n_out: int) -> list[float]:
         return [value] * n_out
     if len(value) != n_out:
         raise ValueError(
-            f"{name} has {len(value)} values but the network has {n_out} outputs; pass one number, "
-            "or one for each unit of the last layer"
+            f"{name} has {counted(len(value), 'value')} but the network has "
+            f"{counted(n_out, 'output')}; pass one number, or one for each unit of the last layer"
         )
     return list(value)
 
@@ -355,8 +357,9 @@ def same_width(n_in: int, n_out: int) -> None:
     """Check that a Residual has as many outputs as inputs."""
     if n_in != n_out:
         raise ValueError(
-            f"a Residual takes {n_in} inputs here, but its layers give {n_out} outputs; end them "
-            f"with Dense({n_in}), or put a Dense({n_out}) before the Residual"
+            f"a Residual takes {counted(n_in, 'input')} here, but its layers give "
+            f"{counted(n_out, 'output')}; end them with Dense({n_in}), or put a Dense({n_out}) "
+            "before the Residual"
         )
 
 

@@ -246,7 +246,7 @@ def search(common: Common, optimizer: Optimizer) -> tuple[Model, dict[str, Any],
     value, fits, trial = best
     summary = {"search": {"trials": n_done, "val_loss": value, **trial}}
     if not options.quiet:
-        tell(f"best of {n_done} trials: {described(trial)}")
+        tell(f"best of {counted(n_done, 'trial')}: {described(trial)}")
     return Model(fits), summary, interrupted
 
 
