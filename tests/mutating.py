@@ -196,9 +196,10 @@ def mutated(seeds, rng):
     return seal(data) if rng.integers(4) else data
 
 
-KINDS = ["bytes, fewer than", "header would take", "begins with", "JSON", "nested", "metadata must",
-         "must be a string", "no checksum", "must have a name", "must have dtype", "has dtype",
-         "has shape", "has data_offsets", "does not fill", "begins at byte", "its tensors take",
+KINDS = ["bytes, fewer than", "header would take", "not begin with", "begins with", "JSON",
+         "nested", "metadata must", "must be a string", "no checksum", "must have a name",
+         "must have dtype", "has dtype", "has shape", "has data_offsets", "does not fill",
+         "begins at byte", "its tensors take",
          "checksum does not match", "must be finite"]  # fmt: skip
 
 

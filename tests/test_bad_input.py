@@ -190,6 +190,8 @@ def test_x_of_no_numbers(method, value, fragments):
         fragments = [*fragments, ".tocsr()"]
     if method == "fit" and isinstance(value, types.GeneratorType):
         fragments = ["iterable", "leave y out"]
+    if value is None:
+        fragments = ["is None", "pass rows of shape (n, 3)"]
     leaves_as_it_was(regressor(), TypeError, ["X ", *fragments], lambda net: call(net, value, Y))
 
 
@@ -235,13 +237,13 @@ BAD_X = [
     case("more-columns", np.ones((6, 784)), ["X has 784 columns", "takes 3", "MLP(784, ...)"]),
     case("transposed", X.T, ["X has 6 columns", "takes 3", "MLP(6, ...)"]),
     case("0-d", 1.5, ["X has 0 dimensions (shape ())", "must have 2", "reshape(1, -1)"]),
-    case("1-d", X[0], ["X has 1 dimensions (shape (3,))", "reshape(1, -1)", "reshape(-1, 1)"]),
-    case("1-d-long", X.ravel(), ["X has 1 dimensions (shape (18,))", "reshape(1, -1)"]),
+    case("1-d", X[0], ["X has 1 dimension (shape (3,))", "reshape(1, -1)", "reshape(-1, 1)"]),
+    case("1-d-long", X.ravel(), ["X has 1 dimension (shape (18,))", "reshape(1, -1)"]),
     case("3-d", X[None], ["X has 3 dimensions (shape (1, 6, 3))", "must have 2", "MLP(18, ...)"]),
     case("images", np.zeros((6, 1, 3)), ["X has 3 dimensions", "X.reshape(len(X), -1) makes a"]),
     case("one-image", np.zeros((1, 3, 1)), ["shape (1, 3, 1)", "X.reshape(len(X), -1)"]),
-    case("a-row-in-columns", X[:3, :1], ["X has 1 columns", "X.reshape(1, -1) is one row"]),
-    case("empty-list", [], ["X has 1 dimensions (shape (0,))", "must have 2"]),
+    case("a-row-in-columns", X[:3, :1], ["X has 1 column", "X.reshape(1, -1) is one row"]),
+    case("empty-list", [], ["X has 1 dimension (shape (0,))", "must have 2"]),
     case("one-number", np.float32(1), ["X has 0 dimensions", "must have 2"]),
     case("masked", np.ma.masked_equal(X, 0), ["X has masked values", "fill them or drop"]),
 ]
@@ -397,7 +399,7 @@ BAD_OPTIONS = [
     case("metrics-of-evaluate", "evaluate", {"metrics": ["maee"]}, ValueError,
          ["'maee'", "did you mean 'mae'?"]),
     case("monitor", "fit", {"callbacks": [fastnn.EarlyStopping()]}, ValueError,
-         ["monitor 'val_loss'", "'loss'", "pass validation_data"]),
+         ["no 'val_loss', only 'loss'", "pass validation_data"]),
     case("validation-X", "fit", {"validation_data": X}, TypeError, ["validation_data", "(X, y)"]),
     case("validation-four", "fit", {"validation_data": (X, Y, None, None)}, TypeError,
          ["validation_data", "(X, y, sample_weight)"]),
@@ -451,7 +453,7 @@ def test_options(method, options, error, fragments):
 
 
 BAD_CLASS_WEIGHTS = [
-    case("name", "balance", ValueError, ["class_weight", "'balance'", "mean 'balanced'?"]),
+    case("name", "balance", ValueError, ["class_weight", "'balance'", "or 'balanced'"]),
     case("label-high", {2: 1.0}, ValueError, ["class_weight's label", "from 0 to 1", "2"]),
     case("label-negative", {-1: 1.0}, ValueError, ["class_weight's label", "from 0 to 1", "-1"]),
     case("label-text", {"0": 1.0}, TypeError, ["class_weight's label", "integer", "'0'"]),
@@ -503,13 +505,17 @@ def test_learning_rate_that_is_set(value):
     [
         case("adapt", lambda net: net.adapt(X), ["no Standardize layer", "layers=["]),
         case("averaged", lambda net: net.averaged(), ["'adam'", "no moving average", "use_ema"]),
-        case("output", lambda net: net.input_gradients(X, 2), ["output", "from 0 to 1", "2"]),
+        case(
+            "output",
+            lambda net: net.input_gradients(X, 2),
+            ["2 outputs, numbers 0 to 1", "output=2"],
+        ),
         case("batch", lambda net: net.summary(0), ["batch_size", "at least 1", "0"]),
         case("json", lambda net: net.from_json("{"), ["text", "not JSON", "to_json"]),
         case(
             "config",
             lambda net: net.from_config({"n_in": 3}),
-            ["config is missing 'layers'", "add"],
+            ["config has no 'layers'", "pass what MLP.get_config returned"],
         ),
     ],
 )
@@ -611,7 +617,7 @@ BAD_NETWORKS = [
          ["softmax over 1 unit", "'sigmoid'", "'binary_cross_entropy'"]),
     case("softmax-of-one-squared", {"layers": [Dense(1, "softmax")]}, ValueError,
          ["softmax over 1 unit", "'sigmoid'"]),
-    case("quantiles-few", {"loss": Quantile([0.5])}, ValueError, ["q has 1 values", "2 outputs"]),
+    case("quantiles-few", {"loss": Quantile([0.5])}, ValueError, ["q has 1 value", "2 outputs"]),
     case("quantiles-more", {"loss": Quantile((0.1, 0.5, 0.9))}, ValueError, ["q has 3 values"]),
 ]  # fmt: skip
 

@@ -371,7 +371,7 @@ def test_a_checkpoint_needs_no_monitor_unless_it_compares(tmp_path):
     logs = [{"loss": 1.0}]
     assert drive([ModelCheckpoint(tmp_path / "net")], logs).saved == ["net"]
     keep = ModelCheckpoint(tmp_path / "net", save_best_only=True)
-    refuses(ValueError, ["monitor 'val_loss'"], lambda: drive([keep], logs))
+    refuses(ValueError, ["no 'val_loss'"], lambda: drive([keep], logs))
 
 
 # ---- learning rates -----------------------------------------------------------------------------
@@ -535,25 +535,27 @@ def test_other_methods_may_have_any_name():
 @pytest.mark.parametrize(
     ("monitor", "names", "message"),
     [
-        ("val_loss", ["loss", "accuracy"], "monitor 'val_loss' is not among 'loss', 'accuracy'; "
-         "pass validation_data to fit (to that of an estimator X_val and y_val), or monitor one of "
-         "these"),
-        ("val_mae", ["loss"], "monitor 'val_mae' is not among 'loss'; pass metrics=['mae'] and "
-         "validation_data to MLP.fit, or monitor one of these"),
-        ("val_accuracy", ["loss", "val_loss"], "monitor 'val_accuracy' is not among 'loss', "
-         "'val_loss'; pass metrics=['accuracy'] to MLP.fit, or monitor one of these"),
-        ("acc", ["loss"], "monitor 'acc' is not among 'loss'; pass metrics=['acc'] to MLP.fit, or "
+        ("val_loss", ["loss"], "the logs have no 'val_loss', only 'loss'; pass validation_data or "
+         "validation_split to fit (X_val and y_val to an estimator), or monitor 'loss'"),
+        ("val_loss", ["loss", "accuracy"], "the logs have no 'val_loss', only 'loss', 'accuracy'; "
+         "pass validation_data or validation_split to fit (X_val and y_val to an estimator), or "
          "monitor one of these"),
-        ("val_acc", ["loss", "val_loss", "val_accuracy"], "monitor 'val_acc' is not among 'loss', "
-         "'val_loss', 'val_accuracy'; monitor 'val_accuracy'"),
-        ("val_mae", ["loss", "mae"], "monitor 'val_mae' is not among 'loss', 'mae'; pass "
-         "validation_data to fit (to that of an estimator X_val and y_val), or monitor one of "
-         "these"),
-        ("lr", ["loss"], "monitor 'lr' is not among 'loss'; monitor 'loss' or 'val_loss'; a "
+        ("val_mae", ["loss"], "the logs have no 'val_mae', only 'loss'; pass metrics=['mae'] and "
+         "validation_data to MLP.fit, or monitor 'loss'"),
+        ("val_accuracy", ["loss", "val_loss"], "the logs have no 'val_accuracy', only 'loss', "
+         "'val_loss'; pass metrics=['accuracy'] to MLP.fit, or monitor one of these"),
+        ("acc", ["loss"], "the logs have no 'acc', only 'loss'; pass metrics=['acc'] to MLP.fit, "
+         "or monitor 'loss'"),
+        ("val_acc", ["loss", "val_loss", "val_accuracy"], "the logs have no 'val_acc', only "
+         "'loss', 'val_loss', 'val_accuracy'; monitor 'val_accuracy'"),
+        ("val_mae", ["loss", "mae"], "the logs have no 'val_mae', only 'loss', 'mae'; pass "
+         "validation_data or validation_split to fit (X_val and y_val to an estimator), or "
+         "monitor one of these"),
+        ("lr", ["loss"], "the logs have no 'lr', only 'loss'; monitor 'loss' or 'val_loss'; a "
          "callback that sets the rate logs 'learning_rate'"),
-        ("val_los", ["loss", "val_loss"], "monitor 'val_los' is not among 'loss', 'val_loss'; "
+        ("val_los", ["loss", "val_loss"], "the logs have no 'val_los', only 'loss', 'val_loss'; "
          "monitor one of these; did you mean 'val_loss'?"),
-        ("auc", ["loss", "val_loss"], "monitor 'auc' is not among 'loss', 'val_loss'; "
+        ("auc", ["loss", "val_loss"], "the logs have no 'auc', only 'loss', 'val_loss'; "
          "monitor one of these"),
     ],
 )  # fmt: skip
@@ -947,7 +949,7 @@ def test_history_records_what_the_logs_hold():
 def test_a_history_shows_values_that_are_no_numbers():
     history = History()
     drive([history], [{"loss": 0.5, "note": "good"}])
-    assert repr(history) == "<History of 1 epochs: loss=0.5, note=good>"
+    assert repr(history) == "<History of 1 epoch: loss=0.5, note=good>"
 
 
 def test_a_state_of_the_history_is_a_copy():

@@ -334,7 +334,7 @@ def test_a_bad_value_among_the_last_rows_of_a_split_is_named_by_its_row(conversi
     [
         (lambda X, y: (X[:, 1:], y), "X has 63 columns"),
         (lambda X, y: (X, y[1:]), "y has 699 rows"),
-        (lambda X, y: (X.reshape(-1), y), "X has 1 dimensions"),
+        (lambda X, y: (X.reshape(-1), y), "X has 1 dimension"),
         (lambda X, y: (X, y + 5), r"y\[\d+\] is class \d+"),
     ],
 )

@@ -221,6 +221,43 @@ def test_every_activation_loss_optimizer_and_schedule_has_a_formula(what):
     assert f".. formulas:: {what}\n" in (DOCS / "maths.rst").read_text()
 
 
+# ---- lists that are written by hand --------------------------------------------------------------
+
+
+def test_the_readme_counts_activations_and_losses():
+    """test_readme.py compares the list on the page of the package index with the README's."""
+    text = " ".join((ROOT / "README.md").read_text().split())
+    assert re.findall(r"(\d+) activations, (\d+) losses", text) == [
+        (str(len(activations.NAMES)), str(len(losses.NAMES)))
+    ]
+
+
+def test_the_docstring_of_mlp_names_all_losses_and_optimizers():
+    text = inspect.getdoc(fastnn.MLP)
+    for parameter, registry in {"loss": losses, "optimizer": optimizers}.items():
+        described = re.search(rf"\n{parameter} : .*\n((?:    .*\n)+)", text)[1]
+        assert set(re.findall(r'``"(\w+)"``', described)) == set(registry.NAMES)
+
+
+def test_the_changelog_names_all_activations_losses_and_optimizers():
+    text = (ROOT / "CHANGELOG.md").read_text()
+
+    def words(start):
+        return set(re.findall(r"\w+", re.search(rf"- {start}: ((?:.|\n(?!- ))*)", text)[1]))
+
+    classes = {type(optimizers.get(name)).__name__ for name in optimizers.NAMES}
+    assert words("Activations") == set(activations.NAMES)
+    assert words("Losses") >= set(losses.NAMES)
+    assert words("Optimizers") >= classes
+
+
+def test_the_page_of_formulas_has_the_sources_of_activations():
+    (sources,) = re.findall(r"\nSources: (relu, (?:.+\n)+)", (DOCS / "maths.rst").read_text())
+    named = set(re.findall(r"\w+", sources))
+    classic = {"identity", "sigmoid", "tanh", "softmax", "exp"}
+    assert [name for name in activations.NAMES if name not in named | classic] == []
+
+
 # ---- other libraries ----------------------------------------------------------------------------
 
 elsewhere = extension("elsewhere")

@@ -237,7 +237,7 @@ def test_categories_of_large_rows_are_checked(monkeypatch):
     [
         (lambda: Embedding(0, 2), "n_categories must be"),
         (lambda: Embedding(2**24 + 1, 2), "n_categories must be"),
-        (lambda: Embedding([3, 4], 2, columns=[1]), "an entry for each of 1 columns; it has 2"),
+        (lambda: Embedding([3, 4], 2, columns=[1]), "one entry, for its column; it has 2"),
         (lambda: Embedding([], 2), "at least one entry"),
         (lambda: Embedding("3", 2), "must be a list of integers, one for each column"),
         (lambda: Embedding(3, 0), "dim must be"),
@@ -248,7 +248,7 @@ def test_categories_of_large_rows_are_checked(monkeypatch):
             lambda: network([Embedding(3, 2, columns=[5]), Dense(2)]),
             "columns holds 5, but the layer",
         ),
-        (lambda: network([Embedding([3], 2), Dense(2)]), "n_categories is for 1 columns, but"),
+        (lambda: network([Embedding([3], 2), Dense(2)]), "n_categories is for 1 column, but"),
         (lambda: network([Dense(5), Embedding(3, 2), Dense(2)]), "must be the first layer, or"),
         (lambda: network([Dropout(0.1), EMBEDDING, Dense(2)]), "must be the first layer, or"),
         (lambda: Residual([EMBEDDING]), "must be the first layer of the network"),
@@ -259,7 +259,7 @@ def test_categories_of_large_rows_are_checked(monkeypatch):
         (lambda: NumericEmbedding(3, bins=4), "bins=NumericEmbedding.edges(X, 4)"),
         (lambda: NumericEmbedding(3, bins=[[1.0]]), "bins[0] must be two or more numbers"),
         (lambda: NumericEmbedding(3, bins=[[1.0, 1.0]]), "bins[0] must be two or more numbers"),
-        (lambda: NumericEmbedding(3, bins=BINS, columns=[1]), "an entry for each of 1 columns"),
+        (lambda: NumericEmbedding(3, bins=BINS, columns=[1]), "one entry, for its column"),
         (
             lambda: network([narrow([0.0, 1e-309, 1.0]), Dense(2)]),
             "bins of column 2 has the edges 0.0 and 1e-309, too close to each other for float64",

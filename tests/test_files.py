@@ -231,10 +231,10 @@ LAYER, OPTIMIZER = "config['layers'][0]", "config['optimizer']"
 BAD_CONFIGS = {
     "no dict": ((), [1], TypeError, "config must be a dict"),
     "null": ((), None, TypeError, "config must be a dict"),
-    "empty": ((), {}, ValueError, "config is missing 'n_in'"),
+    "empty": ((), {}, ValueError, "config has no 'n_in'; pass what MLP.get_config returned"),
     "an unknown key": (("size",), 1, ValueError, "config has 'size'"),
-    "no seed": (("seed",), ABSENT, ValueError, "config is missing 'seed'"),
-    "no layers": (("layers",), ABSENT, ValueError, "config is missing 'layers'"),
+    "no seed": (("seed",), ABSENT, ValueError, "config has no 'seed'"),
+    "no layers": (("layers",), ABSENT, ValueError, "config has no 'layers'"),
     "layers of nothing": (("layers",), [], ValueError, "layers must hold at least one Dense"),
     "layers that are a dict": (("layers",), {}, TypeError, "config['layers'] must be a list"),
     "a layer that is a name": (("layers", 0), "dense", TypeError, f"{LAYER} must be a dict"),
@@ -268,7 +268,7 @@ BAD_CONFIGS = {
     "a loss that doesn't fit": (
         ("loss",), {"name": "cross_entropy"}, ValueError, "'cross_entropy' needs 'softmax'"),
     "as many quantiles": (
-        ("loss",), {"name": "quantile", "q": [0.5]}, ValueError, "q has 1 values"),
+        ("loss",), {"name": "quantile", "q": [0.5]}, ValueError, "q has 1 value"),
     "an optimizer of list": (("optimizer",), [], TypeError, f"{OPTIMIZER} must be a dict"),
     "an unknown optimizer": (("optimizer", "name"), "adma", ValueError, f"{OPTIMIZER}['name']"),
     "an optimizer's key": (("optimizer", "lr"), 0.1, ValueError, f"{OPTIMIZER} has 'lr'"),
@@ -326,9 +326,7 @@ def test_a_malformed_configuration_is_refused_by_its_place(case):
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "1", "null", "[" * 10_000, b"\xff", '{"a":1}'])
 def test_invalid_json_of_a_configuration_is_refused(text):
-    with pytest.raises(
-        ValueError, match=r"text (is not JSON|must be a JSON object)|config is missing"
-    ):
+    with pytest.raises(ValueError, match=r"text (is not JSON|must be a JSON object)|config has no"):
         MLP.from_json(text)
 
 
@@ -826,7 +824,7 @@ HUGE = 2**31 - 1
 DENSE = ("layers", 1)
 BAD_FILES = {
     "no format": (without("format"), "is missing 'format'"),
-    "another format": (metadata("format", "fastnn 2"), "format must be one of 'fastnn 1'"),
+    "another format": (metadata("format", "fastnn 2"), "format must be 'fastnn 1'"),
     "no configuration": (without("config"), "is missing 'config'"),
     "no state": (without("state"), "is missing 'state'"),
     "other metadata": (metadata("note", "x"), "has 'note'"),

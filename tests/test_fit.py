@@ -433,7 +433,7 @@ def test_weights_that_float32_cannot_hold(class_weight, sample_weight, message, 
         ({1: math.nan}, ValueError, r"class_weight\[1\] must be at least 0"),
         ({1: "2"}, TypeError, r"class_weight\[1\] must be a number"),
         ({0: 0, 1: 0, 2: 0}, ValueError, "every row weigh 0"),
-        ("balance", ValueError, "did you mean 'balanced'"),
+        ("balance", ValueError, "or 'balanced'; got 'balance'"),
         ([1.0, 1.0, 1.0], TypeError, "must be a dict"),
     ],
 )
@@ -447,7 +447,7 @@ def test_unfit_class_weights_leave_the_network_as_it_was(value, error, message):
 
 @pytest.mark.parametrize("value", [{0: 2.0}, "balanced"])
 def test_class_weights_need_classes(value):
-    with pytest.raises(ValueError, match="loss 'squared_error' and 1 outputs: pass sample_weight"):
+    with pytest.raises(ValueError, match="loss 'squared_error' and 1 output: pass sample_weight"):
         regressor().fit(PATIENTS, COURSE, class_weight=value)
 
 

@@ -268,7 +268,7 @@ def test_bad_inputs(look):
 
 @pytest.mark.parametrize("output", [2, -1])
 def test_an_output_that_does_not_exist(output):
-    with pytest.raises(ValueError, match=f"output must be from 0 to 1; got {output}"):
+    with pytest.raises(ValueError, match=f"2 outputs, numbers 0 to 1; got output={output}"):
         inspection.input_gradients(network(Dense(2)), rows(2), output)
 
 
@@ -421,4 +421,4 @@ def test_names_in_a_notebook_are_escaped():
     shown = Table(net._repr_html_())
     assert "classes: <b>, a & b" in shown.text
     assert "columns: <script>" in shown.text
-    assert "trained for 1 epochs, 1 updates" in shown.text
+    assert "trained for 1 epoch, 1 update" in shown.text

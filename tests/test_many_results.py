@@ -94,7 +94,7 @@ def test_some_networks_are_chosen_by_numbers_or_a_mask(fits, chosen):
 @pytest.mark.parametrize(
     ("chosen", "error", "message"),
     [
-        ([True], ValueError, "numbers has 1 booleans for 3 networks"),
+        ([True], ValueError, "numbers has 1 boolean for 3 networks"),
         ([0, True], TypeError, "numbers must be numbers of networks, or a boolean for each"),
         ([1.5], TypeError, "numbers must be numbers of networks"),
         (1, TypeError, "numbers must be numbers of networks"),
@@ -259,7 +259,7 @@ def test_a_refused_member_is_unchanged():
     layers = [Standardize(), Dense(4, "tanh"), Dense(2, "softmax")]
     net = MLP(3, layers, loss="cross_entropy", optimizer="adam", seed=0)
     labels = np.where(y > 0, "yes", "no")
-    with pytest.raises(ValueError, match=r"^nets\[0\]: monitor 'val_loss'"):
+    with pytest.raises(ValueError, match=r"^nets\[0\]: the logs have no 'val_loss'"):
         fit_many([net], X, labels, callbacks=lambda i: [EarlyStopping()])
     assert net.classes is None
     assert net.standardization is None

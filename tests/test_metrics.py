@@ -878,7 +878,7 @@ SURE = np.full(4, 0.5)
              ["y_true has shape (3,)", "4 rows", "(4, 1)"]),
         case("columns", lambda: R2()(ONES[:, :2], ONES), ValueError,
              ["y_true has 2 columns", "y_pred has 3", "(4, 3)"]),
-        case("vector", lambda: R2()(SURE, ONES), ValueError, ["y_true has 1 columns", "(4, 3)"]),
+        case("vector", lambda: R2()(SURE, ONES), ValueError, ["y_true has 1 column", "(4, 3)"]),
         case("0-d", lambda: R2()(1.0, [1.0]), ValueError, ["y_true has shape ()", "(1,)"]),
         case("3-d", lambda: R2()(ONES[:, None], ONES), ValueError, ["y_true has shape (4, 1, 3)"]),
         case("no-rows", lambda: R2()([], []), ValueError, ["y_pred has shape (0, 1)", "predict"]),

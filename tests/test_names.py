@@ -563,6 +563,12 @@ TABLES = {
 CALL = re.compile(r"\b((?:MLP|net|fastnn)\.[\w.]+|[A-Z]\w+)(?=\()")
 
 
+@pytest.mark.parametrize("owner", arguments.NEEDED)
+def test_what_to_pass_is_known_for_arguments_that_exist(owner):
+    known = inspect.signature(getattr(fastnn, owner)).parameters
+    assert [name for name in arguments.NEEDED[owner] if name not in known] == []
+
+
 @pytest.mark.parametrize("table", TABLES)
 def test_hints_name_what_exists(table):
     net = network()

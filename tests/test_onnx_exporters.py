@@ -318,7 +318,7 @@ def test_a_shape_that_is_no_rows_is_refused(message, constants):
 def test_a_vector_goes_into_no_product(constants):
     nodes = [LAST, node("Squeeze", "a", "one", out="s"), node("MatMul", "s", "V", out="y")]
     more = constants | {"v": constants["v"][:3], "one": np.array([1])}
-    message = r"^node 'y_node' \(MatMul\) takes a tensor of 1 dimensions; fastnn networks take"
+    message = r"^node 'y_node' \(MatMul\) takes a tensor of 1 dimension; fastnn networks take"
     with pytest.raises(ValueError, match=message):
         fastnn.from_onnx(model_of(nodes, more))
 

@@ -261,7 +261,7 @@ def test_an_error_while_saving_leaves_the_old_figure(tmp_path, monkeypatch):
 
 def test_a_column_that_is_too_short():
     short = history(loss=[1.0, 2.0], accuracy=[0.5])
-    message = r"history\['accuracy'\] has 1 values for 2 epochs; log a value in every epoch"
+    message = r"history\['accuracy'\] has 1 value for 2 epochs; log a value in every epoch"
     with pytest.raises(ValueError, match=message):
         plotting.learning_curves(short)
     with pytest.raises(ValueError, match=message):

@@ -679,7 +679,7 @@ def test_layers_have_activations_and_dropout_of_their_own():
     other = clone(mine).set_params(random_state=1).fit(DIGITS, DIGIT)
     assert other.loss_ != mine.loss_
     for options in ({"activation": ["tanh", "relu"]}, {"dropout": [0.1, 0.2]}):
-        with pytest.raises(ValueError, match="has 2 items but there are 1 hidden layers"):
+        with pytest.raises(ValueError, match="has 2 items for 1 hidden layer"):
             MLPClassifier(hidden_layer_sizes=5, **options).fit(DIGITS, DIGIT)
 
 

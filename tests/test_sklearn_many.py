@@ -116,7 +116,9 @@ def test_an_ensemble_has_the_parameters_of_its_members_first(name):
     doc = getattr(ours, f"MLPEnsemble{name}").__doc__
     section = doc.partition("Parameters\n----------\n")[2].partition("\n\n")[0]
     entries = re.findall(r"^(\w+) : .+, (?:default (.+)|optional)$", section, re.MULTILINE)
-    assert [entry for entry, _ in entries] == list(of_ensemble)
+    of_lbfgs = {"max_fun"}  # the solver "lbfgs" is not available
+    assert [entry for entry, _ in entries] == [p for p in of_ensemble if p not in of_lbfgs]
+    assert '"lbfgs"' not in section
 
 
 @pytest.mark.parametrize("options", WAYS, ids=str)
@@ -470,7 +472,7 @@ class Interrupt(Callback):
 def test_ctrl_c_keeps_the_members_that_are_trained():
     Interrupt.begun = 0
     ensemble = MLPEnsembleRegressor(**SMALL, callbacks=[Interrupt()], n_threads=1)
-    with pytest.warns(UserWarning, match="interrupted by user: 1 networks"):
+    with pytest.warns(UserWarning, match="interrupted by user: 1 network"):
         ensemble.fit(PATIENTS, COURSE)
     assert len(ensemble.estimators_) == 1
     assert ensemble.fits_.statuses == [Status("finished", 25)]

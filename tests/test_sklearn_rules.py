@@ -302,7 +302,7 @@ def test_ctrl_c_amid_the_record_of_a_member(monkeypatch):
         record(self, *args)
 
     monkeypatch.setattr(EpochRecorder, "_record", interrupted)
-    with pytest.warns(UserWarning, match="1 networks are trained"):
+    with pytest.warns(UserWarning, match="1 network is trained"):
         ensemble = MLPEnsembleRegressor(early_stopping=True, **options).fit(X, Y)
     assert len(calls) == 3 + 8
     assert known(ensemble.estimators_[0]) == known(twin.estimators_[0])

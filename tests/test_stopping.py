@@ -43,7 +43,8 @@ RNG = np.random.default_rng(0)
 X, Z = RNG.standard_normal((60, 6)), RNG.standard_normal((60, 2))
 SAID = re.compile(
     r"the loss became (nan|inf|-inf|-nan) (in epoch (\d+), step (\d+)|after epoch (\d+)): "
-    r"(no update has been made|the network is back at its weights of (\d+) updates before, .*)"
+    r"(no update has been made|"
+    r"the network was restored to its weights from (\d+) updates? earlier, .*)"
     r"; (lower the learning rate \(now [\d.e+-]+\), clip the gradients .* or )?scale X and y"
 )
 
@@ -77,7 +78,7 @@ def diverges(net, X, y, **options):
     """Check that a fit fails as it says, and that its step is right; return the message's match.
 
     A twin that makes the steps one by one finds the first loss that isn't finite at that step, and
-    has the weights that are kept at the step that the network is back at.
+    has the weights that are kept at the step that the network was restored.
     """
     twin = net.copy()
     with pytest.raises(FloatingPointError) as caught:
@@ -231,7 +232,7 @@ def test_a_divergence_is_the_same_whoever_watches():
 
 def test_no_checkpoint_is_written_after_an_epoch_that_diverged(tmp_path):
     net, path = network(optimizer=SGD(1e30)), tmp_path / "net"
-    with pytest.raises(FloatingPointError, match="after epoch 1: the network is back at"):
+    with pytest.raises(FloatingPointError, match="after epoch 1: the network was restored"):
         net.fit(X, Z, batch_size=None, epochs=5, callbacks=[ModelCheckpoint(path)])
     assert not path.exists()
 
@@ -261,7 +262,7 @@ def test_a_loss_that_is_not_finite_is_found_in_any_round_of_a_batch(row, threads
     net = MLP(6, [Dense(130, "relu"), Dense(90, "relu"), Dense(2)], loss="squared_error",
               optimizer=Adam(1e-3), seed=0, n_threads=threads)  # fmt: skip
     twin = net.copy()
-    with pytest.raises(FloatingPointError, match=r"epoch 1, step 2: .* of 1 updates before"):
+    with pytest.raises(FloatingPointError, match=r"epoch 1, step 2: .* from 1 update earlier"):
         net.fit(rows, y, batch_size=2700, shuffle=False)
     assert sha256(net) == sha256(twin)  # of the loss that is known: before step 1
     twin.train_on_batch(rows[:2700], y[:2700])
@@ -330,7 +331,7 @@ def test_tiny_sample_weights_that_divide_penalties_are_named():
         FloatingPointError, match="or scale sample_weight up, since its sum divides"
     ):
         net.copy().train_on_batch(X, Z, np.full(60, 1e-42))
-    said = r"in epoch 1, step 1: the network is back at .*; lower l1 and l2, .* scale sample_weight"
+    said = r"epoch 1, step 1: the network was restored .*; lower l1 and l2, .* scale sample_weight"
     with pytest.raises(FloatingPointError, match=said):
         net.fit(X, Z, sample_weight=np.full(60, 1e-42))
     assert (net.step, finite(net)) == (0, True)
@@ -370,7 +371,7 @@ def test_a_moving_average_restarts_from_the_restored_weights():
             self.model.learning_rate = 1e-3 if epoch < 150 else 1e6
 
     net = network(optimizer=SGD(1e-3, momentum=0.5, use_ema=True))
-    with pytest.raises(FloatingPointError, match=r"epoch 15\d.*: the network is back"):
+    with pytest.raises(FloatingPointError, match=r"epoch 15\d.*: the network was restored"):
         net.fit(X, Z, epochs=300, callbacks=[Leap()])
     assert net.step > 0  # before the first there is no average
     for average, weight in zip(net.get_ema_weights(), net.get_weights(), strict=True):

@@ -299,7 +299,7 @@ def test_what_is_no_frame_is_refused():
     for value, message in (
         (pl.LazyFrame({"a": [1]}), "the data frame is lazy; pass"),
         (3, "must be a data frame, a dict of columns, an array of rows or a path; got int"),
-        (np.zeros(3), "has 1 dimensions but must have 2"),
+        (np.zeros(3), "has 1 dimension but must have 2"),
         ({"a": [1], "b": [1, 2]}, "columns of different lengths: {'a': 1, 'b': 2}; make"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "has two columns 'a'; rename one"),
         (pd.DataFrame({"a": []}), "the data frame has no rows"),
@@ -393,7 +393,7 @@ def test_a_recipe_is_kept_with_a_network(prepared, tmp_path):
     assert twin.metadata["mine"] == 1
     np.testing.assert_array_equal(twin.predict(FRAME), net.predict(X))
     other = MLP(2, [Dense(1)], loss="squared_error", optimizer="sgd")
-    with pytest.raises(ValueError, match=f"gives {X.shape[1]} inputs and 1 outputs, but the netw"):
+    with pytest.raises(ValueError, match=f"gives {X.shape[1]} inputs and 1 output, but the netw"):
         recipe.attach(other)
     assert other.metadata == {}
 

@@ -637,7 +637,7 @@ def test_what_is_no_recipe_is_refused(put):
         tables.recipe_of(net)
     net.metadata = {"table": plain}
     with pytest.raises(
-        ValueError, match="gives 9 inputs and 1 outputs, but the network has 2 and 1"
+        ValueError, match="gives 9 inputs and 1 output, but the network has 2 and 1"
     ):
         tables.recipe_of(net)
 

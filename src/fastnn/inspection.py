@@ -58,7 +58,7 @@ def jacobian(net: MLP, X: Inputs) -> NDArray[Any]:
 def input_gradients(net: MLP, X: Inputs, output: int | None = None) -> NDArray[Any]:
     """Return dy_k/dx (n, n_in) for one output, or for the largest: `MLP.input_gradients`."""
     if output is not None:
-        output = _checks.integer("output", output, low=0, high=net.n_out - 1)
+        output = _checks.number_of_output(output, net.n_out)
     rows = sources.inputs(net._state, "X", X)
     largest = net.predict(rows).argmax(axis=1) if output is None else np.full(len(rows), output)
     return _derivatives(net, rows, largest)
@@ -112,7 +112,8 @@ def _html_row(cells: Iterable[str], tag: str, style: str) -> str:
 def _learnt(net: MLP) -> Iterator[str]:
     """Yield lines about training: counts, and the names of classes and columns."""
     if net.step:
-        yield f"trained for {net.epoch:,} epochs, {net.step:,} updates"
+        epochs, updates = _checks.counted(net.epoch, "epoch"), _checks.counted(net.step, "update")
+        yield f"trained for {epochs}, {updates}"
     for what, names in (("classes", net.classes), ("columns", net.feature_names)):
         if names is not None:
             more = ", ..." if len(names) > _FEW else ""
@@ -160,7 +161,7 @@ def _totals(net: MLP, batch_size: int) -> Iterator[str]:
     trainable = sum(_size(layer.parameters(k)) for layer, k in layers if layer.trainable)
     some = "" if trainable == net.n_parameters else f" ({trainable:,} trainable)"
     names = f"{net.dtype_policy}, {net.loss.name}, {net.optimizer.name}"
-    yield f"{net.n_parameters:,} parameters{some}, {names}"
+    yield f"{_checks.counted(net.n_parameters, 'parameter')}{some}, {names}"
     members = max(getattr(layer, "members", 1) for layer, _ in layers)
     most = max(2, _ROUND // members // 2 * 2)
     flops = flops_of_a_row(net)

@@ -80,9 +80,9 @@ def forward(
     h = activations.get(activation)
     dtype = _checks.kernel_dtype(z_prev, W, b)
     W = _checks.array_like("W", W, (None, None), dtype)
-    z_prev = _checks.array_like("z_prev", z_prev, (None, W.shape[0]), dtype)
+    z_prev = _checks.array_like("z_prev", z_prev, (None, W.shape[0]), dtype, W=W)
     if b is not None:
-        b = _checks.array_like("b", b, (W.shape[1],), dtype)
+        b = _checks.array_like("b", b, (W.shape[1],), dtype, W=W)
     a, z = (np.empty((len(z_prev), W.shape[1]), dtype) for _ in range(2))
     module = KERNELS[dtype]
     module.forward_arrays(z_prev, W, b, h.name, h.parameter or 0.0, a, z, _cpu.ISA)
@@ -125,7 +125,7 @@ def output_delta(
     dtype = _checks.kernel_dtype(a, t)
     a = _checks.array_like("a", a, (None, None), dtype)
     n, n_out = a.shape
-    _checks.pair(spec, h, n_out)
+    _checks.pair(spec, h, n_out, of_kernel=True)
     T, labels = _checks.targets("t", t, spec, n, n_out, dtype, rows_of="a")
     if T is None:
         T = np.zeros((n, n_out), dtype)
@@ -171,8 +171,9 @@ def delta(
     h = _checks.hidden(activations.get(activation))
     dtype = _checks.kernel_dtype(a, W_next, delta_next)
     a = _checks.array_like("a", a, (None, None), dtype)
-    W = _checks.array_like("W_next", W_next, (a.shape[1], None), dtype)
-    above = _checks.array_like("delta_next", delta_next, (len(a), W.shape[1]), dtype)
+    W = _checks.array_like("W_next", W_next, (a.shape[1], None), dtype, a=a)
+    shape = len(a), W.shape[1]
+    above = _checks.array_like("delta_next", delta_next, shape, dtype, a=a, W_next=W)
     out = np.empty(a.shape, dtype)
     module = KERNELS[dtype]
     module.delta_arrays(a, h.name, h.parameter or 0.0, W, above, out, _cpu.ISA)
@@ -233,8 +234,9 @@ def update(
     if b is not None:
         b = _checks.in_place("b", b, (n_out,), W.dtype)
         _checks.separate("b", b, "W", W)
-    z_prev = _checks.array_like("z_prev", z_prev, (None, n_in), W.dtype)
-    deltas = _checks.array_like("delta", delta, (len(z_prev), n_out), W.dtype)
+    z_prev = _checks.array_like("z_prev", z_prev, (None, n_in), W.dtype, W=W)
+    shape = len(z_prev), n_out
+    deltas = _checks.array_like("delta", delta, shape, W.dtype, z_prev=z_prev, W=W)
     kind = KERNELS[W.dtype].LayerState
     numbers = rule.numbers()
     if state is None:

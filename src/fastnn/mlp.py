@@ -961,6 +961,7 @@ class MLP:
         """
         return inspection.input_gradients(self, X, output)
 
+    @_checks.explained
     def summary(self, batch_size: int = 32) -> None:
         """Print a table of the layers, with their operations and memory.
 

@@ -193,6 +193,7 @@ class Profile:
         )
 
 
+@_checks.explained
 def profile(
     net: MLP,
     X: Inputs,

@@ -1,11 +1,13 @@
-"""Every check of an argument, and so every error message about one; one module per subject.
+"""Checks of arguments, and their error messages; one module per subject.
 
 A message names the argument, the value and the remedy. A check returns the value in the form that
 the rest of fastnn uses, and has no other effect: callers first check everything and then make
 changes. A wrong type raises TypeError, a wrong value ValueError.
 
-Callers write `_checks.matrix(...)`, whichever module the check is in. Not here: defaults, the
-conversion of arrays (_conversion.py), and assertions about fastnn's own arithmetic.
+Callers write `_checks.matrix(...)`, whichever module the check is in. Not here: checks of
+parameters that only estimators have (sklearn/), of tables (tabular/) and of options of commands
+(cli/); defaults, the conversion of arrays (_conversion.py), and assertions about fastnn's own
+arithmetic.
 """
 
 from fastnn._checks import names as names

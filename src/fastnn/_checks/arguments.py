@@ -120,6 +120,22 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "callbacks": "evaluate calls no callbacks; drop it",
         }
     ),
+    "MLP.summary": table(
+        {
+            "input_size input_shape input_data": "a network knows its number of inputs; drop it",
+            "line_length positions print_fn expand_nested show_trainable layer_range depth "
+            "col_names col_width row_settings device verbose": "there is no such option; drop it",
+        }
+    ),
+    "profile": table(
+        {
+            "x": "the argument is X",
+            "sample_weights weights": "the argument is sample_weight",
+            "n_jobs num_workers num_threads": "the argument is n_threads",
+            "epochs n_epochs repeat repeats number rounds": "the argument is seconds",
+            "verbose": "it returns a Profile, which print shows; drop it",
+        }
+    ),
     "Dense": table(
         {
             "in_features input_dim input_shape n_in": (
@@ -190,10 +206,22 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     ),
     "Standardize": table(
         {
-            "mean variance": "they are computed from rows, by fit or by MLP.adapt",
+            "mean variance": (
+                "the mean and the scale are computed from rows, by fit or by MLP.adapt"
+            ),
             "axis with_mean with_std name": "there is no such option; drop it",
         }
     ),
+    "Ensemble": table(
+        {
+            "n_members members n_estimators n_nets ensemble_size": "the argument is k",
+            "arch_type": "adapters='first' is TabM-mini, adapters='all' is TabM",
+            "start_scaling_init scaling_init": "the argument is initializer",
+            "name": _NO_NAME,
+        }
+    ),
+    "Residual": table({"name": _NO_NAME}),
+    "Activate": table({"name": _NO_NAME}),
     "Activation": table(
         {
             "negative_slope slope": "the argument is alpha",
@@ -301,14 +329,15 @@ NEEDED: dict[str, dict[str, str]] = {
     },
     "Dense": {"units": "pass the number of outputs, such as Dense(64, 'relu')"},
     "Dropout": {"rate": "pass the fraction to drop, such as Dropout(0.2)"},
-    "Ensemble": table(
-        {
-            "n_members members n_estimators n_nets ensemble_size": "the argument is k",
-            "arch_type": "adapters='first' is TabM-mini, adapters='all' is TabM",
-            "start_scaling_init scaling_init": "the argument is initializer",
-            "name": _NO_NAME,
-        }
-    ),
+    "Ensemble": {
+        "k": (
+            "pass the number of members, then the layers of a member: "
+            "Ensemble(16, [Dense(64, 'relu'), Dense(1)])"
+        ),
+        "layers": (
+            "pass the layers of a member, such as Ensemble(16, [Dense(64, 'relu'), Dense(1)])"
+        ),
+    },
     "Residual": {"layers": "pass the layers of the block, such as Residual([Dense(8)])"},
 }
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from fastnn import _conversion
 from fastnn._checks.sparse import csr
-from fastnn._checks.values import items, shown, text
+from fastnn._checks.values import counted, items, shown, text
 from fastnn._precision import MIXED_BFLOAT16, PRECISIONS
 from fastnn.sparse_rows import SparseRows
 
@@ -201,6 +201,8 @@ def rows_of_numbers(name: str, value: Any, n_columns: int, owner: str = "this ML
 
     The rows keep the dtype of `value`. The indices of sparse rows are checked.
     """
+    if value is None:
+        raise TypeError(f"{name} is None; pass rows of shape (n, {n_columns})")
     if _conversion.is_csr(value):
         _require_numbers(name, value.dtype, value)
         array = value
@@ -208,16 +210,16 @@ def rows_of_numbers(name: str, value: Any, n_columns: int, owner: str = "this ML
         array = as_array(name, value, takes_csr=True)
     if array.ndim != 2:
         raise ValueError(
-            f"{name} has {array.ndim} dimensions (shape {array.shape}) but must have 2: rows and "
-            f"columns; {_as_rows(name, array.shape, n_columns)}"
+            f"{name} has {counted(array.ndim, 'dimension')} (shape {array.shape}) but must have 2: "
+            f"rows and columns; {_as_rows(name, array.shape, n_columns)}"
         )
     if array.shape[1] != n_columns:
         remedy = f"reshape {name}"
         if math.prod(array.shape) == n_columns:
             remedy = f"{name.rpartition(' ')[2]}.reshape(1, -1) is one row, such as one image,"
         raise ValueError(
-            f"{name} has {array.shape[1]} columns but {owner} takes {n_columns}; {remedy} or build "
-            f"MLP({array.shape[1]}, ...)"
+            f"{name} has {counted(array.shape[1], 'column')} but {owner} takes {n_columns:,}; "
+            f"{remedy} or build MLP({array.shape[1]}, ...)"
         )
     if array.shape[0] == 0:
         raise ValueError(f"{name} has no rows; pass at least one")
@@ -321,8 +323,8 @@ def weights(
         raise TypeError(f"weights must be a list of arrays [W0, b0, ...]; got {shown(value)}")
     if len(found) != len(shapes):
         raise ValueError(
-            f"weights has {len(found)} arrays but this MLP has {len(shapes)}; pass arrays of "
-            f"shapes {', '.join(map(str, shapes))}"
+            f"weights has {counted(len(found), 'array')} but this MLP has {len(shapes):,}; pass "
+            f"arrays of shapes {', '.join(map(str, shapes))}"
         )
     arrays = []
     for i, (item, shape) in enumerate(zip(found, shapes, strict=True)):
@@ -345,9 +347,16 @@ def flat_weights(value: Any, n: int, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def array_like(
-    name: str, value: Any, shape: tuple[int | None, ...], dtype: np.dtype[Any]
+    name: str,
+    value: Any,
+    shape: tuple[int | None, ...],
+    dtype: np.dtype[Any],
+    **others: NDArray[Any],
 ) -> NDArray[Any]:
-    """Return a finite array of that shape for the kernels; None in `shape` allows any length."""
+    """Return a finite array of that shape for the kernels; None in `shape` allows any length.
+
+    `others` are the arguments from whose shapes this shape follows.
+    """
     array = as_array(name, value)
     fits = array.ndim == len(shape) and all(
         want is None or have == want for have, want in zip(array.shape, shape, strict=False)
@@ -355,7 +364,11 @@ def array_like(
     if not fits:
         wanted = ", ".join("n" if want is None else str(want) for want in shape)
         wanted += "," if len(shape) == 1 else ""
-        raise ValueError(f"{name} has shape {array.shape}; it must have shape ({wanted})")
+        known = " and ".join(f"{other} has shape {one.shape}" for other, one in others.items())
+        raise ValueError(
+            f"{name} has shape {array.shape}; it must have shape ({wanted})"
+            + (f", since {known}" if known else "")
+        )
     if 0 in array.shape:
         raise ValueError(f"{name} has shape {array.shape}; pass at least one row and one column")
     return converted(name, array, dtype)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fastnn._checks.names import CALLBACKS, HOOKS
 from fastnn._checks.paths import file_path, not_read, separate_outputs
 from fastnn._checks.values import (
+    counted,
     did_you_mean,
     instead_of,
     is_bool,
@@ -44,7 +45,8 @@ def callback_list(value: object, base: type[_Kind]) -> list[_Kind]:
             else:
                 known = [kind.__name__ for kind in kinds_of(base)]
                 if isinstance(callback, str):
-                    hint = did_you_mean(callback, known, CALLBACKS)
+                    hint = "" if callback in known else did_you_mean(callback, known, CALLBACKS)
+                    hint = hint or "; pass an object, such as EarlyStopping(patience=5)"
                 else:
                     hint = instead_of(callback, known, CALLBACKS)
                 hint = hint or "; derive its class from fastnn.Callback"
@@ -104,8 +106,9 @@ def history(value: History, empty: bool = False, of_numbers: bool = False) -> No
     for name, values in value.history.items():
         if len(values) != len(value.epoch):
             raise ValueError(
-                f"history[{name!r}] has {len(values)} values for {len(value.epoch)} epochs; log "
-                "a value in every epoch, nan if there is none"
+                f"history[{name!r}] has {counted(len(values), 'value')} for "
+                f"{counted(len(value.epoch), 'epoch')}; log a value in every epoch, nan if there "
+                "is none"
             )
         for each in values if of_numbers else ():
             if not isinstance(each, numbers.Real):
@@ -159,21 +162,22 @@ def monitored(value: str, names: Sequence[str], metrics: Mapping[str, str]) -> N
     metric = value.removeprefix("val_")
     same = value.replace(metric, metrics.get(metric, metric))
     lacks_validation = not any(name.startswith("val_") for name in names)
+    another = f"monitor {names[0]!r}" if len(names) == 1 else "monitor one of these"
     if same in names:
         remedy = f"monitor {same!r}"
     elif metric in metrics and metric not in names:
         more = " and validation_data" if lacks_validation and metric != value else ""
-        remedy = f"pass metrics=[{metric!r}]{more} to MLP.fit, or monitor one of these"
+        remedy = f"pass metrics=[{metric!r}]{more} to MLP.fit, or {another}"
     elif value in ("lr", "val_lr"):
         remedy = "monitor 'loss' or 'val_loss'; a callback that sets the rate logs 'learning_rate'"
     elif lacks_validation and metric in names:
         remedy = (
-            "pass validation_data to fit (to that of an estimator X_val and y_val), or monitor one "
-            "of these"
+            "pass validation_data or validation_split to fit (X_val and y_val to an estimator), or "
+            + another
         )
     else:
-        remedy = "monitor one of these" + did_you_mean(value, names)
-    raise ValueError(f"monitor {value!r} is not among {quoted(names)}; {remedy}")
+        remedy = another + did_you_mean(value, names)
+    raise ValueError(f"the logs have no {value!r}, only {quoted(names)}; {remedy}")
 
 
 def logged(owner: str, monitor: str, epoch: int, logs: Mapping[str, Any]) -> float:

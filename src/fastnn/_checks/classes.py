@@ -10,7 +10,15 @@ import numpy as np
 from fastnn import _conversion
 from fastnn._checks.arrays import no_masked_values
 from fastnn._checks.targets import class_weight
-from fastnn._checks.values import did_you_mean, items, not_a_set, number, quoted, shown
+from fastnn._checks.values import (
+    counted,
+    did_you_mean,
+    items,
+    not_a_set,
+    number,
+    quoted,
+    shown,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -58,8 +66,8 @@ def _number_of_classes(loss: Loss, n_out: int, given: str) -> int:
     n = loss.n_classes(n_out)
     if n is None:
         raise ValueError(
-            f"{given}, but this network has loss {loss.name!r} and {n_out} outputs; labels need "
-            "loss 'cross_entropy', or 'binary_cross_entropy' with one output"
+            f"{given}, but this network has loss {loss.name!r} and {counted(n_out, 'output')}; "
+            "labels need loss 'cross_entropy', or 'binary_cross_entropy' with one output"
         )
     return n
 
@@ -214,5 +222,5 @@ def classifies(loss: Loss, n_out: int) -> None:
     if loss.targets not in ("class", "probability"):
         raise ValueError(
             f"predict_classes is for classifiers, but this network has loss {loss.name!r} and "
-            f"{n_out} outputs; use predict"
+            f"{counted(n_out, 'output')}; use predict"
         )

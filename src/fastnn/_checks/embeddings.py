@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn._checks.arrays import as_array
-from fastnn._checks.values import integer, items, number, shown
+from fastnn._checks.values import counted, integer, items, number, shown
 from fastnn.sparse_rows import SparseRows
 
 if TYPE_CHECKING:
@@ -58,12 +58,14 @@ def columns_exist(
     """Check that a layer of n_in inputs has these columns; None needs a value for each input."""
     if columns is not None and columns[-1] >= n_in:
         raise ValueError(
-            f"columns holds {columns[-1]}, but the layer has {n_in} inputs, columns 0 to {n_in - 1}"
+            f"columns holds {columns[-1]}, but the layer has {counted(n_in, 'input')}, columns 0 "
+            f"to {n_in - 1}"
         )
     if columns is None and n_given is not None and n_given != n_in:
         raise ValueError(
-            f"{name} is for {n_given} columns, but the layer has {n_in} inputs; pass the numbers "
-            f"of these {n_given} columns as columns=[...]"
+            f"{name} is for {counted(n_given, 'column')}, but the layer has "
+            f"{counted(n_in, 'input')}; pass the numbers of these {counted(n_given, 'column')} as "
+            "columns=[...]"
         )
 
 
@@ -79,7 +81,9 @@ def sizes(name: str, value: object, n: int | None, high: int) -> int | tuple[int
 
 def _require_one_each(name: str, given: int, n: int | None) -> None:
     if given == 0 or (n is not None and given != n):
-        wanted = "at least one entry" if n is None else f"an entry for each of {n} columns"
+        wanted = "at least one entry"
+        if n is not None:
+            wanted = "one entry, for its column" if n == 1 else f"an entry for each of {n} columns"
         raise ValueError(f"{name} must have {wanted}; it has {given}")
 
 

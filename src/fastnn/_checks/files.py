@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._checks.values import items, not_a_set, shown, text
+from fastnn._checks.values import counted, items, not_a_set, shown, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -88,7 +88,7 @@ def feature_names(value: object, n_in: int) -> tuple[str, ...] | None:
         )
     if len(names) != n_in or not all(isinstance(name, str) for name in names):
         raise ValueError(
-            f"feature_names must be {n_in} names, one for each input; got {shown(names)}"
+            f"feature_names must be {counted(n_in, 'name')}, one for each input; got {shown(names)}"
         )
     return tuple(map(text, names))
 
@@ -98,13 +98,19 @@ def fields(
     value: object,
     known: Iterable[str] | None = None,
     needed: Iterable[str] | None = None,
+    origin: str | None = None,
 ) -> dict[str, Any]:
-    """Return a copy of a dict; it must have all needed keys (default: all known) and no unknown."""
+    """Return a copy of a dict; it must have all needed keys (default: all known) and no unknown.
+
+    `origin` is the name of the method that returns such dicts, if there is one.
+    """
     if not isinstance(value, dict):
         raise TypeError(f"{place} must be a dict; got {shown(value)}")
     known = None if known is None else tuple(known)
     for name in (known if needed is None else needed) or ():
         if name not in value:
+            if origin is not None:
+                raise ValueError(f"{place} has no {name!r}; pass what {origin} returned")
             raise ValueError(f"{place} is missing {name!r}; add it")
     for name in value:
         if known is not None and name not in known:

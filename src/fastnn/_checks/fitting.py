@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _conversion
-from fastnn._checks.values import integer, is_bool, items, number, shown
+from fastnn._checks.values import counted, integer, is_bool, items, number, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,8 +60,8 @@ def order(value: object, n: int) -> NDArray[np.int64]:
     drawn = np.asarray(value)
     if drawn.shape != (n,) or drawn.dtype.kind not in "iu":
         raise ValueError(
-            f"shuffle's permutation({n}) must return {n} integers, the row numbers; it returned "
-            f"{shown(value)}"
+            f"shuffle's permutation({n}) must return {counted(n, 'integer')}, the row numbers; it "
+            f"returned {shown(value)}"
         )
     found = _conversion.in_dtype(drawn, np.int64, own=True)
     if found.min() < 0 or found.max() >= n:
@@ -247,6 +247,17 @@ def numbers_of_layers(value: Any, n: int) -> list[int]:
             f"got {shown(value)}"
         )
     return [integer("layers", i, low=-n, high=n - 1) % n for i in found]
+
+
+def number_of_output(value: object, n_out: int) -> int:
+    """Return the number of one of n_out outputs."""
+    try:
+        return integer("output", value, low=0, high=n_out - 1)
+    except ValueError:
+        numbers = "number 0" if n_out == 1 else f"numbers 0 to {n_out - 1}"
+        raise ValueError(
+            f"this network has {counted(n_out, 'output')}, {numbers}; got output={shown(value)}"
+        ) from None
 
 
 def idle(fit: object) -> None:

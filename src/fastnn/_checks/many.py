@@ -14,7 +14,15 @@ from fastnn._checks.arrays import as_array, no_masked_values
 from fastnn._checks.callbacks import kinds_of
 from fastnn._checks.fitting import rows_to_train, shuffle, validation_data
 from fastnn._checks.targets import given_targets
-from fastnn._checks.values import choice, integer, is_bool, items, number, shown
+from fastnn._checks.values import (
+    choice,
+    counted,
+    integer,
+    is_bool,
+    items,
+    number,
+    shown,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,8 +88,8 @@ def one_for_each(
     if isinstance(value, list | tuple | np.ndarray) and np.ndim(value) == 1:
         if len(value) != n:
             raise ValueError(
-                f"{name} has {len(value)} values for {n} networks; give one for each, or one for "
-                "all"
+                f"{name} has {counted(len(value), 'value')} for {counted(n, 'network')}; give one "
+                "for each, or one for all"
             )
         return [check(f"{name}[{i}]", one) for i, one in enumerate(value)]
     return [check(name, value)] * n
@@ -132,7 +140,10 @@ def rows_of_members(name: str, value: Any, n: int, n_rows: int) -> list[Indices 
             f"rows; got {shown(value)}"
         )
     if len(found) != n:
-        raise ValueError(f"{name} has {len(found)} items for {n} networks; give one for each")
+        raise ValueError(
+            f"{name} has {counted(len(found), 'item')} for {counted(n, 'network')}; give one for "
+            "each"
+        )
     return [row_numbers(f"{name}[{i}]", one, n_rows) for i, one in enumerate(found)]
 
 
@@ -149,8 +160,8 @@ def row_numbers(name: str, value: Any, n_rows: int) -> Indices | None:
             chosen = np.flatnonzero(chosen)
         if chosen.ndim != 1 or (chosen.dtype.kind not in "iu" and chosen.size):
             raise TypeError(
-                f"{name} must be row numbers, a mask of {n_rows} booleans or a slice; got "
-                f"{shown(value)}"
+                f"{name} must be row numbers, a mask of {counted(n_rows, 'boolean')} or a slice; "
+                f"got {shown(value)}"
             )
     if not chosen.size:
         raise ValueError(f"{name} has no rows; give at least one, or None for all")
@@ -173,8 +184,8 @@ def groups(value: Any, n_rows: int) -> tuple[NDArray[Any], Indices]:
         )
     if count := _missing_labels(value, labels):
         raise ValueError(
-            f"the group of {count} rows is missing (None or NaN); give these rows a label of their "
-            "own, or leave them out"
+            f"the group of {counted(count, 'row')} is missing (None or NaN); give such rows a "
+            "label of their own, or leave them out"
         )
     try:
         if isinstance(value, list | tuple) and _are_converted(value, labels):
@@ -224,8 +235,8 @@ def a_network_for_each_group(n: int, labels: NDArray[Any]) -> None:
     """Check that there are as many networks as groups."""
     if n != len(labels):
         raise ValueError(
-            f"groups has {len(labels)} labels, but nets has {n} networks; give one for each "
-            f"label: networks(net, n={len(labels)})"
+            f"groups has {counted(len(labels), 'label')}, but nets has {counted(n, 'network')}; "
+            f"give one for each label: networks(net, n={len(labels)})"
         )
 
 
@@ -377,8 +388,16 @@ def not_shared(
 
 def executor(value: Any) -> Any:
     """Return the executor that trains members: None, "joblib", or an object with `submit`."""
-    if value is None or isinstance(value, str):
-        return None if value is None else choice("executor", value, ("joblib",))
+    if value is None:
+        return None
+    if isinstance(value, str):
+        if value == "joblib":
+            return "joblib"
+        remedy = ": pass the Client" if value == "dask" else ""
+        raise ValueError(
+            "executor must be an executor object, a Client of Dask or 'joblib'; got "
+            f"{shown(value)}{remedy}"
+        )
     if isinstance(value, type) or not callable(getattr(value, "submit", None)):
         raise TypeError(
             "executor must be an executor of concurrent.futures or loky, a Client of Dask, or "
@@ -460,7 +479,9 @@ def chosen_members(name: str, value: Any, n: int) -> list[int]:
     listed = value.tolist() if isinstance(value, np.ndarray) and value.ndim == 1 else items(value)
     if listed and all(map(is_bool, listed)):
         if len(listed) != n:
-            raise ValueError(f"{name} has {len(listed)} booleans for {n} networks")
+            raise ValueError(
+                f"{name} has {counted(len(listed), 'boolean')} for {counted(n, 'network')}"
+            )
         return [i for i, is_chosen in enumerate(listed) if is_chosen]
     try:
         if listed is None or any(map(is_bool, listed)):
@@ -472,7 +493,8 @@ def chosen_members(name: str, value: Any, n: int) -> list[int]:
         ) from None
     for i in numbers:
         if not -n <= i < n:
-            raise IndexError(f"{name} has {i}, but there are {n} networks")
+            verb = "is" if n == 1 else "are"
+            raise IndexError(f"{name} has {i}, but there {verb} {counted(n, 'network')}")
     return numbers
 
 
@@ -503,12 +525,20 @@ def place_in_grid(value: Any, n: int) -> int:
             f"the number of a network must be an integer or a slice; got {shown(value)}"
         ) from None
     if not -n <= number < n:
-        raise IndexError(f"there are {n} networks; got number {number}")
+        verb = "is" if n == 1 else "are"
+        raise IndexError(f"there {verb} {counted(n, 'network')}; got number {number}")
     return number % n
 
 
 def history_name(name: str, known: Sequence[str]) -> str:
     """Return the name of a value recorded in histories."""
+    is_validated = any(other.startswith("val_") for other in known)
+    if isinstance(name, str) and name.startswith("val_") and not is_validated:
+        other = name.removeprefix("val_")
+        raise ValueError(
+            f"the fits have no {name!r}, since fit_many had no validation; pass validation=, or "
+            f"choose by={other if other in known else 'loss'!r}"
+        )
     return choice("by", name, known)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn._checks.files import fields, plain_list
-from fastnn._checks.values import integer, shown
+from fastnn._checks.values import counted, integer, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,9 @@ def one_rate(rate: Any, has_schedule: bool) -> None:
 def stack(name: str, tensor: NDArray[Any], n: int) -> NDArray[Any]:
     """Return a tensor with a row for each of n networks."""
     if tensor.ndim != 2 or len(tensor) != n:
-        raise ValueError(f"tensor {name!r} has shape {tensor.shape}; it must have {n} rows")
+        raise ValueError(
+            f"tensor {name!r} has shape {tensor.shape}; it must have {counted(n, 'row')}"
+        )
     return tensor
 
 
@@ -124,7 +126,9 @@ def history_places(places: NDArray[Any], n: int) -> NDArray[Any]:
 def epoch_of(best: Any, epochs: Sequence[int]) -> int | None:
     """Return an epoch of a history, or None."""
     if best is not None and (type(best) is not int or best not in epochs):
-        raise ValueError(f"the best epoch, {shown(best)}, is not among the {len(epochs)} epochs")
+        raise ValueError(
+            f"the best epoch, {shown(best)}, is not among the {counted(len(epochs), 'epoch')}"
+        )
     return best
 
 
@@ -134,7 +138,7 @@ def epoch_of(best: Any, epochs: Sequence[int]) -> int | None:
 def numbers_of_items(name: str, found: Any, n: int, n_items: int) -> list[list[int]]:
     """Return n lists of indices into n_items items."""
     if len(plain_list(name, found)) != n:
-        raise ValueError(f"{name} has {len(found)} items for {n} networks")
+        raise ValueError(f"{name} has {counted(len(found), 'item')} for {counted(n, 'network')}")
     for numbers in found:
         for number in plain_list(name, numbers):
             integer(name, number, low=0, high=n_items - 1)
@@ -169,7 +173,7 @@ def dtype_of_labels(value: Any) -> np.dtype[Any]:
 def a_label_for_each(labels: NDArray[Any], n: int) -> None:
     """Check that there is one label for each of n groups."""
     if labels.shape != (n,):
-        raise ValueError(f"groups has labels of shape {labels.shape} for {n} networks")
+        raise ValueError(f"groups has labels of shape {labels.shape} for {counted(n, 'network')}")
 
 
 # ---- checkpoints --------------------------------------------------------------------------------
@@ -180,7 +184,9 @@ def digests(found: NDArray[Any], n: int, size: int) -> None:
     if found.dtype != np.uint8 or found.ndim != 2 or found.shape[1] != size:
         raise ValueError(f"tensor 'networks' is {found.dtype} {found.shape}; it must be bytes")
     if len(found) != n:
-        raise ValueError(f"it was written by a call with {len(found)} networks, not {n}")
+        raise ValueError(
+            f"it was written by a call with {counted(len(found), 'network')}, not {n:,}"
+        )
 
 
 def same_call(path: str, theirs: dict[str, Any], ours: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastnn._checks.arrays import as_array, converted
 from fastnn._checks.targets import class_labels, sum_to_1
-from fastnn._checks.values import choice, either, is_bool, items, shown, text
+from fastnn._checks.values import choice, counted, either, is_bool, items, shown, text
 from fastnn._precision import PRECISIONS
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def _kind_of_targets(
     if array.ndim == 1 or array.shape[1] == 1:
         return "class"
     raise ValueError(
-        f"{name} has shape {array.shape}, which may mean one-hot rows or {array.shape[1]} labels "
-        "per row; pass targets='class' or targets='probability'"
+        f"{name} has shape {array.shape}, which may mean one-hot rows or "
+        f"{counted(array.shape[1], 'label')} per row; pass targets='class' or targets='probability'"
     )
 
 
@@ -62,8 +62,8 @@ def truth(
     array = as_array(name, value)
     if array.ndim not in (1, 2) or array.shape[0] != n:
         raise ValueError(
-            f"{name} has shape {array.shape} but y_pred has {n} rows; pass shape ({n},) or "
-            f"({n}, {n_out})"
+            f"{name} has shape {array.shape} but y_pred has {counted(n, 'row')}; pass shape ({n},) "
+            f"or ({n}, {n_out})"
         )
     kind = _kind_of_targets(name, array, n_out, metric, targets)
     single = array.ndim == 1 or array.shape[1] == 1
@@ -73,15 +73,15 @@ def truth(
         array = array.reshape(n, 1)
     if array.shape[1] != n_out:
         raise ValueError(
-            f"{name} has {array.shape[1]} columns but y_pred has {n_out}; pass {name} of shape "
-            f"({n}, {n_out})"
+            f"{name} has {counted(array.shape[1], 'column')} but y_pred has {n_out:,}; pass {name} "
+            f"of shape ({n}, {n_out})"
         )
     t = converted(name, array, array.dtype if array.dtype in PRECISIONS else np.dtype(np.float64))
     if kind == "probability" and "class" in metric.targets and (t.min() < 0 or t.max() > 1):
         worst = t.min() if t.min() < 0 else t.max()
         raise ValueError(
-            f"{name} must be from 0 to 1 for metric {metric.name!r} of {n_out} outputs; it holds "
-            f"{worst:g}; for labels of several classes pass one output per class"
+            f"{name} must be from 0 to 1 for metric {metric.name!r} of {counted(n_out, 'output')}; "
+            f"it holds {worst:g}; for labels of several classes pass one output per class"
         )
     return t, kind
 
@@ -112,8 +112,8 @@ def top_k(k: int, n_out: int) -> None:
     """Check that a network has at least k outputs."""
     if k > n_out:
         raise ValueError(
-            f"metric 'top_k_accuracy' has k={k} but the network has {n_out} outputs; pass "
-            f"TopKAccuracy(k) with k of at most {n_out}"
+            f"metric 'top_k_accuracy' has k={k} but the network has {counted(n_out, 'output')}; "
+            f"pass TopKAccuracy(k) with k of at most {n_out}"
         )
 
 

@@ -209,7 +209,7 @@ METRICS = table(
         "zero_one_loss": "use 'accuracy', for labels, one-hot rows and sigmoid outputs",
         "top_k_categorical_accuracy sparse_top_k_categorical_accuracy top_k top5 "
         "top_k_accuracy_score": "use 'top_k_accuracy', or TopKAccuracy(k)",
-        "auc roc_auc_score roc_auc_ovr": "use 'roc_auc', the exact area under the ROC curve",
+        "auc roc roc_auc_score roc_auc_ovr": "use 'roc_auc', the exact area under the ROC curve",
         "roc_auc_ovo roc_auc_ovo_weighted roc_auc_ovr_weighted": (
             "use 'roc_auc', each class against the rest, or " + _OF_CLASSES
         ),

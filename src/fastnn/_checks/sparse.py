@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn._checks.values import counted
 from fastnn.sparse_rows import SparseRows, columns_ascend
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def csr(name: str, value: Any) -> SparseRows:
     if value.shape[1] > np.iinfo(np.int32).max:
         raise ValueError(f"{name} has {value.shape[1]} columns; sparse rows have fewer than 2^31")
     if value.data.ndim != 1:
-        _refuse(name, "CSR", f"data has {value.data.ndim} dimensions, not 1")
+        _refuse(name, "CSR", f"data has {counted(value.data.ndim, 'dimension')}, not 1")
     return SparseRows(value.data[: indptr[-1]], indices, indptr, value.shape)
 
 

@@ -15,6 +15,7 @@ from fastnn._checks.names import LAYERS, LOSSES, OPTIMIZERS, SCHEDULES
 from fastnn._checks.values import (
     SMALLEST,
     choice,
+    counted,
     did_you_mean,
     flag,
     instead_of,
@@ -186,8 +187,9 @@ def one_more_value(boundaries: Sequence[float], values: Sequence[float]) -> None
             )
     if len(values) != len(boundaries) + 1:
         raise ValueError(
-            f"values has {len(values)} rates but boundaries has {len(boundaries)} numbers; give "
-            f"{len(boundaries) + 1} rates, one before the first boundary and one after each"
+            f"values has {counted(len(values), 'rate')} but boundaries has "
+            f"{counted(len(boundaries), 'number')}; give {len(boundaries) + 1} rates, one before "
+            "the first boundary and one after each"
         )
 
 
@@ -255,8 +257,8 @@ def one_per_output(name: str, value: Any, n_out: int) -> list[float]:
         return [value] * n_out
     if len(value) != n_out:
         raise ValueError(
-            f"{name} has {len(value)} values but the network has {n_out} outputs; pass one number, "
-            "or one for each unit of the last layer"
+            f"{name} has {counted(len(value), 'value')} but the network has "
+            f"{counted(n_out, 'output')}; pass one number, or one for each unit of the last layer"
         )
     return list(value)
 
@@ -355,18 +357,26 @@ def same_width(n_in: int, n_out: int) -> None:
     """Check that a Residual has as many outputs as inputs."""
     if n_in != n_out:
         raise ValueError(
-            f"a Residual takes {n_in} inputs here, but its layers give {n_out} outputs; end them "
-            f"with Dense({n_in}), or put a Dense({n_out}) before the Residual"
+            f"a Residual takes {counted(n_in, 'input')} here, but its layers give "
+            f"{counted(n_out, 'output')}; end them with Dense({n_in}), or put a Dense({n_out}) "
+            "before the Residual"
         )
 
 
-def pair(loss: Loss, activation: Activation, n_out: int) -> None:
-    """Check that the loss can be used with the activation of an output layer of n_out units."""
+def pair(loss: Loss, activation: Activation, n_out: int, *, of_kernel: bool = False) -> None:
+    """Check that the loss can be used with the activation of an output layer of n_out units.
+
+    `of_kernel` says that the activation is an argument, not that of a layer.
+    """
     name = activation.name
     if loss.outputs is not None and name not in loss.outputs:
-        wanted = " or ".join(map(repr, loss.outputs))
+        wanted, first = " or ".join(map(repr, loss.outputs)), loss.outputs[0]
+        n = max(2, n_out) if first == "softmax" else n_out
+        n += n % 2 if loss.name == "gaussian_nll" else 0  # a mean and a variance for each target
+        remedy = f"pass {first!r}" if of_kernel else f"end the layers with Dense({n}, {first!r})"
         raise ValueError(
-            f"loss {loss.name!r} needs {wanted} as the activation of the last layer; got {name!r}"
+            f"loss {loss.name!r} needs {wanted} as the activation of the last layer; got {name!r}; "
+            f"{remedy}"
         )
     if activation.is_row_wise and n_out == 1:
         raise ValueError(

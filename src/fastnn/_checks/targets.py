@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn import _conversion
 from fastnn._checks.arrays import as_array, converted
-from fastnn._checks.values import choice, integer, number, shown
+from fastnn._checks.values import counted, integer, number, shown, text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,12 +55,13 @@ def targets(
         array = array[:, 0]
     if array.ndim not in (1, 2):
         raise ValueError(
-            f"{name} has {array.ndim} dimensions (shape {array.shape}) but must have 1 or 2: pass "
-            f"shape ({n_rows},) or ({n_rows}, {n_out})"
+            f"{name} has {counted(array.ndim, 'dimension')} (shape {array.shape}) but must have 1 "
+            f"or 2: pass shape ({n_rows},) or ({n_rows}, {n_out})"
         )
     if array.shape[0] != n_rows:
         raise ValueError(
-            f"{name} has {array.shape[0]} rows but {rows_of} has {n_rows}; pass a target for each"
+            f"{name} has {counted(array.shape[0], 'row')} but {rows_of} has {n_rows:,}; pass a "
+            "target for each"
         )
     if loss.takes.of_any_width:
         return converted(name, array[:, None] if array.ndim == 1 else array, dtype, own), None
@@ -74,8 +75,8 @@ def targets(
     if array.ndim == 1 or array.shape[1] != n_targets:
         units = (1 if array.ndim == 1 else array.shape[1]) * n_out // n_targets
         raise ValueError(
-            f"{name} has shape {array.shape} but the network has {n_out} outputs; pass {name} of "
-            f"shape ({n_rows}, {n_targets}), or end the layers with Dense({units})"
+            f"{name} has shape {array.shape} but the network has {counted(n_out, 'output')}; pass "
+            f"{name} of shape ({n_rows}, {n_targets}), or end the layers with Dense({units})"
         )
     if n_targets != n_out:
         array = np.tile(array, (1, n_out // n_targets))
@@ -114,8 +115,8 @@ def class_labels(name: str, array: NDArray[Any], n_out: int) -> NDArray[np.int64
     if low < 0 or high >= n_out:
         at = int(np.argmin(found) if low < 0 else np.argmax(found))
         raise ValueError(
-            f"{name}[{at}] is class {labels[at]} but the network has {n_out} outputs; labels run "
-            f"from 0 to {n_out - 1}{_set_classes(labels, n_out)}"
+            f"{name}[{at}] is class {labels[at]} but the network has {counted(n_out, 'output')}; "
+            f"labels run from 0 to {n_out - 1}{_set_classes(labels, n_out)}"
         )
     return found
 
@@ -211,7 +212,8 @@ def sample_weight(
         array = array[:, 0]
     if array.shape not in ((n_rows,), shape):
         raise ValueError(
-            f"{name} has shape {array.shape} but {rows_of} has {n_rows} rows; pass shape "
+            f"{name} has shape {array.shape} but {rows_of} has {counted(n_rows, 'row')}; pass "
+            "shape "
             f"({n_rows},)" + f" or, with a weight for each output, {shape}" * (n_out > 1)
         )
     if array.ndim == 2 and loss is not None and not loss.by_output:
@@ -287,17 +289,18 @@ def class_weight(value: object, loss: Loss, n_out: int) -> dict[int, float] | st
     """Return {label: weight}, "balanced" or None; the loss must be one for classes."""
     if value is None:
         return None
-    if not isinstance(value, str | Mapping):
-        raise TypeError(
+    is_name = isinstance(value, str)
+    if not isinstance(value, Mapping) and not (is_name and value == "balanced"):
+        raise (ValueError if is_name else TypeError)(
             f"class_weight must be a dict {{label: weight}} or 'balanced'; got {shown(value)}"
         )
     if isinstance(value, str):
-        value = choice("class_weight", value, ("balanced",))
+        value = text(value)
     n_classes = loss.n_classes(n_out)
     if n_classes is None:
         raise ValueError(
             f"class_weight needs classes, or one output with targets 0 and 1; this network has "
-            f"loss {loss.name!r} and {n_out} outputs: pass sample_weight"
+            f"loss {loss.name!r} and {counted(n_out, 'output')}: pass sample_weight"
         )
     if isinstance(value, str):
         return value

@@ -64,6 +64,11 @@ def quoted(names: Iterable[object]) -> str:
     return ", ".join(map(repr, names))
 
 
+def counted(n: int, what: str) -> str:
+    """Return a count with its noun: "1 row", "2,000 rows"."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
 def either(names: Iterable[object]) -> str:
     """Return names as a choice for a message: 'a', 'b' or 'c'."""
     *most, last = map(repr, names)
@@ -80,6 +85,7 @@ def integer(name: str, value: object, low: int, high: float = sys.maxsize) -> in
     if not low <= value <= high:
         is_low = value < low and high >= sys.maxsize
         limits = f"at least {low}" if is_low else f"from {low} to {high}"
+        limits = str(low) if low == high else limits
         raise ValueError(f"{name} must be {limits}; got {shown(value)}")
     return value
 
@@ -165,14 +171,19 @@ def choice(
     aliases = aliases or {}
     if not isinstance(value, str):
         hint = instead_of(value, [*options, *aliases], hints or {})
-        raise TypeError(f"{name} must be one of {quoted(options)}; got {shown(value)}{hint}")
+        raise TypeError(f"{name} must be {_one_of(options)}; got {shown(value)}{hint}")
     value = text(value)
     if value in aliases:
         return aliases[value]
     if value not in options:
         hint = did_you_mean(value, [*options, *aliases], hints)
-        raise ValueError(f"{name} must be one of {quoted(options)}; got {value!r}{hint}")
+        raise ValueError(f"{name} must be {_one_of(options)}; got {value!r}{hint}")
     return value
+
+
+def _one_of(options: Sequence[str]) -> str:
+    """Return what a value must be, if it must be one of these names."""
+    return quoted(options) if len(options) == 1 else f"one of {quoted(options)}"
 
 
 def did_you_mean(value: str, options: Iterable[str], hints: Mapping[str, str] | None = None) -> str:
@@ -213,9 +224,11 @@ def _known(name: str, options: list[str], hints: Mapping[str, str]) -> str:
 
 
 def part(name: str, value: str, wholes: Sequence[str]) -> str:
-    """Return a text that occurs in one of `wholes`."""
+    """Return a text that occurs in the name of one of some cases."""
     if not any(value in whole for whole in wholes):
-        raise ValueError(f"{name} must occur in one of {quoted(wholes)}; got {shown(value)}")
+        raise ValueError(
+            f"{name}: no case has {shown(value)} in its name; the cases are {quoted(wholes)}"
+        )
     return value
 
 

@@ -54,7 +54,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=int, metavar="N", help="threads of each library (default: available CPUs)"
     )
-    parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
+    parser.add_argument(
+        "--dtype",
+        choices=["float32", "float64"],
+        default="float32",
+        help="precision of all libraries (default: float32)",
+    )
     parser.add_argument(
         "--only", default="", metavar="TEXT", help="measure only cases whose name contains TEXT"
     )

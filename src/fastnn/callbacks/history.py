@@ -136,4 +136,4 @@ class History(Callback):
 
     def __repr__(self) -> str:
         last = ", ".join(f"{name}={shown(values[-1])}" for name, values in self.history.items())
-        return f"<History of {len(self.epoch)} epochs: {last}>"
+        return f"<History of {_checks.counted(len(self.epoch), 'epoch')}: {last}>"

@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastnn.cli.options import UsageError, names
+from fastnn.cli.output import score
 from fastnn.tabular.scores import RISING, SCORES, main_score
 
 if TYPE_CHECKING:
@@ -40,6 +41,13 @@ class Condition(NamedTuple):
             return beats_baseline(record, loss)
         value = record["test"][self.score]
         return value is not None and _OPERATORS[self.relation](value, self.limit)
+
+    def score_in(self, record: Mapping[str, Any]) -> str | None:
+        """Return what the score is, for a message; None if the condition is on several scores."""
+        if not self.score:
+            return None
+        value = record["test"][self.score]
+        return f"{self.score} is {'undefined' if value is None else score(self.score, value)}"
 
 
 def conditions(text: str) -> list[Condition]:

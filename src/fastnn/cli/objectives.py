@@ -27,10 +27,11 @@ LOSSES = ("squared_error", "absolute_error", "huber", "quantile", "poisson")
 
 
 class Objective(NamedTuple):
-    """A loss as given by --loss: its name, and its parameter or None."""
+    """A loss as given by --loss: its name, its parameter or None, and the text of the option."""
 
     name: str
     value: float | None = None
+    typed: str | None = None
 
     def __str__(self) -> str:
         return self.name if self.value is None else f"{self.name}:{self.value:g}"
@@ -57,7 +58,8 @@ def objective(text: str) -> Objective:
     try:
         if has_value and not defaults:
             raise ValueError(f"{name} has no parameter")
-        made = Objective(name, *([float(value)] if has_value else defaults))
+        parameter, *_ = [float(value)] if has_value else [*defaults, None]
+        made = Objective(name, parameter, text)
         made.loss  # noqa: B018  its check of the parameter
     except (TypeError, ValueError) as error:
         raise argparse.ArgumentTypeError(f"{error}; got {text!r}") from error
@@ -73,7 +75,10 @@ def objective_of(stated: Objective | None, task: str, of_texts: bool) -> Objecti
         if stated is not None:
             what = "the target holds texts" if of_texts else "this is a classification"
             remedy = "" if of_texts else ", or use --task regression"
-            raise UsageError(f"--loss {stated} is for regression, but {what}; leave it out{remedy}")
+            raise UsageError(
+                f"--loss {stated.typed or stated} is for regression, but {what}; leave it out"
+                + remedy
+            )
         return Objective("cross_entropy")
     return stated or Objective("squared_error")
 

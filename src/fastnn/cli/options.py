@@ -23,6 +23,14 @@ class UsageError(Exception):
     """The command line is wrong; the message says how to correct it."""
 
 
+class _Paragraphs(argparse.HelpFormatter):
+    """Formats help; a line break in a text before or after the options begins another line."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        fill = super()._fill_text
+        return "\n".join(fill(line, width, indent) for line in text.split("\n"))
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that reports an error in one line.
 
@@ -30,6 +38,10 @@ class Parser(argparse.ArgumentParser):
     """
 
     _late: Callable[[Parser], None] | None = None
+    _required_together: tuple[argparse.Action, tuple[str, ...]] | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"formatter_class": _Paragraphs, **kwargs})
 
     def add_at_first_use(self, add: Callable[[Parser], None]) -> None:
         """Call ``add(parser)``, which adds options, before the first arguments are parsed."""
@@ -40,7 +52,18 @@ class Parser(argparse.ArgumentParser):
         late, self._late = self._late, None
         if late is not None:
             late(self)
-        return super().parse_known_args(args, namespace)
+        if self._required_together is not None:
+            action, others = self._required_together
+            given = sys.argv[1:] if args is None else args
+            action.required = not any(text.lower().endswith(others) for text in given)
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:  # said here, so that the error names the command's own --help
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
+    def require(self, action: argparse.Action, unless: tuple[str, ...]) -> None:
+        """Require an option, unless an argument ends with one of these texts, in lower case."""
+        action.required, self._required_together = True, (action, unless)
 
     def error(self, message: str) -> NoReturn:
         """Raise a UsageError."""
@@ -83,9 +106,9 @@ def add_form_options(group: Group) -> None:
                        type=checked(_checks.table_separator, "separator", kind=str),
                        help="column separator of a text file: a character, tab or space (default: "
                        "detected)")  # fmt: skip
-    group.add_argument("--decimal", choices=[".", ","],
-                       help="decimal point of a text file (default: detected; in predict, that of "
-                       "the training file)")  # fmt: skip
+    group.add_argument("--decimal", choices=[".", ","], metavar="CHAR",
+                       help="decimal point of a text file: . or , (default: detected; in predict, "
+                       "that of the training file)")  # fmt: skip
     group.add_argument("--encoding", metavar="NAME",
                        type=checked(_checks.encoding, "encoding", kind=str),
                        help="encoding of a text file, such as latin-1 (default: UTF-8, UTF-16, or "

@@ -12,8 +12,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from fastnn import _checks
+from fastnn._checks import counted as counted  # for the commands
 from fastnn.cli.options import UsageError
-from fastnn.tabular.report.html import counted as counted  # for the commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -31,13 +31,16 @@ def task_facts(recipe: Recipe, record: Mapping[str, Any]) -> Iterator[tuple[str,
         + (f" ({len(column.category.texts)})" if column.category is not None else "")
         for column in recipe.columns
     ]
-    yield "columns", f"{len(columns)}, {len(recipe.names)} inputs: {abbreviated(columns)}"
+    inputs = counted(len(recipe.names), "input")
+    yield "columns", f"{len(columns)}, {inputs}: {abbreviated(columns)}"
 
 
 def epochs(record: Mapping[str, Any]) -> str:
     """Return the number of epochs of a training, or the most of several trainings."""
     several = "up to " if "ensemble" in record or "by" in record else ""
-    of_search = f"best of {record['search']['trials']} trials, " if "search" in record else ""
+    of_search = (
+        f"best of {counted(record['search']['trials'], 'trial')}, " if "search" in record else ""
+    )
     return of_search + several + counted(record["epochs"], "epoch")
 
 
@@ -61,7 +64,7 @@ def score_table(recipe: Recipe, record: Mapping[str, Any], loss: Loss) -> str:
         for name in record["test"]
     ]
     ours = "networks" if "ensemble" in record or "by" in record else "network"
-    rows = [(f"on {record['rows']['test']:,} test rows", ours, baseline), *rows]
+    rows = [(f"on {counted(record['rows']['test'], 'test row')}", ours, baseline), *rows]
     left, middle, right = (max(map(len, column)) for column in zip(*rows, strict=True))
     return (
         "\n"

@@ -19,7 +19,7 @@ from fastnn._precision import POLICIES
 from fastnn.callbacks import EarlyStopping
 from fastnn.cli.fitting import network_of
 from fastnn.cli.objectives import weights_of
-from fastnn.cli.output import tell
+from fastnn.cli.output import counted, tell
 from fastnn.many import Fits, fit_many
 from fastnn.tabular.encoding import measured
 from fastnn.tabular.ensemble import mean_and_scale, undo_scaling
@@ -171,10 +171,14 @@ def by_column(
     for text, some in zip(texts, groups, strict=True):
         n = int((some < common.n_training).sum())
         if n == 0 or (options.validation and n == len(some)):
+            training = f"only {counted(n, 'training row')}" if n else "no training row"
+            held_out = "no validation row"
+            if n < len(some):
+                held_out = f"only {counted(len(some) - n, 'validation row')}"
             raise TableError(
-                f"{options.data}: {column.name!r} is {text!r} in too few rows for a network of "
-                f"its own: {n} training and {len(some) - n} validation rows; leave them out, or do "
-                "with fewer: --validation 0 --test 0"
+                f"{options.data}: --by {column.name} gives {text!r} {training} and {held_out}; "
+                "remove such rows, choose a column with fewer values, or use --validation 0 "
+                "--test 0"
             )
     nets = [network_of(common.job, optimizer) for _ in groups]
     fits, interrupted = common.fit(nets, groups)
@@ -242,7 +246,7 @@ def search(common: Common, optimizer: Optimizer) -> tuple[Model, dict[str, Any],
     value, fits, trial = best
     summary = {"search": {"trials": n_done, "val_loss": value, **trial}}
     if not options.quiet:
-        tell(f"best of {n_done} trials: {described(trial)}")
+        tell(f"best of {counted(n_done, 'trial')}: {described(trial)}")
     return Model(fits), summary, interrupted
 
 

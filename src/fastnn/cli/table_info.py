@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import tables
-from fastnn.cli.output import abbreviated, number, print_now, tell
+from fastnn.cli.output import abbreviated, counted, number, print_now, tell
 from fastnn.tabular.codes import is_missing
 from fastnn.tabular.remedies import shell_argument
 
@@ -29,7 +29,7 @@ def show(path: str, form: dict[str, Any], as_json: bool) -> int:
     for note in table.notes:
         tell(f"note: {note}")
     width = max(len(column["name"]) for column in described)
-    lines = [f"{table.n:,} rows, {len(described)} columns\n\n"]
+    lines = [f"{counted(table.n, 'row')}, {counted(len(described), 'column')}\n\n"]
     for found in described:
         missing = f"; {found['missing']:,} missing" if found["missing"] else ""
         lines.append(f"{found['name']:<{width}}  {found['kind']}{_range(found)}{missing}\n")
@@ -59,7 +59,7 @@ def _described(column: Column, n: int) -> dict[str, Any]:
 def _range(found: dict[str, Any]) -> str:
     """Return the range or the texts of a column as text."""
     if "texts" in found:
-        return f", {len(found['texts']):,} texts: {abbreviated(found['texts'], 6)}"
+        return f", {counted(len(found['texts']), 'text')}: {abbreviated(found['texts'], 6)}"
     if "from" not in found:
         return ""
     ends = (found["from"], found["to"])

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from fastnn.cli.judging import Condition
     from fastnn.cli.options import Commands
     from fastnn.tables import Recipe, Table
 
@@ -72,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     record, recipe = _record(job, model, summary), job.recipe
     warnings += _warn_about_scores(job, record, end)
     loss = job.objective.loss
-    unmet = [str(each) for each in options.require if not each.holds(record, loss)]
+    unmet = [each for each in options.require if not each.holds(record, loss)]
     scored = model
     if options.refit and len(job.rows["test"]) and end is not End.INTERRUPTED and not unmet:
         model, recipe, end = _trained_again(job, model, record)
@@ -257,13 +258,15 @@ def _check_stated_kinds(options: argparse.Namespace) -> None:
             raise UsageError(f"column {name!r} is in --drop and in {option}; name it in one")
 
 
-def _ended(result: _Result, end: End, unmet: list[str]) -> int:
+def _ended(result: _Result, end: End, unmet: list[Condition]) -> int:
     """Report a training that was interrupted or failed --require; return the exit code."""
     options = result.options
     no_report = "; no report was written" if result.report != options.report else ""
     if unmet:
         left = "no file was written" if result.report is None else "no network was saved"
-        tell(f"fastnn: error: the network does not meet --require {', '.join(unmet)}; {left}")
+        found = ", ".join(filter(None, (each.score_in(result.record) for each in unmet)))
+        which = ", ".join(map(str, unmet)) + (f": {found}" if found else "")
+        tell(f"fastnn: error: the network does not meet --require {which}; {left}")
         return 3
     if end in (End.INTERRUPTED, End.INTERRUPTED_AFTER_SCORES):
         tell(f"fastnn: interrupted; {options.out} has {_left(result.record, end)}{no_report}")

@@ -24,7 +24,7 @@ def parser_of(commands: Commands) -> Parser:
     """Add the command with its options; return its parser."""
     parser = commands.add_parser(
         "train",
-        help="train a network on a table, and save it",
+        help="train networks on a table, and save them",
         description="Train networks to predict one column of a table from the other columns. "
         "Numbers are standardized; a missing number is replaced by the median, and an additional "
         "input indicates that it is missing. Each text of a category has an input, and so has a "
@@ -33,14 +33,17 @@ def parser_of(commands: Commands) -> Parser:
         "By default, five wide networks are trained, which suit most tables: first on part of the "
         "rows, to compute scores on the other rows, and then on all rows.",
         epilog=f"Texts that stand for missing values: {', '.join(tables.MISSING[1:])}, and the "
-        "empty text. Example: fastnn train data.csv --target price --out model.safetensors",
+        "empty text.\n\nExample: fastnn train data.csv --target price --out model.safetensors",
     )
     parser.add_argument("data", metavar="DATA", help="a table: text such as .csv, .tsv or .txt, "
                         "also with .gz, .bz2, .xz or .zip; .parquet, .arrow, .feather, .jsonl, "
                         ".npz, .npy; or - for CSV from standard input")  # fmt: skip
-    parser.add_argument("--target", metavar="COLUMN",
-                        help="the column to predict (default for .npz: y)")  # fmt: skip
-    parser.add_argument("--out", metavar="FILE", required=True, help="where to save the network")
+    target = parser.add_argument("--target", metavar="COLUMN",
+                                 help="the column to predict; required, except for .npz, where "
+                                 "the default is y")  # fmt: skip
+    parser.add_argument("--out", metavar="FILE", required=True,
+                        help="where to save the networks; required")  # fmt: skip
+    parser.require(target, unless=("--out", ".npz"))  # train.py says what to do if it alone lacks
     parser.add_argument("--report", metavar="FILE", default=None,
                         help="where to write a report: an HTML page with scores, learning curves, "
                         "errors, calibration and the importance of each column")  # fmt: skip

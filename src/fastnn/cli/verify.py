@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "verify",
-        help="check that training gives the same bits on this machine as on all others",
+        help="check that training gives the published bits on this machine",
         description="Repeat about 1,200 seeded trainings on every instruction set of this machine "
         "and compare digests of their weights, predictions and losses with the digests that are "
         "part of fastnn. All instruction sets with fused multiply-adds have the same digests. The "

@@ -308,7 +308,7 @@ class Chain:
     def _per_column(place: str, mean: Array, scale: Array, n: int) -> tuple[Array, Array]:
         """Return mean and scale with a number for each of n columns."""
         for array in (mean, scale):
-            problem = f"has {array.size} numbers, but {n} inputs follow"
+            problem = f"has {_checks.counted(array.size, 'number')}, but {n} inputs follow"
             remedy = "fix the network, or export it again"
             _checks.expressible(place, array.size in (1, n), problem, remedy)
         mean, scale = (np.array(np.broadcast_to(array.ravel(), n)) for array in (mean, scale))

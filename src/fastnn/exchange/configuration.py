@@ -44,7 +44,7 @@ def plain(value: Any) -> Any:
 
 def arguments_of(config: object) -> dict[str, Any]:
     """Return the arguments of an MLP that a configuration describes."""
-    arguments = _checks.fields("config", config, NAMES)
+    arguments = _checks.fields("config", config, NAMES, origin="MLP.get_config")
     arguments["layers"] = _layers("config['layers']", arguments["layers"])
     arguments["loss"] = _loss("config['loss']", arguments["loss"])
     arguments["optimizer"] = _built("config['optimizer']", arguments["optimizer"], optimizers.KINDS)

@@ -70,7 +70,7 @@ class Walk:
 
     def check_rows(self, node: Any) -> None:
         """Check that the current tensor has rows, for an operator that acts on rows."""
-        problem = f"takes a tensor of {self.rank} dimensions"
+        problem = f"takes a tensor of {_checks.counted(self.rank or 0, 'dimension')}"
         remedy = "fastnn networks take and output rows of numbers: export a graph with a Flatten"
         _checks.expressible(place(node), self.rank in (None, 2), problem, remedy)
 
@@ -258,9 +258,10 @@ class Walk:
         """Unsqueeze a vector to rows of one number."""
         axes = self.axes(node)
         whole = axes in ([1], [-1]) and self.rank == 1
-        self.check_shape(
-            node, whole, f"inserts axes {axes} into a tensor of {self.rank} dimensions"
-        )
+        into = "a tensor"
+        if self.rank is not None:
+            into = f"a tensor of {_checks.counted(self.rank, 'dimension')}"
+        self.check_shape(node, whole, f"inserts axes {axes} into {into}")
         self.rank = 2
 
     def gather(self, node: Any, z: str) -> None:

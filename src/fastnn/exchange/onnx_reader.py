@@ -207,7 +207,7 @@ class _Reader:
             "the graph", z == outputs[0], f"ends with {z!r}, not with its output {outputs[0]!r}",
             "fastnn networks are chains without branches, except residuals",
         )  # fmt: skip
-        problem = f"outputs a tensor of {self.walk.rank} dimensions"
+        problem = f"outputs a tensor of {_checks.counted(self.walk.rank or 0, 'dimension')}"
         remedy = "fastnn networks output rows of numbers"
         fits = self.walk.rank in (None, 2) or (self.walk.rank == 1 and self.walk.columns == 1)
         _checks.expressible("the graph", fits, problem, remedy)

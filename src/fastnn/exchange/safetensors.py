@@ -139,6 +139,10 @@ def read(path: str | os.PathLike[str]) -> tuple[Tensors, Strings]:
     with open(path, "rb", opener=_open_at_once) as file:
         try:
             return _read(file, _size_of(file))
+        except _NoModelFileError as error:
+            raise ModelFileError(
+                f"{path!r} is not a model file: {error}; pass a file that MLP.save wrote"
+            ) from error
         except ValueError as error:
             raise ModelFileError(
                 f"{path!r} is not a model file, or was damaged: {error}; save it again, "
@@ -164,12 +168,18 @@ def _size_of(file: BinaryIO) -> int:
     return status.st_size
 
 
+class _NoModelFileError(ValueError):
+    """The file is of another format."""
+
+
 def _read(file: BinaryIO, size: int) -> tuple[Tensors, Strings]:
     """Return (tensors, metadata) of an open file; raise a ValueError if it is malformed."""
     if size < 8:
         raise ValueError(f"it has {size} bytes, fewer than the 8 at the start of every model file")
     length = file.read(8)
     n, room = int.from_bytes(length, "little"), size - 8
+    if n > room and n > _MAX_HEADER and file.read(1) != b"{":
+        raise _NoModelFileError("it does not begin with the header of a safetensors file")
     if n > min(room, _MAX_HEADER):
         raise ValueError(
             f"its header would take {n} bytes of {room}; at most {_MAX_HEADER} are allowed"

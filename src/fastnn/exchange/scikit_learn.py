@@ -143,7 +143,8 @@ def _converted(
     """Return the network of a fitted estimator or pipeline; `name` is its name in messages."""
     *scalers, est = _steps(est)
     ours, theirs = (_kinds(name, *_MLPS) for name in ("fastnn.sklearn", "sklearn.neural_network"))
-    _checks.one_of_these(name, est, ours + theirs, " or ".join(_MLPS))
+    wanted = f"a fitted {' or '.join(_MLPS)}, or a pipeline that ends with one"
+    _checks.one_of_these(name, est, ours + theirs, wanted)
     is_ours = isinstance(est, ours)
     _checks.fitted(name, est, "net_" if is_ours else "coefs_")
     if is_ours and optimizer is None:

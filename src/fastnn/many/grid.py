@@ -37,8 +37,8 @@ def networks(base: MLP, n: int | None = None, **values: Iterable[Any]) -> Networ
     **values : iterables
         The values of some arguments: ``seeds``, ``learning_rate`` (numbers or schedules), and
         arguments of `MLP`: ``layers`` (lists of layers), ``loss``, ``optimizer``, ``reduction``,
-        ``scale_penalties``. Combinations are in the order of the arguments; the last argument
-        varies fastest.
+        ``scale_penalties``, ``n_threads``. Combinations are in the order of the arguments; the last
+        argument varies fastest.
 
     Returns
     -------

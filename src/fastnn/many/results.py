@@ -125,8 +125,14 @@ class Fits:
     def __len__(self) -> int:
         return len(self.nets)
 
-    def __getitem__(self, number: int) -> MLP:
-        return self.nets[number]
+    @overload
+    def __getitem__(self, number: int) -> MLP: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[MLP]: ...
+    def __getitem__(self, number: int | slice) -> MLP | list[MLP]:
+        if isinstance(number, slice):
+            return self.nets[number]
+        return self.nets[_checks.place_in_grid(number, len(self))]
 
     def __iter__(self) -> Iterator[MLP]:
         return iter(self.nets)
@@ -399,7 +405,7 @@ class Fits:
     def __repr__(self) -> str:
         kinds = [status.kind for status in self.statuses]
         counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in KINDS if kind in kinds)
-        return f"<Fits of {len(self)} networks: {counts}>"
+        return f"<Fits of {_checks.counted(len(self), 'network')}: {counts}>"
 
 
 def _reduced(outputs: NDArray[np.float64], reduce: str, levels: NDArray[Any]) -> NDArray[Any]:

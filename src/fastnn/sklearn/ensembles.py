@@ -223,7 +223,10 @@ class BaseEnsemble(HasMembers, TakesSparseRows, Parameters):
             if not fits.is_trained.any():
                 raise KeyboardInterrupt
             trained = np.flatnonzero(fits.is_trained)
-            warn(f"Training interrupted by user: {len(trained)} networks are trained.")
+            n = _checks.counted(len(trained), "network")
+            warn(
+                f"Training interrupted by user: {n} {'is' if len(trained) == 1 else 'are'} trained."
+            )
             members, descents = [members[i] for i in trained], [descents[i] for i in trained]
             fits = fits.some(trained)
         for member, descent in zip(members, descents, strict=True):
@@ -354,7 +357,7 @@ oob_score_ : float
 def _described(cls: type[T]) -> type[T]:
     """Insert parameters and attributes into the docstring of an ensemble."""
     attributes = _ATTRIBUTES.replace("{member}", cls._member.__name__)  # type: ignore[attr-defined]
-    return documented(cls, attributes)
+    return documented(cls, attributes, is_stochastic=True)
 
 
 @_described

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import is_classifier
 
-from fastnn import activations, initializers, losses, optimizers
+from fastnn import _checks, activations, initializers, losses, optimizers
 from fastnn.activations import Activation
 from fastnn.layers import Dense, Dropout
 from fastnn.mlp import MLP
@@ -45,7 +45,8 @@ def _per_layer(parameters: Parameters, name: str, single: Any) -> list[Any]:
         return [value] * n
     if len(value) != n:
         raise ValueError(
-            f"{name} has {len(value)} items but there are {n} hidden layers; give one for each"
+            f"{name} has {_checks.counted(len(value), 'item')} for "
+            f"{_checks.counted(n, 'hidden layer')}; give one for each"
         )
     return list(value)
 

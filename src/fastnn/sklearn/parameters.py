@@ -10,6 +10,7 @@ it. Not here: the effect of a parameter (network.py, epochs.py, lbfgs.py).
 
 import dataclasses
 import inspect
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -390,20 +391,39 @@ def constraints(kind: type[Parameters]) -> dict[str, list[Any]]:
     return {field.name: field.metadata["constraints"] for field in dataclasses.fields(kind)}
 
 
-def documented(cls: type[T], attributes: str = ATTRIBUTES) -> type[T]:
-    """Insert parameters and attributes into a docstring, for <parameters> and <attributes>."""
+def documented(
+    cls: type[T], attributes: str = ATTRIBUTES, *, is_stochastic: bool = False
+) -> type[T]:
+    """Insert parameters and attributes into a docstring, for <parameters> and <attributes>.
+
+    `is_stochastic` says that the solver "lbfgs" is not available.
+    """
     # Python removes the indentation of docstrings from 3.13 on, but not that of the inserted text.
-    text = inspect.cleandoc(cls.__doc__ or "").replace("<parameters>", _numpydoc(cls))
+    text = inspect.cleandoc(cls.__doc__ or "")
+    text = text.replace("<parameters>", _numpydoc(cls, is_stochastic))
     cls.__doc__ = text.replace("<attributes>", attributes.strip())
     return cls
 
 
-def _numpydoc(kind: Any) -> str:
+def _numpydoc(kind: Any, is_stochastic: bool) -> str:
     """Return the entries of the numpydoc section Parameters."""
     entries = []
     for field in dataclasses.fields(kind):
         type_, _, text = field.metadata["doc"].partition("\n")
+        if is_stochastic:
+            type_, text = type_.replace(', "lbfgs"', ""), _without_lbfgs(text)
+        if not text:
+            continue
         default = f'"{field.default}"' if isinstance(field.default, str) else repr(field.default)
         ending = "optional" if field.default is None else f"default {default}"
         entries.append(f"{field.name} : {type_}, {ending}\n{textwrap.indent(text, '    ')}")
     return "\n".join(entries)
+
+
+def _without_lbfgs(text: str) -> str:
+    """Return the description of a parameter without what it says about the solver "lbfgs"."""
+    if '"lbfgs"' not in text:
+        return text
+    text = text.replace(', or of iterations for "lbfgs"', "")
+    sentences = re.split(r'(?<=\.)\s+(?=["A-Z])', text)
+    return textwrap.fill(" ".join(each for each in sentences if '"lbfgs"' not in each), 92)

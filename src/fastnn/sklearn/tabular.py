@@ -62,6 +62,17 @@ def _described(score: str) -> Callable[[type[T]], type[T]]:
     return lambda cls: documented(cls, _ATTRIBUTES.replace("{score}", score))
 
 
+def _require_no_texts(y: Any) -> None:
+    """Check that no target of a regression is a text that is not a number."""
+    for i, value in enumerate(np.asarray(y, object).reshape(-1)):
+        try:
+            float(value) if isinstance(value, str) else None
+        except ValueError:
+            raise ValueError(
+                f"y must hold numbers; y[{i}] is {value!r}: use TabularClassifier for classes"
+            ) from None
+
+
 @_described("Accuracy")
 class TabularClassifier(ClassifierMixin, TabularClassifierParameters, BaseTabular):  # type: ignore[misc]
     """Classifier for tables of mixed columns: an ensemble of networks that needs no tuning.
@@ -222,7 +233,11 @@ class TabularRegressor(RegressorMixin, TabularRegressorParameters, BaseTabular):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = constraints(TabularRegressorParameters)
 
     def _targets(self, y: Any) -> NDArray[Any]:
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        try:
+            y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        except ValueError:
+            _require_no_texts(y)
+            raise
         found: NDArray[np.float64] = column_or_1d(y, warn=True)
         return found
 

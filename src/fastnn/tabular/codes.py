@@ -223,7 +223,7 @@ class OneHot(Code):
         shown = ", ".join(text or "''" for text in self.texts[:_SHOWN])
         more = f" and {len(self.texts) - _SHOWN} more" if len(self.texts) > _SHOWN else ""
         other = "; another input for all rarer texts" if self.other else ""
-        return f"one-hot, {len(self.texts)} texts: {shown}{more}{other}"
+        return f"one-hot, {_checks.counted(len(self.texts), 'text')}: {shown}{more}{other}"
 
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
         """Write the inputs."""
@@ -278,7 +278,10 @@ class Ordered(Code):
         """Return a readable description of the inputs."""
         shown = " < ".join(text or "''" for text in self.known[:_SHOWN])
         more = f" and {len(self.known) - _SHOWN} more" if len(self.known) > _SHOWN else ""
-        return f"one-hot and steps of the order, {len(self.known)} texts: {shown}{more}"
+        return (
+            f"one-hot and steps of the order, {_checks.counted(len(self.known), 'text')}: "
+            f"{shown}{more}"
+        )
 
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
         """Write the inputs."""

@@ -86,8 +86,9 @@ def _keys_of(value: Any, name: str) -> dict[str, Any]:
     if isinstance(value, np.ndarray) and value.dtype.names is None:
         if value.ndim != 2:
             raise TableError(
-                f"{name} has {value.ndim} dimensions but must have 2: rows and columns; "
-                f"a single column is {name}.reshape(-1, 1), a single row {name}.reshape(1, -1)"
+                f"{name} has {_checks.counted(value.ndim, 'dimension')} but must have 2: rows and "
+                f"columns; a single column is {name}.reshape(-1, 1), a single row "
+                f"{name}.reshape(1, -1)"
             )
         return {f"x{j}": j for j in range(value.shape[1])}
     if isinstance(value, np.ndarray):

@@ -173,7 +173,7 @@ def sizes(net: MLP, n: int = 1) -> str:
     """Return the sizes of a network, or n of them: "4-8-1 relu, 49 parameters, float32, adam"."""
     units = "-".join(str(n) for n in [net.n_in, *(layer.units for layer in net.dense)])
     hidden = f" {net.dense[0].activation}" if len(net.dense) > 1 else ""
-    each = f"{units}{hidden}, {net.n_parameters:,} parameters"
+    each = f"{units}{hidden}, {_checks.counted(net.n_parameters, 'parameter')}"
     several = f"{n} of {each} each" if n > 1 else each
     return f"{several}, {net.dtype_policy}, {net.optimizer.name}"
 

@@ -247,8 +247,9 @@ def check_fit(recipe: Recipe, net: MLP) -> None:
     n_out = net.n_out if recipe.task is None else len(recipe.classes or [None])
     if (len(recipe.names), n_out) != (net.n_in, net.n_out):
         raise ValueError(
-            f"the network's recipe gives {len(recipe.names)} inputs and {n_out} outputs, but the "
-            f"network has {net.n_in} and {net.n_out}; train the network again"
+            f"the network's recipe gives {_checks.counted(len(recipe.names), 'input')} and "
+            f"{_checks.counted(n_out, 'output')}, but the network has {net.n_in} and {net.n_out}; "
+            "train the network again"
         )
 
 

@@ -126,8 +126,8 @@ def divergence_of_fit(
         where = "the network is dropped"
     elif dropped is not None:
         where = (
-            f"the network is back at its weights of {dropped} updates before, whose loss was "
-            "finite, and the optimizer's moments are reset"
+            f"the network was restored to its weights from {_checks.counted(dropped, 'update')} "
+            "earlier, whose loss was finite, and the optimizer's moments were reset"
         )
     is_first = dropped is None and state.network.step == 0
     helps = remedy(state, found.overflowed, found.rate, is_weighted=is_weighted, is_first=is_first)

@@ -2,17 +2,19 @@
  * objects, need no GIL and allocate no memory.
  *
  *     #include <Python.h>
- *     #include <fastnn.h>                          // in the folder fastnn.get_include()
+ *     #include <fastnn.h>     // compile with -I and the folder fastnn.get_include()
  *
- *     if (fastnn_import() < 0) return NULL;        // once, with the GIL; sets Python's error
- *     fastnn_model *model = fastnn_model_of(net);  // net is an MLP; NULL sets Python's error
+ *     if (fastnn_import() < 0) return NULL;   // once, with the GIL; sets Python's error
+ *     fastnn_model *model = fastnn_model_of(net);
+ *     if (model == NULL) return NULL;         // net is no MLP; Python's error is set
+ *
  *     fastnn_workspace *room;
- *     int status = fastnn_workspace_new(model, 1, 0, &room);
- *     ...
- *     status = fastnn_predict_f32(room, 1, x, out);     // does not need the GIL
+ *     int status = fastnn_workspace_new(model, 1, 0, &room);  // 1 row, no training
+ *     if (status == FASTNN_OK) {
+ *         status = fastnn_predict_f32(room, 1, x, out);       // needs no GIL
+ *         fastnn_workspace_free(room);                        // before net is deallocated
+ *     }
  *     if (status != FASTNN_OK) puts(fastnn_message(status));
- *     ...
- *     fastnn_workspace_free(room);                 // before net is deallocated
  *
  * A model is the network itself, not a copy: it lives as long as the MLP or its `c_model` capsule,
  * and training changes it. After `freeze` or `unfreeze`, which make a new network, a model is the

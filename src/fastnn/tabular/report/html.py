@@ -12,6 +12,8 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
+from fastnn._checks import counted as counted  # for the sections
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -90,11 +92,6 @@ def fixed(largest: float) -> Callable[[float], str]:
 def capitalized(text: str) -> str:
     """Return a text with its first letter capitalized and the others unchanged."""
     return text[:1].upper() + text[1:]
-
-
-def counted(n: int, what: str) -> str:
-    """Return a count with its noun: "1 row", "2,000 rows"."""
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def shortened(text: object, most: int = 24) -> str:
