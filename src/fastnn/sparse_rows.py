@@ -15,6 +15,7 @@ from fastnn import _kernels_f32
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+
 class SparseRows:
     """Rows of inputs as their nonzeros: compressed sparse rows (CSR), without SciPy.
 
