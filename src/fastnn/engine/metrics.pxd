@@ -61,7 +61,7 @@ cdef inline double value_of(const Metric *metric, const Judged *rows) noexcept n
     """The value of a metric for one row or more."""
     if metric.kind == R2 or metric.kind == ROC_AUC:
         return mean_of_outputs(metric, rows)
-    if PRECISION <= metric.kind <= BALANCED_ACCURACY:
+    if metric.kind in (PRECISION, RECALL, F1, BALANCED_ACCURACY):
         return from_confusions(metric, rows)
     if metric.kind == MAE or metric.kind == MSE:
         return mean_of_terms(metric, rows)

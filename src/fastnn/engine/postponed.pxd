@@ -2,7 +2,7 @@
 # a Dense whose inputs are nonzeros, and for an Embedding, whose categories are the nonzeros of
 # one-hot rows. The update of a row with gradient 0 is postponed until the row is read again. It is
 # then made by the same rule, with the constants of its own step. The updates made are counted for
-# each row of each panel of W, so that a team of another size can continue.
+# each row of W, so that a team of another size can continue.
 #
 # Not here: whether updates are postponed, and when all of them are made (step.pxd, tasks.pxd).
 
