@@ -36,7 +36,7 @@ from fastnn.engine.averages cimport begin_training, end_training, restart_averag
 from fastnn.engine.buffers cimport allocate_buffers, free_buffers, reserve_nonzeros
 from fastnn.engine.building cimport allocate, build_net, free_net
 from fastnn.engine.capi cimport define_precision
-from fastnn.engine.clock cimport Clock
+from fastnn.engine.clock cimport DELTA, FORWARD, INPUT, LOSS, UPDATE, WAIT, Clock
 from fastnn.engine.gradients cimport penalties_of, rate_at, renew_all_operands, renew_stage
 from fastnn.engine.leaves cimport (
     FASTNN_PACE_SIZES,
@@ -203,7 +203,7 @@ from fastnn.engine.team cimport (
     team_size,
     training_rows,
 )
-from fastnn.engine.watch cimport begin_best, keeps_best
+from fastnn.engine.watch cimport DIVISOR, LEAST_RATE, begin_best, keeps_best
 from fastnn.engine.zeros cimport (
     keep_finite,
     multiplies_zeros,
@@ -239,8 +239,12 @@ CHUNK_ROWS = CHUNK
 #: Rows on which the loss is checked after the last update of an epoch, which no step checks.
 TRIED_ROWS = LAST_ROWS
 
-#: A training step's phases, as `Network.profile` reports them.
-PHASES = ("input", "forward", "loss", "delta", "update", "wait")
+#: The names of a training step's phases in `Network.profile`, by the values of the enum Phase.
+PHASES = {INPUT: "input", FORWARD: "forward", LOSS: "loss", DELTA: "delta", UPDATE: "update",
+          WAIT: "wait"}
+
+#: The rule of scikit-learn's estimators divides rates above the first number by the second.
+ADAPTIVE_LEAST_RATE, ADAPTIVE_DIVISOR = LEAST_RATE(), DIVISOR()
 
 cdef Kind[N_KINDS] KINDS
 memset(KINDS, 0, sizeof(KINDS))
@@ -990,7 +994,7 @@ cdef class Driver(Parameters):
         run.clocks = clocks
         try:
             self.carry_out(&run, False)
-            return [{name: clocks[rank].seconds[phase] for phase, name in enumerate(PHASES)}
+            return [{name: clocks[rank].seconds[<int>phase] for phase, name in PHASES.items()}
                     for rank in range(run.n_threads)]
         finally:
             free(clocks)
