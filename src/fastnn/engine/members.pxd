@@ -40,17 +40,17 @@ from fastnn.engine.net cimport (
 )
 from fastnn.engine.gradients cimport renew_all_operands
 from fastnn.engine.lockstep cimport (
-    MOST_COLUMNS,
+    MOST_LANES,
     Lockstep,
-    empty_column,
-    enter_column,
+    empty_lane,
+    enter_lane,
     free_lockstep,
     have_one_shape,
     is_empty,
     keeps_step,
-    leave_column,
+    leave_lane,
     make_lockstep,
-    train_columns,
+    train_lanes,
 )
 from fastnn.engine.parameters cimport fill
 from fastnn.engine.rows cimport are_nonzeros
@@ -112,11 +112,11 @@ cdef inline void members_task(void *context, fastnn_team *team, int rank) noexce
     """Train members one after another, tiny ones of one shape side by side, until all are begun."""
     cdef Members *work = <Members *>context
     cdef MemberBuffers *buffers = &work.buffers[rank]
-    cdef Py_ssize_t i, columns = (work.n + fastnn_team_size(team) - 1) // fastnn_team_size(team)
+    cdef Py_ssize_t i, lanes = (work.n + fastnn_team_size(team) - 1) // fastnn_team_size(team)
     i = fastnn_take_next(&work.begun)
     while i < work.n and not fastnn_look(&work.stopping):
-        if can_train_together(work, i, min(columns, PANEL)):
-            i = train_together(work, i, min(columns, PANEL), buffers)
+        if can_train_together(work, i, min(lanes, PANEL)):
+            i = train_together(work, i, min(lanes, PANEL), buffers)
         else:
             train_member(work, i, buffers)
             i = fastnn_take_next(&work.begun)
@@ -250,10 +250,10 @@ cdef enum:
 
 
 cdef inline bint can_train_together(const Members *work, Py_ssize_t i,
-                                    Py_ssize_t columns) noexcept nogil:
+                                    Py_ssize_t lanes) noexcept nogil:
     """Whether enough members from i on have one shape, and can be trained side by side."""
     cdef Py_ssize_t k
-    if columns < FEWEST_TOGETHER or i + FEWEST_TOGETHER > work.n:
+    if lanes < FEWEST_TOGETHER or i + FEWEST_TOGETHER > work.n:
         return False
     for k in range(FEWEST_TOGETHER):
         if not fits_lockstep(work, i + k, work.all[i].run.net):
@@ -262,18 +262,18 @@ cdef inline bint can_train_together(const Members *work, Py_ssize_t i,
 
 
 cdef inline bint fits_lockstep(const Members *work, Py_ssize_t i, const Net *net) noexcept nogil:
-    """Whether there is a member i, and it can be trained in a column beside `net`."""
+    """Whether there is a member i, and it can be trained in a lane beside `net`."""
     return (i < work.n and keeps_step(work.all[i].run)
             and have_one_shape(work.all[i].run.net, net))
 
 
-cdef inline Py_ssize_t train_together(Members *work, Py_ssize_t i, Py_ssize_t columns,
+cdef inline Py_ssize_t train_together(Members *work, Py_ssize_t i, Py_ssize_t lanes,
                                       MemberBuffers *buffers) noexcept nogil:
-    """Train member i and later ones of its shape, `columns` at a time; return the index of the
+    """Train member i and later ones of its shape, `lanes` at a time; return the index of the
     next member, which this thread must begin.
     """
     cdef Lockstep step
-    cdef Py_ssize_t[MOST_COLUMNS] members
+    cdef Py_ssize_t[MOST_LANES] members
     cdef Py_ssize_t most
     cdef int l
     if not make_lockstep(&step, work.all[i].run.net):
@@ -281,7 +281,7 @@ cdef inline Py_ssize_t train_together(Members *work, Py_ssize_t i, Py_ssize_t co
         return fastnn_take_next(&work.begun)
     most = max(1, training_rows(1, step.net.row_flops) // PANEL)
     while True:
-        for l in range(columns):
+        for l in range(lanes):
             while (step.runs[l] == NULL and fits_lockstep(work, i, step.net)
                     and not fastnn_look(&work.stopping)):
                 members[l] = i
@@ -289,9 +289,9 @@ cdef inline Py_ssize_t train_together(Members *work, Py_ssize_t i, Py_ssize_t co
                 i = fastnn_take_next(&work.begun)
         if is_empty(&step):
             break
-        train_columns(&step, most)
+        train_lanes(&step, most)
         is_stopped(work)
-        for l in range(columns):
+        for l in range(lanes):
             if step.runs[l] != NULL and (step.left[l] == 0 or fastnn_look(&work.stopping)):
                 leave(work, members[l], &step, l)
     free_lockstep(&step)
@@ -300,29 +300,29 @@ cdef inline Py_ssize_t train_together(Members *work, Py_ssize_t i, Py_ssize_t co
 
 cdef inline void enter(Members *work, Py_ssize_t i, MemberBuffers *buffers, Lockstep *step,
                        int l) noexcept nogil:
-    """Begin the run of member i in column l, or end it if there is nothing to train."""
+    """Begin the run of member i in lane l, or end it if there is nothing to train."""
     if begin_member(work, i, buffers):
         begin_slice(work.all[i].run)
-        enter_column(step, l, work.all[i].run)
+        enter_lane(step, l, work.all[i].run)
     else:
         end_member(work, i)
 
 
 cdef inline void leave(Members *work, Py_ssize_t i, Lockstep *step, int l) noexcept nogil:
-    """Finish or abandon the slice in column l; begin the member's next slice, or end the member."""
+    """Finish or abandon the slice in lane l; begin the member's next slice, or end the member."""
     cdef Run *run = work.all[i].run
     if step.left[l] > 0:
         run.ended = INTERRUPTED
-        empty_column(step, l)
+        empty_lane(step, l)
     else:
-        leave_column(step, l)
+        leave_lane(step, l)
         end_slice(run)
         give_up(work, run)
     if run.ended == NOT_YET and not run.tiny:
         train_rest(work, i)
     if run.ended == NOT_YET and run.epoch < run.epochs:
         begin_slice(run)
-        enter_column(step, l, run)
+        enter_lane(step, l, run)
     else:
         end_member(work, i)
 
