@@ -1124,7 +1124,7 @@ cdef class Driver(Parameters):
         cdef Py_ssize_t stride = inference_rows(&self.net, threads,
                                                 self.net.row_flops - asked.rows.flops_less)
         cdef OwnBuffers memory
-        cdef bint mine = purpose == INFERENCE and fastnn_try_alone(&self.inference_claim)
+        cdef bint holds_buffers = purpose == INFERENCE and fastnn_try_alone(&self.inference_claim)
         cdef bint is_brief = asked.rows.n * self.net.row_flops < BRIEF_FLOPS()
         cdef Net judged
         cdef Net *net = &self.net
@@ -1133,7 +1133,8 @@ cdef class Driver(Parameters):
             net = &judged
         try:
             self.catch_up()
-            memory = self.inference_buffers(threads, purpose, mine, are_nonzeros(&asked.rows))
+            memory = self.inference_buffers(threads, purpose, holds_buffers,
+                                            are_nonzeros(&asked.rows))
             if are_nonzeros(&asked.rows):
                 memory.buffers.nonzeros.whole = multiplies_zeros(net)
             asked.skips_zeros = predicts_zeros(net, &asked.rows, purpose == TRAINING)
@@ -1147,19 +1148,19 @@ cdef class Driver(Parameters):
                 if asked.stop < asked.rows.n:
                     PyErr_CheckSignals()
         finally:
-            if mine:
+            if holds_buffers:
                 fastnn_leave_alone(&self.inference_claim)
         return 0
 
-    cdef OwnBuffers inference_buffers(self, int threads, Purpose purpose, bint mine,
+    cdef OwnBuffers inference_buffers(self, int threads, Purpose purpose, bint holds_buffers,
                                       bint nonzeros):
-        """Return the network's own buffers if this call has claimed them (`mine`), or new ones."""
-        cdef OwnBuffers memory = self.inference if mine else None
+        """Return the network's own buffers if this call has claimed them, or new ones."""
+        cdef OwnBuffers memory = self.inference if holds_buffers else None
         if (memory is None or memory.n_threads < threads or memory.forks != fastnn_forks()
                 or (memory.buffers.nonzeros != NULL) != nonzeros):
             memory = OwnBuffers(self, threads * chunk_rows(&self.net), threads, purpose, False,
                                 nonzeros)
-            if mine:
+            if holds_buffers:
                 self.inference = memory
         return memory
 
@@ -1169,17 +1170,18 @@ cdef class Driver(Parameters):
         cdef Py_ssize_t last = chunks_of(&self.net, watch.last.rows.n)
         cdef Py_ssize_t chunks = last + chunks_of(&self.net, watch.validation.rows.n)
         cdef int threads = evaluation_team(&self.net, &watch.validation.rows, n_threads)
-        cdef bint mine = fastnn_try_alone(&self.inference_claim)
+        cdef bint holds_buffers = fastnn_try_alone(&self.inference_claim)
         cdef double[::1] losses = np.empty(chunks + 1)
         cdef OwnBuffers memory
         run.most_threads = n_threads
         watch.last.chunk_losses, watch.validation.chunk_losses = &losses[0], &losses[last]
         try:
-            memory = self.inference_buffers(threads, INFERENCE, mine, are_nonzeros(&run.rows))
+            memory = self.inference_buffers(threads, INFERENCE, holds_buffers,
+                                            are_nonzeros(&run.rows))
             watch.last.buffers = watch.validation.buffers = &memory.buffers
             self.carry_out(run, True)
         finally:
-            if mine:
+            if holds_buffers:
                 fastnn_leave_alone(&self.inference_claim)
         return 0
 
@@ -1446,7 +1448,8 @@ cdef class WholeFit:
         cdef Value squares
         rule.restores, rule.score = given["restores"], given["score"]
         rule.best, rule.wait, rule.rows = given["best"], given["wait"], given["rows"]
-        rule.offset, rule.share, rule.squares = given["offset"], given["share"], given["squares"]
+        rule.offset, rule.squares = given["offset"], given["squares"]
+        rule.squares_factor = given["squares_factor"]
         rule.adapts, rule.power = given["adapts"], given["power"]
         rule.first_rate, rule.rate = given["first_rate"], given["rate"]
         rule.by_rows = given["by_rows"]

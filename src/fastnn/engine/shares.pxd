@@ -120,16 +120,17 @@ cdef inline (Py_ssize_t, Py_ssize_t) tiles_of(const TileShare *part, const Stage
             share(stage.n_tiles, part.number + 1, part.count))
 
 
-cdef inline Py_ssize_t first_tile(const Net *net, int rank, int size,
+cdef inline Py_ssize_t first_tile(const Net *net, int number, int count,
                                   const Round *now) noexcept nogil:
-    """Return the first tile of thread `rank`, among all tiles; n_tiles for rank `size`."""
+    """Return the first tile of share `number` of `count`, among all tiles; n_tiles if that is
+    `count`."""
     cdef const Stage *stage
     cdef Py_ssize_t i, rows, before = 0, work = 0
-    if rank == 0 or rank == size:
-        return 0 if rank == 0 else net.n_tiles
+    if number == 0 or number == count:
+        return 0 if number == 0 else net.n_tiles
     for i in range(net.n_stages):
         work += tile_cost(net, &net.stages[i], now) * net.stages[i].n_tiles
-    work = share(work, rank, size)
+    work = share(work, number, count)
     for i in range(net.n_stages):
         stage = &net.stages[i]
         rows = tile_cost(net, stage, now)

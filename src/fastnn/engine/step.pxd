@@ -104,22 +104,24 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
     cdef Py_ssize_t at = 0
     cdef bint few = rows * net.members <= FEW_ROWS
     cdef Round now
-    cdef double mine
+    cdef double loss_here
     while at < rows:
         now = round_from(run, at, rows, divisor, thread.size)
         now.t = step + 1
         if thread.columns != NULL:
             index_and_catch_up(run, team, thread, position + at, &now)
         if now.by_columns:
-            mine = train_columns(run, team, thread, step, position + at, at, divisor, now.rows,
-                                 few)
+            loss_here = train_columns(run, team, thread, step, position + at, at, divisor,
+                                      now.rows, few)
         else:
-            mine = train_portions(run, team, thread, step, position + at, at, divisor, &now, few)
+            loss_here = train_portions(run, team, thread, step, position + at, at, divisor, &now,
+                                       few)
         fastnn_team_barrier(team)
         record_time(thread.clock, WAIT)
         if thread.rank == 0:  # in the order of the rows, for any team
-            loss[0] += mine if thread.size == 1 else sum_of(run.buffers.loss,
-                                                            now.rows * net.members)
+            if thread.size > 1:
+                loss_here = sum_of(run.buffers.loss, now.rows * net.members)
+            loss[0] += loss_here
         if run.ended != NOT_YET:
             if thread.rank == 0 and isfinite(run.last_loss):
                 run.last_loss = loss[0]
@@ -286,7 +288,7 @@ cdef inline GradientUse use_of(const Run *run, const Round *now) noexcept nogil:
 cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState *thread,
                                   const Round *now) noexcept nogil:
     """Compute and use the gradients of this thread's share of the parameters."""
-    cdef TileShare mine
+    cdef TileShare part
     cdef GradientUse use = use_of(run, now)
     cdef uint64_t before = fastnn_flush_subnormals()
     if postpones_updates(run) and not now.postpones:  # no row of W is known to have gradient 0
@@ -298,8 +300,8 @@ cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState
         train_tile_portions(run, team, thread, use, now)
         if use == STORE_AND_CLIP:
             fastnn_team_barrier(team)  # all gradients are known
-            mine = share_of_tiles(run.net, now, thread.size, thread.rank, 1)
-            update_clipped(run, now, &mine, thread)
+            part = share_of_tiles(run.net, now, thread.size, thread.rank, 1)
+            update_clipped(run, now, &part, thread)
     if postpones_updates(run):
         if not now.postpones:
             mark_all(run, thread.rank, thread.size, now.t)
@@ -339,7 +341,7 @@ cdef inline void update_on_line(const Run *run, const ThreadState *thread,
                                       &update)
 
 
-cdef inline void train_tiles(Run *run, GradientUse use, const Round *now, const TileShare *mine,
+cdef inline void train_tiles(Run *run, GradientUse use, const Round *now, const TileShare *part,
                              const ThreadState *thread) noexcept nogil:
     """Compute and use the gradients of a share of the tiles of all stages."""
     cdef const Net *net = run.net
@@ -357,7 +359,7 @@ cdef inline void train_tiles(Run *run, GradientUse use, const Round *now, const 
             update_in_use(run, thread, now, &update, True)
             below += stage.n_tiles
             continue
-        first, stop = tiles_of(mine, stage, below)
+        first, stop = tiles_of(part, stage, below)
         if now.skips_zeros and stage.skips_zeros and not (stage.frozen and use != RETURN):
             train_strips(run, use, now, stage, below, first, stop, thread, &update)
         else:
@@ -441,7 +443,7 @@ cdef inline void store_tile_gradient(const Run *run, const Tile *tile, GradientU
         update_stored(net, tile, update, gradient)
 
 
-cdef inline void update_clipped(Run *run, const Round *now, const TileShare *mine,
+cdef inline void update_clipped(Run *run, const Round *now, const TileShare *part,
                                 const ThreadState *thread) noexcept nogil:
     """Clip the stored gradients of this thread's tiles by their norms, and update the tiles."""
     cdef const Net *net = run.net
@@ -458,7 +460,7 @@ cdef inline void update_clipped(Run *run, const Round *now, const TileShare *min
     for i in range(net.n_stages):
         stage = &net.stages[i]
         here.stage, here.nonzeros = stage, thread.columns if i == net.first_parameters else NULL
-        first, stop = tiles_of(mine, stage, below)
+        first, stop = tiles_of(part, stage, below)
         if net.clip == BY_NORM and first < stop:
             of_W = clip_factor(net, squares + 2 * below, stage.n_tiles, 2)
             of_b = clip_factor(net, squares + 2 * below + 1, stage.n_tiles, 2)

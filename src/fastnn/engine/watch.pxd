@@ -170,7 +170,7 @@ cdef inline bint has_improved(Run *run, Rule *rule, double loss) noexcept nogil:
     value.on_validation = rule.restores
     if rule.squares >= 0:
         value.metric = rule.squares
-        found -= rule.share * metric_of(run, &value)
+        found -= rule.squares_factor * metric_of(run, &value)
     if not rule.restores:
         improved = not found > rule.best - rule.min_delta
         if found < rule.best:

@@ -257,7 +257,7 @@ class EpochRecorder(EngineCallback):
             "restores": est.early_stopping,
             "metric": metric,
             "offset": self.offsets.get(prefix, 0.0),
-            "share": (est.n_outputs_ - 1) / 2,
+            "squares_factor": (est.n_outputs_ - 1) / 2,
             "squares": "mse" if est._averages_outputs() else None,
             "by_rows": False,
             **rate,
