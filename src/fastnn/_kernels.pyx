@@ -182,8 +182,7 @@ from fastnn.engine.seeds cimport (
 from fastnn.engine.stages.dense cimport activate, multiply, specification
 from fastnn.engine.stages.kinds cimport N_KINDS, define_kinds
 from fastnn.engine.stages.standardize cimport set_scaling
-from fastnn.engine.row_phase cimport ThreadState, postpones_updates
-from fastnn.engine.shares cimport Round
+from fastnn.engine.shares cimport Round, ThreadState, postpones_updates
 from fastnn.engine.step cimport train_parameters
 from fastnn.engine.tasks cimport (
     add_up,
@@ -1981,9 +1980,9 @@ cdef class LayerState(Parameters):
         biases = np.zeros(self.n_out, DTYPE) if b is None else np.asarray(b)
         memset(&run, 0, sizeof(Run))
         memset(&thread, 0, sizeof(ThreadState))
+        memset(&now, 0, sizeof(Round))
         run.net, run.buffers = &self.net, buffers
         thread.size, thread.scratch = 1, buffers.scratch
-        now.skips_zeros = now.by_columns = now.postpones = False
         now.row_portions = now.tile_portions = 1
         self.claim()
         try:

@@ -17,8 +17,8 @@
 #     rows                   the inputs, targets and weights of a step's rows
 #     run, watch             a training run as a struct; rules that follow its losses
 #     zeros                  whether inputs have enough zeros to skip them
+#     shares                 rounds of a step, their division among the threads of a team
 #     row_phase              the rows phase of a step
-#     shares                 the division of rows and tiles among the threads of a team
 #     step, tasks            a whole step; the tasks that each thread runs
 #     parameters, arrays     parameters as arrays or as one vector; arrays in and out
 #     lockstep               slices of tiny networks of one shape, side by side

@@ -42,7 +42,6 @@ from fastnn.engine.leaves cimport (
 from fastnn.engine.net cimport (
     BY_GLOBAL_NORM,
     BY_NORM,
-    FEW_ROWS,
     Buffers,
     Columns,
     Net,
@@ -59,13 +58,7 @@ from fastnn.engine.net cimport (
     rows_of_tiles,
     share,
 )
-from fastnn.engine.row_phase cimport (
-    ThreadState,
-    postpones_updates,
-    sum_of,
-    train_columns,
-    train_rows,
-)
+from fastnn.engine.row_phase cimport sum_of, train_columns, train_rows
 from fastnn.engine.rows cimport index_columns
 from fastnn.engine.run cimport INTERRUPTED, NOT_YET, Run
 from fastnn.engine.postponed cimport (
@@ -77,8 +70,10 @@ from fastnn.engine.postponed cimport (
 )
 from fastnn.engine.shares cimport (
     Round,
+    ThreadState,
     TileShare,
     next_portion,
+    postpones_updates,
     round_from,
     share_of_tiles,
     tiles_of,
@@ -100,27 +95,22 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
     Return whether the step was made. All threads read run.ended between the same two barriers, so
     they return the same.
     """
-    cdef Net *net = run.net
-    cdef Py_ssize_t at = 0
-    cdef bint few = rows * net.members <= FEW_ROWS
+    cdef Py_ssize_t before = 0
     cdef Round now
     cdef double loss_here
-    while at < rows:
-        now = round_from(run, at, rows, divisor, thread.size)
-        now.t = step + 1
+    while before < rows:
+        now = round_from(run, step + 1, position, before, rows, divisor, thread.size)
         if thread.columns != NULL:
-            index_and_catch_up(run, team, thread, position + at, &now)
+            index_and_catch_up(run, team, thread, &now)
         if now.by_columns:
-            loss_here = train_columns(run, team, thread, step, position + at, at, divisor,
-                                      now.rows, few)
+            loss_here = train_columns(run, team, thread, &now)
         else:
-            loss_here = train_portions(run, team, thread, step, position + at, at, divisor, &now,
-                                       few)
+            loss_here = train_portions(run, team, thread, &now)
         fastnn_team_barrier(team)
         record_time(thread.clock, WAIT)
         if thread.rank == 0:  # in the order of the rows, for any team
             if thread.size > 1:
-                loss_here = sum_of(run.buffers.loss, now.rows * net.members)
+                loss_here = sum_of(run.buffers.loss, now.rows * run.net.members)
             loss[0] += loss_here
         if run.ended != NOT_YET:
             if thread.rank == 0 and isfinite(run.last_loss):
@@ -133,13 +123,12 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
         record_time(thread.clock, UPDATE)
         fastnn_team_barrier(team)
         record_time(thread.clock, WAIT)
-        at += now.rows
+        before += now.rows
     return True
 
 
 cdef inline double train_portions(Run *run, fastnn_team *team, const ThreadState *thread,
-                                  int64_t step, Py_ssize_t position, Py_ssize_t before,
-                                  double divisor, const Round *now, bint few) noexcept nogil:
+                                  const Round *now) noexcept nogil:
     """Train this thread's share of the rows, and portions of other threads' rows; a team of one
     returns their loss."""
     cdef const Net *net = run.net
@@ -147,9 +136,8 @@ cdef inline double train_portions(Run *run, fastnn_team *team, const ThreadState
     cdef int count = thread.size * now.row_portions
     cdef double loss = 0.0
     while number >= 0 and run.ended != INTERRUPTED:
-        loss = train_rows(run, thread, step, position, before, divisor,
-                          row_share(net, now.rows, number, count),
-                          row_share(net, now.rows, number + 1, count), few)
+        loss = train_rows(run, thread, now, row_share(net, now.rows, number, count),
+                          row_share(net, now.rows, number + 1, count))
         number = next_portion(team, thread, now.row_portions, number)
     return loss
 
@@ -168,10 +156,10 @@ cdef inline void keep_parameters(const Run *run, fastnn_team *team, const Thread
 # ---- postponed updates (postponed.pxd) ----------------------------------------------------------
 
 cdef inline void index_and_catch_up(const Run *run, fastnn_team *team, const ThreadState *thread,
-                                    Py_ssize_t position, const Round *now) noexcept nogil:
-    """List the rows of the lowest W that the round's inputs read, from `position` on; if updates
-    are postponed, make those of these rows."""
-    index_inputs(run, position, now.rows, thread.columns)
+                                    const Round *now) noexcept nogil:
+    """List the rows of the lowest W that the round's inputs read; if updates are postponed, make
+    those of these rows."""
+    index_inputs(run, now.position, now.rows, thread.columns)
     if postpones_updates(run):
         catch_up_in_use(run, thread, now.t - 1)
         if thread.rank == 0:

@@ -61,13 +61,8 @@ from fastnn.engine.run cimport (
     has_diverged,
     reduced,
 )
-from fastnn.engine.row_phase cimport (
-    ThreadState,
-    postpones_updates,
-    sum_of,
-    thread_state,
-    trains_by_columns,
-)
+from fastnn.engine.row_phase cimport sum_of, trains_by_columns
+from fastnn.engine.shares cimport ThreadState, postpones_updates, thread_state
 from fastnn.engine.step cimport catch_up_all, mark_all, train_batch
 from fastnn.engine.team cimport LONG_FLOPS, inference_rows, team_size, training_rows
 from fastnn.engine.watch cimport follow
