@@ -37,6 +37,13 @@ from fastnn.engine.buffers cimport allocate_buffers, free_buffers, reserve_nonze
 from fastnn.engine.building cimport allocate, build_net, free_net
 from fastnn.engine.capi cimport define_precision
 from fastnn.engine.clock cimport DELTA, FORWARD, INPUT, LOSS, UPDATE, WAIT, Clock
+from fastnn.engine.evaluation cimport (
+    add_up,
+    evaluate_task,
+    evaluation_team,
+    judged_net,
+    next_slice,
+)
 from fastnn.engine.gradients cimport penalties_of, rate_at, renew_all_operands, renew_stage
 from fastnn.engine.leaves cimport (
     FASTNN_PACE_SIZES,
@@ -99,8 +106,6 @@ from fastnn.engine.members cimport (
     Member,
     MemberBuffers,
     Members,
-    allocate_judge,
-    free_judge,
     free_member_buffers,
     is_stopped,
     members_task,
@@ -170,6 +175,7 @@ from fastnn.engine.run cimport (
     has_diverged,
     reduced,
 )
+from fastnn.engine.run_memory cimport allocate_kept, allocate_run_memory, free_run_memory
 from fastnn.engine.seeds cimport (
     Pcg64,
     Seeds,
@@ -185,15 +191,10 @@ from fastnn.engine.stages.standardize cimport set_scaling
 from fastnn.engine.shares cimport Round, ThreadState, postpones_updates
 from fastnn.engine.step cimport train_parameters
 from fastnn.engine.tasks cimport (
-    add_up,
     advance,
     arrange,
-    arrange_updates,
-    evaluate_task,
-    evaluation_team,
-    judged_net,
     make_postponed_updates,
-    next_slice,
+    prepare_run,
     train_task,
 )
 from fastnn.engine.team cimport (
@@ -202,7 +203,7 @@ from fastnn.engine.team cimport (
     team_size,
     training_rows,
 )
-from fastnn.engine.watch cimport DIVISOR, LEAST_RATE, begin_best, keeps_best
+from fastnn.engine.watch cimport DIVISOR, LEAST_RATE, begin_best
 from fastnn.engine.zeros cimport (
     keep_finite,
     multiplies_zeros,
@@ -895,12 +896,8 @@ cdef class Driver(Parameters):
                                            run.batch > round_rows(&self.net), nonzeros)
             run.buffers = &self.training.buffers
             begin_training(&self.net)
-            if nonzeros:
-                run.buffers.nonzeros.whole = multiplies_zeros(&self.net)
-            arrange_updates(run)
+            prepare_run(run)
             self.postponing_run = run
-            run.skips_zeros = trains_on_zeros(run)
-            self.net.finite_until = 0  # the weights change from here on
             if (keep and not self.is_disposable) or run.tiny:
                 run.keep = self.kept_parameters()
             while run.epoch < run.until and run.ended == NOT_YET:
@@ -934,9 +931,8 @@ cdef class Driver(Parameters):
 
     cdef Kept *kept_parameters(self) except NULL:
         """Return memory for a copy of the parameters and, behind it, of a tiny network's arena."""
-        if self.kept.memory == NULL:
-            self.kept.memory = allocate(self.net.block * (
-                1 + self.net.n_blocks if self.net.tiny.layers != NULL else 1))
+        if not allocate_kept(&self.kept, &self.net, self.net.tiny.layers != NULL):
+            raise MemoryError("a copy of the weights doesn't fit in memory")
         return &self.kept
 
     def undivided(self, function, *arguments):
@@ -1166,14 +1162,10 @@ cdef class Driver(Parameters):
     cdef int carry_out_whole(self, Run *run, int n_threads) except -1:
         """Carry out epochs of a whole fit; evaluations use the inference buffers."""
         cdef Watch *watch = run.watch
-        cdef Py_ssize_t last = chunks_of(&self.net, watch.last.rows.n)
-        cdef Py_ssize_t chunks = last + chunks_of(&self.net, watch.validation.rows.n)
         cdef int threads = evaluation_team(&self.net, &watch.validation.rows, n_threads)
         cdef bint holds_buffers = fastnn_try_alone(&self.inference_claim)
-        cdef double[::1] losses = np.empty(chunks + 1)
         cdef OwnBuffers memory
         run.most_threads = n_threads
-        watch.last.chunk_losses, watch.validation.chunk_losses = &losses[0], &losses[last]
         try:
             memory = self.inference_buffers(threads, INFERENCE, holds_buffers,
                                             are_nonzeros(&run.rows))
@@ -1309,14 +1301,12 @@ cdef class WholeFit:
     cdef Kept kept                # the kept parameters of a member; other fits use Driver.kept
     cdef real first_moment        # initial value of the optimizer's first moment
     cdef object held              # the arrays and objects that the engine reads, kept alive
-    cdef int64_t[::1] order       # memory for the order of an epoch, except in a MemberTraining
     cdef readonly object dropped  # updates that a member discarded after a divergence, or None
     cdef bint logs_rate
     cdef Py_ssize_t began         # number of epochs before the logged ones
     cdef double[::1] losses, val_losses, rates, row_losses
     cdef double[:, ::1] values, val_values  # values of the metrics in each epoch
     cdef list names, val_names    # names of the metrics; None for a metric that is not logged
-    cdef int64_t[::1] last_order  # memory for Run.last_order, except in a MemberTraining
     cdef object lock              # on the generator, if other threads draw from it, too
     cdef readonly double seconds  # duration of a member's run
 
@@ -1360,12 +1350,9 @@ cdef class WholeFit:
         self.take_rules(rules or [])
 
     def __dealloc__(self):
-        cdef Py_ssize_t i
-        for i in range(self.watch.n_rules):
-            fastnn_free(self.watch.rules[i].best_parameters)
+        if self.run.watch != NULL:
+            free_run_memory(&self.run)
         free(self.watch.rules)
-        free_judge(&self.watch.judge)
-        free_judge(&self.watch.validation_judge)
         free(self.watch.judge.metrics)
         free(self.watch.validation_judge.metrics)
 
@@ -1421,10 +1408,10 @@ cdef class WholeFit:
 
     cdef int take_rules(self, list rules) except -1:
         cdef Rule *rule
-        self.watch.n_rules = len(rules)
         self.watch.rules = <Rule *>calloc(max(1, len(rules)), sizeof(Rule))
         if self.watch.rules == NULL:
             raise MemoryError("cannot allocate the rules")
+        self.watch.n_rules = len(rules)
         for i, given in enumerate(rules):
             rule = &self.watch.rules[<Py_ssize_t>i]
             rule.kind, rule.higher = RULES[given["kind"]], given["higher"]
@@ -1489,33 +1476,12 @@ cdef class WholeFit:
 
         `logs` has the finished epochs even if a signal handler raises an exception.
         """
-        cdef Py_ssize_t i
-        cdef Rule *rule
         self.make_logs(min(self.run.epochs, self.run.epoch + n_epochs))
-        if self.run.generator != NULL and self.run.order == NULL:
-            self.order = np.empty(self.run.rows.n, np.int64)
-            self.run.order = &self.order[0]
-        if self.run.compounds and self.run.last_order == NULL:
-            self.last_order = np.empty(self.run.rows.n, np.int64)
-            self.run.last_order = &self.last_order[0]
-        for i in range(self.watch.n_rules):
-            rule = &self.watch.rules[i]
-            if keeps_best(rule) and rule.best_parameters == NULL:
-                rule.best_parameters = allocate(self.driver.net.block)
+        if not allocate_run_memory(&self.run):
+            raise MemoryError("the order, metrics or best weights of a fit don't fit in memory")
         if self.run.epoch == 0:
             begin_best(&self.run)
-        self.allocate_judges()
         self.driver.carry_out_whole(&self.run, n_threads)
-
-    cdef int allocate_judges(self) except -1:
-        cdef Watch *watch = &self.watch
-        cdef Py_ssize_t n_out = self.driver.net.n_out
-        if watch.judge.out == NULL and watch.validation_judge.out == NULL and not (
-                allocate_judge(&watch.judge, self.run.rows.n, n_out)
-                and allocate_judge(&watch.validation_judge, watch.validation.rows.n, n_out)):
-            raise MemoryError("cannot allocate room for metrics")
-        self.run.out, watch.validation.out = watch.judge.out, watch.validation_judge.out
-        return 0
 
     def logs(self):
         """Return the logged values (n,) of the n epochs that were trained last, by name."""

@@ -1,7 +1,7 @@
 # Metrics over a whole set of rows, as metrics/ defines them, in double precision for networks of
 # either precision. Sums are pairwise, in the order that NumPy uses today; because they are computed
 # here, they do not change with NumPy's version. Not here: when metrics are computed, and of which
-# rows (tasks.pxd); checks of users' arguments (metrics/).
+# rows (epochs.pxd); checks of users' arguments (metrics/).
 
 from libc.math cimport NAN, fabs, fmax, fmin
 from libc.stdint cimport int64_t
