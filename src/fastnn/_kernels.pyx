@@ -31,12 +31,14 @@ from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from fastnn.engine.arrays cimport is_plain, is_plain_matrix, overlap, put, take
+from fastnn.engine.arrays cimport is_plain, is_plain_matrix, overlap, put, require, take
 from fastnn.engine.averages cimport begin_training, end_training, restart_average
 from fastnn.engine.buffers cimport allocate_buffers, free_buffers, reserve_nonzeros
 from fastnn.engine.building cimport allocate, build_net, free_net
 from fastnn.engine.capi cimport define_precision
 from fastnn.engine.clock cimport DELTA, FORWARD, INPUT, LOSS, UPDATE, WAIT, Clock
+from fastnn.engine.derivatives cimport copy_outputs, derive_inputs, forward_chunk
+from fastnn.engine.describing cimport describe_metric, describe_rules, state_of_rule
 from fastnn.engine.evaluation cimport (
     add_up,
     evaluate_task,
@@ -93,12 +95,14 @@ from fastnn.engine.net cimport (
 )
 from fastnn.engine.parameters cimport (
     REAL_TYPE,
+    b_height,
     fill,
     flatten,
     parameter_count,
     read_block,
     shapes_of,
     unflatten,
+    write_biases,
     write_block,
     write_rows,
 )
@@ -111,26 +115,9 @@ from fastnn.engine.members cimport (
     members_task,
     restore,
 )
-from fastnn.engine.metrics cimport (
-    ACCURACY,
-    ALL_CORRECT,
-    BALANCED_ACCURACY,
-    F1,
-    LOG_LOSS,
-    MAE,
-    MSE,
-    PRECISION as PRECISION_METRIC,
-    R2,
-    RECALL,
-    ROC_AUC,
-    TOP_K_ACCURACY,
-    Judged,
-    Metric,
-    judging_room,
-    value_of,
-)
+from fastnn.engine.metrics cimport Judged, Metric, judging_room, value_of
 from fastnn.engine.orders cimport bitgen_t, draw_order
-from fastnn.engine.passes cimport backward, begin_pass, forward, output_loss
+from fastnn.engine.passes cimport backward, begin_pass, output_loss
 from fastnn.engine.probes cimport Bounce, Probe, Reading, bounce_task, probe_task, reading_task
 from fastnn.engine.registry cimport (
     find_function,
@@ -143,7 +130,6 @@ from fastnn.engine.row_gradients cimport RowGradients, row_gradients_task
 from fastnn.engine.rows cimport (
     Rows,
     are_nonzeros,
-    gather_inputs,
     inputs_fit,
     most_nonzeros,
     take_labels,
@@ -156,11 +142,9 @@ from fastnn.engine.rows cimport (
     targets_fit,
 )
 from fastnn.engine.run cimport (
-    CONVERGES,
     DIVERGED,
     INTERRUPTED,
     LAST_DIVERGED,
-    LOWERS,
     NO_MEMORY,
     NOT_YET,
     STOPPED,
@@ -170,7 +154,6 @@ from fastnn.engine.run cimport (
     Kept,
     Rule,
     Run,
-    Value,
     Watch,
     has_diverged,
     reduced,
@@ -365,13 +348,6 @@ cdef class Shuffler:
 def c_api():
     """Return the capsule fastnn._C_API: the functions of fastnn.h, for both precisions."""
     return PyCapsule_New(<void *>&fastnn_functions, "fastnn._C_API", NULL)
-
-
-cdef int require(bint fits, str what) except -1:
-    """Raise ValueError unless `fits`: loops check no index, and a caller may bypass `_checks`."""
-    if not fits:
-        raise ValueError(f"{what} doesn't fit the network, or the other arrays")
-    return 0
 
 
 cdef busy():
@@ -691,11 +667,10 @@ cdef class Parameters:
         A vector is a b of one row.
         """
         cdef const Stage *stage = self.stage_with_parameters(number)
-        require(stage.b != NULL and 0 <= first and first + b.shape[0] <= max(1, stage.b_rows)
+        require(stage.b != NULL and 0 <= first and first + b.shape[0] <= b_height(stage)
                 and b.shape[1] == stage.b_columns, "b")
         self.claim()
-        self.net.ops.gather(b.shape[0], b.shape[1], &b[0, 0], NULL, stage.b + first * PANEL,
-                            max(1, stage.b_rows) * PANEL)
+        write_biases(&self.net, stage, first, b)
         self.release()
 
     cdef const Stage *stage_with_parameters(self, Py_ssize_t number) except NULL:
@@ -1195,14 +1170,10 @@ cdef class Driver(Parameters):
                  for i in range(self.net.n_stages)
                  if buffers.stages[i].z != buffers.stages[i].z_prev}
         while position < rows.n:
-            n = min(chunk_rows(&self.net), rows.n - position)
-            work.rows = n * k
-            gather_inputs(&self.net, &rows, buffers, position, 0, n)
-            forward(&work)
+            n = forward_chunk(&work, &rows, position)
             for i, array in found.items():
                 view = array[position * k:(position + n) * k]
-                self.net.ops.scatter(work.rows, view.shape[1], buffers.stages[i].z,
-                                     buffers.stride * PANEL, &view[0, 0])
+                copy_outputs(&work, i, &view[0, 0])
             position += n
         return list(found.values())
 
@@ -1218,41 +1189,17 @@ cdef class Driver(Parameters):
                         real[:, ::1] out):
         """Compute dy_j/dx for X (n, n_in) into out (n, n_in); `outputs` (n,) has each row's j."""
         cdef OwnBuffers memory
-        cdef Buffers *buffers
-        cdef Pass work
         cdef Rows rows
-        cdef real *delta
-        cdef real *below
-        cdef Py_ssize_t r, j, n, jump, position = 0, k = self.net.members
+        cdef Py_ssize_t i
         cdef Net net = judged_net(&self.net, False)
         self.catch_up()
         self.describe(&rows, X, None, None, None)
         memory = self.chunk_buffers(&rows, DERIVATIVES)
-        buffers = &memory.buffers
-        delta = buffers.stages[self.net.n_stages - 1].delta
-        jump = buffers.stride * PANEL
         require(outputs.shape[0] == out.shape[0] == rows.n and out.shape[1] == self.net.n_in,
                 "outputs or out")
-        begin_pass(&work, &net, buffers, 0, NULL)
-        work.scratch = buffers.scratch
-        while position < rows.n:
-            n = min(chunk_rows(&self.net), rows.n - position)
-            work.rows = n * k
-            gather_inputs(&self.net, &rows, buffers, position, 0, n)
-            forward(&work)
-            memset(delta, 0, panels_of(self.net.n_out) * jump * sizeof(real))
-            for r in range(work.rows):
-                j = outputs[position + r // k]
-                require(0 <= j < self.net.n_out, "outputs")
-                delta[j // PANEL * jump + r * PANEL + j % PANEL] = <real>1 / k
-            backward(&work, -1)
-            below = (buffers.stages - 1).delta
-            for r in range(n * panels_of(self.net.n_in) if k > 1 else 0):
-                j = r // n * jump + r % n * PANEL  # the sum over a row's copies
-                self.net.ops.column_sums(k, below + j + (r % n) * (k - 1) * PANEL, False,
-                                         below + j)
-            self.net.ops.scatter(n, self.net.n_in, below, jump, &out[position, 0])
-            position += n
+        for i in range(rows.n):
+            require(0 <= outputs[i] < self.net.n_out, "outputs")
+        derive_inputs(&net, &rows, &memory.buffers, &outputs[0], &out[0, 0])
 
 
 # ---- whole fits ---------------------------------------------------------------------------------
@@ -1261,19 +1208,6 @@ cdef class Driver(Parameters):
 ENDS = {NOT_YET: None, DIVERGED: "diverged", LAST_DIVERGED: "diverged after", STOPPED: "stopped",
         INTERRUPTED: "interrupted", NO_MEMORY: "no memory"}
 
-#: The engine's metrics and rules by name.
-METRICS = {"accuracy": ACCURACY, "top_k_accuracy": TOP_K_ACCURACY, "r2": R2, "mae": MAE, "mse": MSE,
-           "roc_auc": ROC_AUC, "precision": PRECISION_METRIC, "recall": RECALL, "f1": F1,
-           "balanced_accuracy": BALANCED_ACCURACY, "log_loss": LOG_LOSS, "all_correct": ALL_CORRECT}
-RULES = {"stops": STOPS, "lowers": LOWERS, "converges": CONVERGES}
-
-cdef int describe_metric(Metric *metric, dict given) except -1:
-    """Describe a metric, given as `kind` (a key of METRICS), `are_classes` and its own options."""
-    metric.kind, metric.are_classes = METRICS[given["kind"]], given["are_classes"]
-    metric.k, metric.is_macro = given.get("k", 1), given.get("is_macro", False)
-    metric.zero_division = given.get("zero_division", 0.0)
-    return 0
-
 
 cdef class WholeFit:
     """A fit that the engine carries out by itself: rows, rules, and how it went.
@@ -1281,13 +1215,12 @@ cdef class WholeFit:
     `rows` and `validation` are (X, T, labels, sample_weight, numbers): arrays as `Driver.train`
     takes them, and the indices (n,) of the rows to use, None for all. `judge` and
     `validation_judge` are (metrics, sample_weight) for these rows. Each metric is a dict: "name" is
-    None if the metric is not logged, "kind" is a key of METRICS, and the others are fields of
-    `Metric`. Their sample weights are all above 0, or None.
+    None if the metric is not logged, and the other entries are those of `describe_metric`. Their
+    sample weights are all above 0, or None.
 
     `generator` is a Shuffler, or a bit generator of NumPy, that draws the order of each epoch; or
     None. With `compounds`, each order shuffles the one before it. `lock` is held during a draw, if
-    other threads draw from the generator, too. `rules` are dicts: "kind" is a key of RULES, "value"
-    is (on_validation, index of a metric or -1 for the loss), and the others are fields of `Rule`.
+    other threads draw from the generator, too. `rules` are dicts: see `describe_rules`.
 
     With `logs_rate`, the learning rate of each epoch is logged. With `tries_each_epoch`, the loss
     is checked after the last update of each epoch, not of the last epoch alone. With
@@ -1347,7 +1280,7 @@ cdef class WholeFit:
                                              validation_judge)
         self.names = self.take_judge(&self.watch.judge, rows, judge)
         self.run.compounds = compounds and generator is not None
-        self.take_rules(rules or [])
+        describe_rules(&self.watch, rules or [])
 
     def __dealloc__(self):
         if self.run.watch != NULL:
@@ -1397,53 +1330,6 @@ cdef class WholeFit:
     cdef int take_metric(self, Metric *metric, tuple rows, dict given) except -1:
         describe_metric(metric, given)
         require(rows[1] is not None or (rows[2] is not None and metric.are_classes), "a metric")
-        return 0
-
-    cdef bint has_value(self, Value *value) noexcept:
-        cdef const Judge *judge = &self.watch.judge
-        if value.on_validation:
-            judge = &self.watch.validation_judge
-        return (-1 <= value.metric < judge.n_metrics
-                and (self.watch.has_validation or not value.on_validation))
-
-    cdef int take_rules(self, list rules) except -1:
-        cdef Rule *rule
-        self.watch.rules = <Rule *>calloc(max(1, len(rules)), sizeof(Rule))
-        if self.watch.rules == NULL:
-            raise MemoryError("cannot allocate the rules")
-        self.watch.n_rules = len(rules)
-        for i, given in enumerate(rules):
-            rule = &self.watch.rules[<Py_ssize_t>i]
-            rule.kind, rule.higher = RULES[given["kind"]], given["higher"]
-            rule.value.on_validation, rule.value.metric = given["value"]
-            require(self.has_value(&rule.value), "the value of a rule")
-            rule.min_delta, rule.patience = given["min_delta"], given["patience"]
-            rule.best_epoch = -1
-            if rule.kind == CONVERGES:
-                self.take_convergence(rule, given)
-            elif rule.kind == STOPS:
-                rule.start_from, rule.restores = given["start_from"], given["restores"]
-                rule.has_baseline = given["baseline"] is not None
-                rule.baseline = given["baseline"] or 0.0
-            else:
-                rule.factor, rule.least = given["factor"], given["least"]
-                rule.cooldown = given["cooldown"]
-        return 0
-
-    cdef int take_convergence(self, Rule *rule, dict given) except -1:
-        cdef Value squares
-        rule.restores, rule.score = given["restores"], given["score"]
-        rule.best, rule.wait, rule.rows = given["best"], given["wait"], given["rows"]
-        rule.offset, rule.squares = given["offset"], given["squares"]
-        rule.squares_factor = given["squares_factor"]
-        rule.adapts, rule.power = given["adapts"], given["power"]
-        rule.first_rate, rule.rate = given["first_rate"], given["rate"]
-        rule.by_rows = given["by_rows"]
-        squares.on_validation, squares.metric = rule.restores, rule.squares
-        require(self.has_value(&squares), "the squares of a rule")
-        require(not rule.restores or 0 <= rule.score < self.watch.validation_judge.n_metrics,
-                "the score of a rule")
-        self.watch.settles_divergence = True
         return 0
 
     cdef int make_logs(self, Py_ssize_t until) except -1:
@@ -1542,18 +1428,8 @@ cdef class WholeFit:
 
     def state_of_rules(self):
         """Return the state of each rule, a dict of its fields."""
-        cdef const Rule *rule
         cdef Py_ssize_t i
-        found = []
-        for i in range(self.watch.n_rules):
-            rule = &self.watch.rules[i]
-            found.append({
-                "best": rule.best if rule.has_best else None, "wait": rule.wait,
-                "best_epoch": rule.best_epoch if rule.best_epoch >= 0 else None,
-                "stopped_epoch": rule.stopped_epoch, "cooldown_counter": rule.cooldown_counter,
-                "score": rule.score if rule.kind == CONVERGES else -1, "by_rows": rule.by_rows,
-            })
-        return found
+        return [state_of_rule(&self.watch.rules[i]) for i in range(self.watch.n_rules)]
 
     def best_parameters(self, Py_ssize_t number):
         """Return the parameters of a rule's best epoch, as from `Parameters.read`, or None."""

@@ -253,8 +253,6 @@ class Driver(Parameters):
     def input_gradients(self, X: _Rows, outputs: NDArray[np.int64], out: NDArray[Any]) -> None: ...
 
 ENDS: dict[int, str | None]
-METRICS: dict[str, int]
-RULES: dict[str, int]
 
 @disjoint_base
 class WholeFit:

@@ -27,5 +27,7 @@
 #     lockstep               slices of tiny networks of one shape, side by side
 #     members                many runs at once, each on one thread
 #     row_gradients          the gradient of each row's loss
+#     derivatives            outputs of all stages; derivatives with respect to inputs
 #     capi                   the functions for C
 #     building               a network from its specification in Python
+#     describing             metrics and rules from their descriptions in Python
