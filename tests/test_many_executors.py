@@ -421,9 +421,9 @@ def plan_of(n, X=X, **options):
 def test_a_portion_that_begins_after_the_end_of_its_call_trains_nothing():
     """Otherwise a worker that is late could replace the error that ended the call."""
     plan = plan_of(2)
-    shared = workers.InFile.of(workers.common(plan, [0, 1], map_files=True))
+    shared = workers.InFile.of(workers.shared_data(plan, [0, 1], map_files=True))
     os.unlink(shared.path)
-    result = workers.train(shared, workers.packed(plan, [0, 1], True, 1))
+    result = workers.train(shared, workers.packed_portion(plan, [0, 1], True, 1))
     assert not result.trained
     assert result.error is None
 
@@ -431,8 +431,8 @@ def test_a_portion_that_begins_after_the_end_of_its_call_trains_nothing():
 def test_rows_are_sent_once_and_not_with_portions():
     wide = np.ones((90, 5000))
     plan = plan_of(2, X=wide)
-    assert len(workers.packed(plan, [0, 1], True, 1)) < 20_000
-    shared = workers.InFile.of(workers.common(plan, [0, 1], map_files=True))
+    assert len(workers.packed_portion(plan, [0, 1], True, 1)) < 20_000
+    shared = workers.InFile.of(workers.shared_data(plan, [0, 1], map_files=True))
     try:
         assert wide.nbytes < os.path.getsize(shared.path) < 1.1 * wide.nbytes
         read = pickle.loads(pickle.dumps(shared)).get()
@@ -449,14 +449,14 @@ def test_rows_are_sent_once_and_not_with_portions():
 def test_a_mapped_file_is_not_copied(tmp_path):
     np.save(tmp_path / "X.npy", X)
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
-    shared = workers.InFile.of(workers.common(plan_of(1, X=mapped), [0], map_files=True))
+    shared = workers.InFile.of(workers.shared_data(plan_of(1, X=mapped), [0], map_files=True))
     try:
         assert os.path.getsize(shared.path) < y.nbytes + 10_000
         assert type(shared.get().X) is np.memmap
         np.testing.assert_array_equal(shared.get().X, X)
     finally:
         os.unlink(shared.path)
-    part = workers.InFile.of(workers.common(plan_of(1, X=mapped[::-1]), [0], map_files=True))
+    part = workers.InFile.of(workers.shared_data(plan_of(1, X=mapped[::-1]), [0], map_files=True))
     np.testing.assert_array_equal(part.get().X, X[::-1])
     os.unlink(part.path)
 
@@ -473,7 +473,7 @@ def test_a_mapped_array_whose_file_has_other_rows_is_copied(case, tmp_path):
     else:
         np.save(other, X + 1 if case == "another file" else X[:5])
         os.replace(other, path)
-    shared = workers.InFile.of(workers.common(plan_of(1, X=mapped), [0], map_files=True))
+    shared = workers.InFile.of(workers.shared_data(plan_of(1, X=mapped), [0], map_files=True))
     try:
         np.testing.assert_array_equal(shared.get().X, X)
     finally:

@@ -31,12 +31,21 @@ from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from fastnn.engine.arrays cimport is_plain, is_plain_matrix, overlap, put, take
+from fastnn.engine.arrays cimport is_plain, is_plain_matrix, overlap, put, require, take
 from fastnn.engine.averages cimport begin_training, end_training, restart_average
 from fastnn.engine.buffers cimport allocate_buffers, free_buffers, reserve_nonzeros
 from fastnn.engine.building cimport allocate, build_net, free_net
 from fastnn.engine.capi cimport define_precision
-from fastnn.engine.clock cimport Clock
+from fastnn.engine.clock cimport DELTA, FORWARD, INPUT, LOSS, UPDATE, WAIT, Clock
+from fastnn.engine.derivatives cimport copy_outputs, derive_inputs, forward_chunk
+from fastnn.engine.describing cimport describe_metric, describe_rules, state_of_rule
+from fastnn.engine.evaluation cimport (
+    add_up,
+    evaluate_task,
+    evaluation_team,
+    judged_net,
+    next_slice,
+)
 from fastnn.engine.gradients cimport penalties_of, rate_at, renew_all_operands, renew_stage
 from fastnn.engine.leaves cimport (
     FASTNN_PACE_SIZES,
@@ -86,12 +95,14 @@ from fastnn.engine.net cimport (
 )
 from fastnn.engine.parameters cimport (
     REAL_TYPE,
+    b_height,
     fill,
     flatten,
     parameter_count,
     read_block,
     shapes_of,
     unflatten,
+    write_biases,
     write_block,
     write_rows,
 )
@@ -99,33 +110,14 @@ from fastnn.engine.members cimport (
     Member,
     MemberBuffers,
     Members,
-    allocate_judge,
-    free_judge,
     free_member_buffers,
     is_stopped,
     members_task,
     restore,
 )
-from fastnn.engine.metrics cimport (
-    ACCURACY,
-    ALL_CORRECT,
-    BALANCED_ACCURACY,
-    F1,
-    LOG_LOSS,
-    MAE,
-    MSE,
-    PRECISION as PRECISION_METRIC,
-    R2,
-    RECALL,
-    ROC_AUC,
-    TOP_K_ACCURACY,
-    Judged,
-    Metric,
-    judging_room,
-    value_of,
-)
+from fastnn.engine.metrics cimport Judged, Metric, judging_room, value_of
 from fastnn.engine.orders cimport bitgen_t, draw_order
-from fastnn.engine.passes cimport backward, begin_pass, forward, output_loss
+from fastnn.engine.passes cimport backward, begin_pass, output_loss
 from fastnn.engine.probes cimport Bounce, Probe, Reading, bounce_task, probe_task, reading_task
 from fastnn.engine.registry cimport (
     find_function,
@@ -138,7 +130,6 @@ from fastnn.engine.row_gradients cimport RowGradients, row_gradients_task
 from fastnn.engine.rows cimport (
     Rows,
     are_nonzeros,
-    gather_inputs,
     inputs_fit,
     most_nonzeros,
     take_labels,
@@ -151,11 +142,9 @@ from fastnn.engine.rows cimport (
     targets_fit,
 )
 from fastnn.engine.run cimport (
-    CONVERGES,
     DIVERGED,
     INTERRUPTED,
     LAST_DIVERGED,
-    LOWERS,
     NO_MEMORY,
     NOT_YET,
     STOPPED,
@@ -165,11 +154,11 @@ from fastnn.engine.run cimport (
     Kept,
     Rule,
     Run,
-    Value,
     Watch,
     has_diverged,
     reduced,
 )
+from fastnn.engine.run_memory cimport allocate_kept, allocate_run_memory, free_run_memory
 from fastnn.engine.seeds cimport (
     Pcg64,
     Seeds,
@@ -182,19 +171,13 @@ from fastnn.engine.seeds cimport (
 from fastnn.engine.stages.dense cimport activate, multiply, specification
 from fastnn.engine.stages.kinds cimport N_KINDS, define_kinds
 from fastnn.engine.stages.standardize cimport set_scaling
-from fastnn.engine.row_phase cimport ThreadState, postpones_updates
-from fastnn.engine.shares cimport Round
+from fastnn.engine.shares cimport Round, ThreadState, postpones_updates
 from fastnn.engine.step cimport train_parameters
 from fastnn.engine.tasks cimport (
-    add_up,
     advance,
     arrange,
-    arrange_updates,
-    evaluate_task,
-    evaluation_team,
-    judged_net,
     make_postponed_updates,
-    next_slice,
+    prepare_run,
     train_task,
 )
 from fastnn.engine.team cimport (
@@ -203,7 +186,7 @@ from fastnn.engine.team cimport (
     team_size,
     training_rows,
 )
-from fastnn.engine.watch cimport begin_best, keeps_best
+from fastnn.engine.watch cimport DIVISOR, LEAST_RATE, begin_best
 from fastnn.engine.zeros cimport (
     keep_finite,
     multiplies_zeros,
@@ -239,8 +222,12 @@ CHUNK_ROWS = CHUNK
 #: Rows on which the loss is checked after the last update of an epoch, which no step checks.
 TRIED_ROWS = LAST_ROWS
 
-#: A training step's phases, as `Network.profile` reports them.
-PHASES = ("input", "forward", "loss", "delta", "update", "wait")
+#: The names of a training step's phases in `Network.profile`, by the values of the enum Phase.
+PHASES = {INPUT: "input", FORWARD: "forward", LOSS: "loss", DELTA: "delta", UPDATE: "update",
+          WAIT: "wait"}
+
+#: The rule of scikit-learn's estimators divides rates above the first number by the second.
+ADAPTIVE_LEAST_RATE, ADAPTIVE_DIVISOR = LEAST_RATE(), DIVISOR()
 
 cdef Kind[N_KINDS] KINDS
 memset(KINDS, 0, sizeof(KINDS))
@@ -361,13 +348,6 @@ cdef class Shuffler:
 def c_api():
     """Return the capsule fastnn._C_API: the functions of fastnn.h, for both precisions."""
     return PyCapsule_New(<void *>&fastnn_functions, "fastnn._C_API", NULL)
-
-
-cdef int require(bint fits, str what) except -1:
-    """Raise ValueError unless `fits`: loops check no index, and a caller may bypass `_checks`."""
-    if not fits:
-        raise ValueError(f"{what} doesn't fit the network, or the other arrays")
-    return 0
 
 
 cdef busy():
@@ -687,11 +667,10 @@ cdef class Parameters:
         A vector is a b of one row.
         """
         cdef const Stage *stage = self.stage_with_parameters(number)
-        require(stage.b != NULL and 0 <= first and first + b.shape[0] <= max(1, stage.b_rows)
+        require(stage.b != NULL and 0 <= first and first + b.shape[0] <= b_height(stage)
                 and b.shape[1] == stage.b_columns, "b")
         self.claim()
-        self.net.ops.gather(b.shape[0], b.shape[1], &b[0, 0], NULL, stage.b + first * PANEL,
-                            max(1, stage.b_rows) * PANEL)
+        write_biases(&self.net, stage, first, b)
         self.release()
 
     cdef const Stage *stage_with_parameters(self, Py_ssize_t number) except NULL:
@@ -892,12 +871,8 @@ cdef class Driver(Parameters):
                                            run.batch > round_rows(&self.net), nonzeros)
             run.buffers = &self.training.buffers
             begin_training(&self.net)
-            if nonzeros:
-                run.buffers.nonzeros.whole = multiplies_zeros(&self.net)
-            arrange_updates(run)
+            prepare_run(run)
             self.postponing_run = run
-            run.skips_zeros = trains_on_zeros(run)
-            self.net.finite_until = 0  # the weights change from here on
             if (keep and not self.is_disposable) or run.tiny:
                 run.keep = self.kept_parameters()
             while run.epoch < run.until and run.ended == NOT_YET:
@@ -931,9 +906,8 @@ cdef class Driver(Parameters):
 
     cdef Kept *kept_parameters(self) except NULL:
         """Return memory for a copy of the parameters and, behind it, of a tiny network's arena."""
-        if self.kept.memory == NULL:
-            self.kept.memory = allocate(self.net.block * (
-                1 + self.net.n_blocks if self.net.tiny.layers != NULL else 1))
+        if not allocate_kept(&self.kept, &self.net, self.net.tiny.layers != NULL):
+            raise MemoryError("a copy of the weights doesn't fit in memory")
         return &self.kept
 
     def undivided(self, function, *arguments):
@@ -980,7 +954,7 @@ cdef class Driver(Parameters):
         run.clocks = clocks
         try:
             self.carry_out(&run, False)
-            return [{name: clocks[rank].seconds[phase] for phase, name in enumerate(PHASES)}
+            return [{name: clocks[rank].seconds[<int>phase] for phase, name in PHASES.items()}
                     for rank in range(run.n_threads)]
         finally:
             free(clocks)
@@ -1110,7 +1084,7 @@ cdef class Driver(Parameters):
         cdef Py_ssize_t stride = inference_rows(&self.net, threads,
                                                 self.net.row_flops - asked.rows.flops_less)
         cdef OwnBuffers memory
-        cdef bint mine = purpose == INFERENCE and fastnn_try_alone(&self.inference_claim)
+        cdef bint holds_buffers = purpose == INFERENCE and fastnn_try_alone(&self.inference_claim)
         cdef bint is_brief = asked.rows.n * self.net.row_flops < BRIEF_FLOPS()
         cdef Net judged
         cdef Net *net = &self.net
@@ -1119,7 +1093,8 @@ cdef class Driver(Parameters):
             net = &judged
         try:
             self.catch_up()
-            memory = self.inference_buffers(threads, purpose, mine, are_nonzeros(&asked.rows))
+            memory = self.inference_buffers(threads, purpose, holds_buffers,
+                                            are_nonzeros(&asked.rows))
             if are_nonzeros(&asked.rows):
                 memory.buffers.nonzeros.whole = multiplies_zeros(net)
             asked.skips_zeros = predicts_zeros(net, &asked.rows, purpose == TRAINING)
@@ -1133,39 +1108,36 @@ cdef class Driver(Parameters):
                 if asked.stop < asked.rows.n:
                     PyErr_CheckSignals()
         finally:
-            if mine:
+            if holds_buffers:
                 fastnn_leave_alone(&self.inference_claim)
         return 0
 
-    cdef OwnBuffers inference_buffers(self, int threads, Purpose purpose, bint mine,
+    cdef OwnBuffers inference_buffers(self, int threads, Purpose purpose, bint holds_buffers,
                                       bint nonzeros):
-        """Return the network's own buffers if this call has claimed them (`mine`), or new ones."""
-        cdef OwnBuffers memory = self.inference if mine else None
+        """Return the network's own buffers if this call has claimed them, or new ones."""
+        cdef OwnBuffers memory = self.inference if holds_buffers else None
         if (memory is None or memory.n_threads < threads or memory.forks != fastnn_forks()
                 or (memory.buffers.nonzeros != NULL) != nonzeros):
             memory = OwnBuffers(self, threads * chunk_rows(&self.net), threads, purpose, False,
                                 nonzeros)
-            if mine:
+            if holds_buffers:
                 self.inference = memory
         return memory
 
     cdef int carry_out_whole(self, Run *run, int n_threads) except -1:
         """Carry out epochs of a whole fit; evaluations use the inference buffers."""
         cdef Watch *watch = run.watch
-        cdef Py_ssize_t last = chunks_of(&self.net, watch.last.rows.n)
-        cdef Py_ssize_t chunks = last + chunks_of(&self.net, watch.validation.rows.n)
         cdef int threads = evaluation_team(&self.net, &watch.validation.rows, n_threads)
-        cdef bint mine = fastnn_try_alone(&self.inference_claim)
-        cdef double[::1] losses = np.empty(chunks + 1)
+        cdef bint holds_buffers = fastnn_try_alone(&self.inference_claim)
         cdef OwnBuffers memory
         run.most_threads = n_threads
-        watch.last.chunk_losses, watch.validation.chunk_losses = &losses[0], &losses[last]
         try:
-            memory = self.inference_buffers(threads, INFERENCE, mine, are_nonzeros(&run.rows))
+            memory = self.inference_buffers(threads, INFERENCE, holds_buffers,
+                                            are_nonzeros(&run.rows))
             watch.last.buffers = watch.validation.buffers = &memory.buffers
             self.carry_out(run, True)
         finally:
-            if mine:
+            if holds_buffers:
                 fastnn_leave_alone(&self.inference_claim)
         return 0
 
@@ -1188,14 +1160,10 @@ cdef class Driver(Parameters):
                  for i in range(self.net.n_stages)
                  if buffers.stages[i].z != buffers.stages[i].z_prev}
         while position < rows.n:
-            n = min(chunk_rows(&self.net), rows.n - position)
-            work.rows = n * k
-            gather_inputs(&self.net, &rows, buffers, position, 0, n)
-            forward(&work)
+            n = forward_chunk(&work, &rows, position)
             for i, array in found.items():
                 view = array[position * k:(position + n) * k]
-                self.net.ops.scatter(work.rows, view.shape[1], buffers.stages[i].z,
-                                     buffers.stride * PANEL, &view[0, 0])
+                copy_outputs(&work, i, &view[0, 0])
             position += n
         return list(found.values())
 
@@ -1211,41 +1179,17 @@ cdef class Driver(Parameters):
                         real[:, ::1] out):
         """Compute dy_j/dx for X (n, n_in) into out (n, n_in); `outputs` (n,) has each row's j."""
         cdef OwnBuffers memory
-        cdef Buffers *buffers
-        cdef Pass work
         cdef Rows rows
-        cdef real *delta
-        cdef real *below
-        cdef Py_ssize_t r, j, n, jump, position = 0, k = self.net.members
+        cdef Py_ssize_t i
         cdef Net net = judged_net(&self.net, False)
         self.catch_up()
         self.describe(&rows, X, None, None, None)
         memory = self.chunk_buffers(&rows, DERIVATIVES)
-        buffers = &memory.buffers
-        delta = buffers.stages[self.net.n_stages - 1].delta
-        jump = buffers.stride * PANEL
         require(outputs.shape[0] == out.shape[0] == rows.n and out.shape[1] == self.net.n_in,
                 "outputs or out")
-        begin_pass(&work, &net, buffers, 0, NULL)
-        work.scratch = buffers.scratch
-        while position < rows.n:
-            n = min(chunk_rows(&self.net), rows.n - position)
-            work.rows = n * k
-            gather_inputs(&self.net, &rows, buffers, position, 0, n)
-            forward(&work)
-            memset(delta, 0, panels_of(self.net.n_out) * jump * sizeof(real))
-            for r in range(work.rows):
-                j = outputs[position + r // k]
-                require(0 <= j < self.net.n_out, "outputs")
-                delta[j // PANEL * jump + r * PANEL + j % PANEL] = <real>1 / k
-            backward(&work, -1)
-            below = (buffers.stages - 1).delta
-            for r in range(n * panels_of(self.net.n_in) if k > 1 else 0):
-                j = r // n * jump + r % n * PANEL  # the sum over a row's copies
-                self.net.ops.column_sums(k, below + j + (r % n) * (k - 1) * PANEL, False,
-                                         below + j)
-            self.net.ops.scatter(n, self.net.n_in, below, jump, &out[position, 0])
-            position += n
+        for i in range(rows.n):
+            require(0 <= outputs[i] < self.net.n_out, "outputs")
+        derive_inputs(&net, &rows, &memory.buffers, &outputs[0], &out[0, 0])
 
 
 # ---- whole fits ---------------------------------------------------------------------------------
@@ -1254,19 +1198,6 @@ cdef class Driver(Parameters):
 ENDS = {NOT_YET: None, DIVERGED: "diverged", LAST_DIVERGED: "diverged after", STOPPED: "stopped",
         INTERRUPTED: "interrupted", NO_MEMORY: "no memory"}
 
-#: The engine's metrics and rules by name.
-METRICS = {"accuracy": ACCURACY, "top_k_accuracy": TOP_K_ACCURACY, "r2": R2, "mae": MAE, "mse": MSE,
-           "roc_auc": ROC_AUC, "precision": PRECISION_METRIC, "recall": RECALL, "f1": F1,
-           "balanced_accuracy": BALANCED_ACCURACY, "log_loss": LOG_LOSS, "all_correct": ALL_CORRECT}
-RULES = {"stops": STOPS, "lowers": LOWERS, "converges": CONVERGES}
-
-cdef int describe_metric(Metric *metric, dict given) except -1:
-    """Describe a metric, given as `kind` (a key of METRICS), `are_classes` and its own options."""
-    metric.kind, metric.are_classes = METRICS[given["kind"]], given["are_classes"]
-    metric.k, metric.is_macro = given.get("k", 1), given.get("is_macro", False)
-    metric.zero_division = given.get("zero_division", 0.0)
-    return 0
-
 
 cdef class WholeFit:
     """A fit that the engine carries out by itself: rows, rules, and how it went.
@@ -1274,13 +1205,12 @@ cdef class WholeFit:
     `rows` and `validation` are (X, T, labels, sample_weight, numbers): arrays as `Driver.train`
     takes them, and the indices (n,) of the rows to use, None for all. `judge` and
     `validation_judge` are (metrics, sample_weight) for these rows. Each metric is a dict: "name" is
-    None if the metric is not logged, "kind" is a key of METRICS, and the others are fields of
-    `Metric`. Their sample weights are all above 0, or None.
+    None if the metric is not logged, and the other entries are those of `describe_metric`. Their
+    sample weights are all above 0, or None.
 
     `generator` is a Shuffler, or a bit generator of NumPy, that draws the order of each epoch; or
     None. With `compounds`, each order shuffles the one before it. `lock` is held during a draw, if
-    other threads draw from the generator, too. `rules` are dicts: "kind" is a key of RULES, "value"
-    is (on_validation, index of a metric or -1 for the loss), and the others are fields of `Rule`.
+    other threads draw from the generator, too. `rules` are dicts: see `describe_rules`.
 
     With `logs_rate`, the learning rate of each epoch is logged. With `tries_each_epoch`, the loss
     is checked after the last update of each epoch, not of the last epoch alone. With
@@ -1294,14 +1224,12 @@ cdef class WholeFit:
     cdef Kept kept                # the kept parameters of a member; other fits use Driver.kept
     cdef real first_moment        # initial value of the optimizer's first moment
     cdef object held              # the arrays and objects that the engine reads, kept alive
-    cdef int64_t[::1] order       # memory for the order of an epoch, except in a MemberTraining
     cdef readonly object dropped  # updates that a member discarded after a divergence, or None
     cdef bint logs_rate
     cdef Py_ssize_t began         # number of epochs before the logged ones
     cdef double[::1] losses, val_losses, rates, row_losses
     cdef double[:, ::1] values, val_values  # values of the metrics in each epoch
     cdef list names, val_names    # names of the metrics; None for a metric that is not logged
-    cdef int64_t[::1] last_order  # memory for Run.last_order, except in a MemberTraining
     cdef object lock              # on the generator, if other threads draw from it, too
     cdef readonly double seconds  # duration of a member's run
 
@@ -1342,15 +1270,12 @@ cdef class WholeFit:
                                              validation_judge)
         self.names = self.take_judge(&self.watch.judge, rows, judge)
         self.run.compounds = compounds and generator is not None
-        self.take_rules(rules or [])
+        describe_rules(&self.watch, rules or [])
 
     def __dealloc__(self):
-        cdef Py_ssize_t i
-        for i in range(self.watch.n_rules):
-            fastnn_free(self.watch.rules[i].best_parameters)
+        if self.run.watch != NULL:
+            free_run_memory(&self.run)
         free(self.watch.rules)
-        free_judge(&self.watch.judge)
-        free_judge(&self.watch.validation_judge)
         free(self.watch.judge.metrics)
         free(self.watch.validation_judge.metrics)
 
@@ -1397,52 +1322,6 @@ cdef class WholeFit:
         require(rows[1] is not None or (rows[2] is not None and metric.are_classes), "a metric")
         return 0
 
-    cdef bint has_value(self, Value *value) noexcept:
-        cdef const Judge *judge = &self.watch.judge
-        if value.on_validation:
-            judge = &self.watch.validation_judge
-        return (-1 <= value.metric < judge.n_metrics
-                and (self.watch.has_validation or not value.on_validation))
-
-    cdef int take_rules(self, list rules) except -1:
-        cdef Rule *rule
-        self.watch.n_rules = len(rules)
-        self.watch.rules = <Rule *>calloc(max(1, len(rules)), sizeof(Rule))
-        if self.watch.rules == NULL:
-            raise MemoryError("cannot allocate the rules")
-        for i, given in enumerate(rules):
-            rule = &self.watch.rules[<Py_ssize_t>i]
-            rule.kind, rule.higher = RULES[given["kind"]], given["higher"]
-            rule.value.on_validation, rule.value.metric = given["value"]
-            require(self.has_value(&rule.value), "the value of a rule")
-            rule.min_delta, rule.patience = given["min_delta"], given["patience"]
-            rule.best_epoch = -1
-            if rule.kind == CONVERGES:
-                self.take_convergence(rule, given)
-            elif rule.kind == STOPS:
-                rule.start_from, rule.restores = given["start_from"], given["restores"]
-                rule.has_baseline = given["baseline"] is not None
-                rule.baseline = given["baseline"] or 0.0
-            else:
-                rule.factor, rule.least = given["factor"], given["least"]
-                rule.cooldown = given["cooldown"]
-        return 0
-
-    cdef int take_convergence(self, Rule *rule, dict given) except -1:
-        cdef Value squares
-        rule.restores, rule.score = given["restores"], given["score"]
-        rule.best, rule.wait, rule.rows = given["best"], given["wait"], given["rows"]
-        rule.offset, rule.share, rule.squares = given["offset"], given["share"], given["squares"]
-        rule.adapts, rule.power = given["adapts"], given["power"]
-        rule.first_rate, rule.rate = given["first_rate"], given["rate"]
-        rule.by_rows = given["by_rows"]
-        squares.on_validation, squares.metric = rule.restores, rule.squares
-        require(self.has_value(&squares), "the squares of a rule")
-        require(not rule.restores or 0 <= rule.score < self.watch.validation_judge.n_metrics,
-                "the score of a rule")
-        self.watch.settles_divergence = True
-        return 0
-
     cdef int make_logs(self, Py_ssize_t until) except -1:
         """Allocate the logs of the epochs up to `until`: losses, metrics, learning rates."""
         cdef Py_ssize_t i, done = self.run.epoch, n = until - self.run.epoch
@@ -1473,33 +1352,12 @@ cdef class WholeFit:
 
         `logs` has the finished epochs even if a signal handler raises an exception.
         """
-        cdef Py_ssize_t i
-        cdef Rule *rule
         self.make_logs(min(self.run.epochs, self.run.epoch + n_epochs))
-        if self.run.generator != NULL and self.run.order == NULL:
-            self.order = np.empty(self.run.rows.n, np.int64)
-            self.run.order = &self.order[0]
-        if self.run.compounds and self.run.last_order == NULL:
-            self.last_order = np.empty(self.run.rows.n, np.int64)
-            self.run.last_order = &self.last_order[0]
-        for i in range(self.watch.n_rules):
-            rule = &self.watch.rules[i]
-            if keeps_best(rule) and rule.best_parameters == NULL:
-                rule.best_parameters = allocate(self.driver.net.block)
+        if not allocate_run_memory(&self.run):
+            raise MemoryError("the order, metrics or best weights of a fit don't fit in memory")
         if self.run.epoch == 0:
             begin_best(&self.run)
-        self.allocate_judges()
         self.driver.carry_out_whole(&self.run, n_threads)
-
-    cdef int allocate_judges(self) except -1:
-        cdef Watch *watch = &self.watch
-        cdef Py_ssize_t n_out = self.driver.net.n_out
-        if watch.judge.out == NULL and watch.validation_judge.out == NULL and not (
-                allocate_judge(&watch.judge, self.run.rows.n, n_out)
-                and allocate_judge(&watch.validation_judge, watch.validation.rows.n, n_out)):
-            raise MemoryError("cannot allocate room for metrics")
-        self.run.out, watch.validation.out = watch.judge.out, watch.validation_judge.out
-        return 0
 
     def logs(self):
         """Return the logged values (n,) of the n epochs that were trained last, by name."""
@@ -1560,18 +1418,8 @@ cdef class WholeFit:
 
     def state_of_rules(self):
         """Return the state of each rule, a dict of its fields."""
-        cdef const Rule *rule
         cdef Py_ssize_t i
-        found = []
-        for i in range(self.watch.n_rules):
-            rule = &self.watch.rules[i]
-            found.append({
-                "best": rule.best if rule.has_best else None, "wait": rule.wait,
-                "best_epoch": rule.best_epoch if rule.best_epoch >= 0 else None,
-                "stopped_epoch": rule.stopped_epoch, "cooldown_counter": rule.cooldown_counter,
-                "score": rule.score if rule.kind == CONVERGES else -1, "by_rows": rule.by_rows,
-            })
-        return found
+        return [state_of_rule(&self.watch.rules[i]) for i in range(self.watch.n_rules)]
 
     def best_parameters(self, Py_ssize_t number):
         """Return the parameters of a rule's best epoch, as from `Parameters.read`, or None."""
@@ -1975,9 +1823,9 @@ cdef class LayerState(Parameters):
         biases = np.zeros(self.n_out, DTYPE) if b is None else np.asarray(b)
         memset(&run, 0, sizeof(Run))
         memset(&thread, 0, sizeof(ThreadState))
+        memset(&now, 0, sizeof(Round))
         run.net, run.buffers = &self.net, buffers
         thread.size, thread.scratch = 1, buffers.scratch
-        now.skips_zeros = now.by_columns = now.postpones = False
         now.row_portions = now.tile_portions = 1
         self.claim()
         try:

@@ -16,7 +16,9 @@ COMPILER: str
 DTYPE: np.dtype[Any]
 CHUNK_ROWS: int
 TRIED_ROWS: int
-PHASES: tuple[str, ...]
+PHASES: dict[int, str]
+ADAPTIVE_LEAST_RATE: float
+ADAPTIVE_DIVISOR: float
 
 def instruction_sets() -> list[str]: ...
 def fuses(isa: str | None) -> bool: ...
@@ -250,8 +252,6 @@ class Driver(Parameters):
     def input_gradients(self, X: _Rows, outputs: NDArray[np.int64], out: NDArray[Any]) -> None: ...
 
 ENDS: dict[int, str | None]
-METRICS: dict[str, int]
-RULES: dict[str, int]
 
 @disjoint_base
 class WholeFit:

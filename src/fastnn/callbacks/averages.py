@@ -1,7 +1,7 @@
 """SwapEMAWeights: validation with the moving averages of the weights.
 
 Not here: the averages, which the optimizer keeps (optimizers.py), and the passes over validation
-rows that use them (training/, engine/tasks.pxd).
+rows that use them (training/, engine/evaluation.pxd).
 """
 
 from __future__ import annotations

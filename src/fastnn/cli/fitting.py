@@ -19,8 +19,8 @@ from fastnn.cli.output import tell
 from fastnn.layers import Dense, Dropout, Standardize
 from fastnn.mlp import MLP
 from fastnn.tabular.encoding import measured
-from fastnn.tabular.ensemble import mean_and_scale, undo_scaling
 from fastnn.tabular.models import Model
+from fastnn.tabular.target_scaling import TargetScaling
 
 if TYPE_CHECKING:
     import argparse
@@ -70,13 +70,13 @@ def fit(net: MLP, job: Job) -> tuple[Model, dict[str, int | None], End]:
     layer then undoes the scaling, so that the network predicts in the units of the target.
     """
     options, recipe, encoded, rows = job.options, job.recipe, job.encoded, job.rows
-    output = job.objective.output
     X = encoded.inputs(rows["training"], net.dtype)
     is_class = recipe.classes is not None
-    mean, scale = 0.0, 1.0
+    y, scaling = job.y, None
     if not is_class:
-        mean, scale = mean_and_scale(job.target, job.y[rows["training"]], output, options.dtype)
-    y = job.y if is_class else (job.y - mean) / scale
+        output, known = job.objective.output, y[rows["training"]]
+        scaling = TargetScaling.of(job.target, known, output, options.dtype)
+        y = scaling.scaled(y)
     if recipe.is_measured.any():
         net.adapt(measured(X, recipe.is_measured))  # the inputs of categories stay 0 or 1
     callbacks: list[Callback] = [] if options.quiet else [_progress()]
@@ -104,8 +104,8 @@ def fit(net: MLP, job: Job) -> tuple[Model, dict[str, int | None], End]:
         end = End.INTERRUPTED
         if validation is not None:
             stop.on_train_end({})  # restores the best weights
-    if not is_class:
-        undo_scaling(net, mean, scale, output)
+    if scaling is not None:
+        scaling.undo(net)
     if validation is None:
         return Model.of(net, history), {"epochs": net.epoch, "best_epoch": None}, end
     model = Model.of(net, history, stop.best_epoch)

@@ -22,9 +22,9 @@ from fastnn.cli.objectives import weights_of
 from fastnn.cli.output import counted, tell
 from fastnn.many import Fits, fit_many
 from fastnn.tabular.encoding import measured
-from fastnn.tabular.ensemble import mean_and_scale, undo_scaling
 from fastnn.tabular.errors import TableError
 from fastnn.tabular.models import Model
+from fastnn.tabular.target_scaling import TargetScaling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,14 +78,14 @@ class Common:
         groups = [np.arange(n)] * len(nets) if groups is None else groups
         training = [some[some < self.n_training] for some in groups]
         validation = [some[some >= self.n_training] for some in groups]
-        y, scales = self.y if is_class else np.zeros(n), []
+        y, scalings = self.y if is_class else np.zeros(n), []
         for net, some, rows in zip(nets, groups, training, strict=True):
             if recipe.is_measured.any():
                 net.adapt(measured(self.X[rows], recipe.is_measured))
             if not is_class:
-                mean, scale = mean_and_scale(self.job.target, self.y[rows], output, options.dtype)
-                y[some] = (self.y[some] - mean) / scale
-                scales.append((mean, scale))
+                scaling = TargetScaling.of(self.job.target, self.y[rows], output, options.dtype)
+                y[some] = scaling.scaled(self.y[some])
+                scalings.append(scaling)
         stop = EarlyStopping(patience=options.patience, restore_best_weights=True)
         judged = len(validation[0]) > 0
         with unnumbered():
@@ -103,9 +103,9 @@ class Common:
                 n_threads=options.threads,
                 verbose=not options.quiet,
             )
-        for number, (mean, scale) in enumerate(scales):
+        for number, scaling in enumerate(scalings):
             if fits.statuses[number].is_trained:
-                undo_scaling(nets[number], mean, scale, output)
+                scaling.undo(nets[number])
         return fits, fits.interrupted
 
 

@@ -16,13 +16,18 @@
 #     buffers, passes        memory for rows; the forward pass, the loss, the backward pass
 #     rows                   the inputs, targets and weights of a step's rows
 #     run, watch             a training run as a struct; rules that follow its losses
+#     run_memory             the memory of a run beside its buffers
 #     zeros                  whether inputs have enough zeros to skip them
+#     shares                 rounds of a step, their division among the threads of a team
 #     row_phase              the rows phase of a step
-#     shares                 the division of rows and tiles among the threads of a team
-#     step, tasks            a whole step; the tasks that each thread runs
+#     step                   a whole step
+#     evaluation, epochs     outputs and losses of rows; what happens between epochs
+#     tasks                  slices of a run, as each thread trains them
 #     parameters, arrays     parameters as arrays or as one vector; arrays in and out
 #     lockstep               slices of tiny networks of one shape, side by side
 #     members                many runs at once, each on one thread
 #     row_gradients          the gradient of each row's loss
+#     derivatives            outputs of all stages; derivatives with respect to inputs
 #     capi                   the functions for C
 #     building               a network from its specification in Python
+#     describing             metrics and rules from their descriptions in Python

@@ -1,10 +1,18 @@
-# NumPy arrays that kernels read directly: row-major, aligned, native, of the kernels' precision.
+# NumPy arrays that kernels read directly: row-major, aligned, native, of the kernels' precision;
+# and the check of their shapes.
 
 cimport numpy as cnp
 
 from fastnn.engine.leaves cimport PANEL, real
 from fastnn.engine.net cimport Buffers, Net
 from fastnn.engine.parameters cimport REAL_TYPE
+
+cdef inline int require(bint fits, str what) except -1:
+    """Raise ValueError unless `fits`: loops check no index, and a caller may bypass `_checks`."""
+    if not fits:
+        raise ValueError(f"{what} doesn't fit the network, or the other arrays")
+    return 0
+
 
 cdef inline bint is_plain(object value, int n_dimensions) noexcept:
     """Whether `value` is an ndarray of reals: C-contiguous, aligned, in native byte order."""

@@ -42,16 +42,16 @@ cdef inline Py_ssize_t lay_out(Buffers *buffers, const Net *net, int n_threads, 
     cdef Py_ssize_t i, widest = 0, at = 0, panel = buffers.stride * PANEL
     cdef Py_ssize_t doubles = sizeof(double) // sizeof(real), rows = buffers.rows * net.members
     cdef Py_ssize_t out = panels_of(net.n_out) * panel
-    cdef StageBuffers *own
+    cdef StageBuffers *here
     if buffers.nonzeros == NULL:
         at = place(&buffers.stages[0].z_prev, base, at, panels_of(net.n_in) * panel)
     if purpose == DERIVATIVES:
         at = place(&(buffers.stages - 1).delta, base, at, panels_of(net.n_in) * panel)
     for i in range(net.n_stages):
-        own = &buffers.stages[i]
+        here = &buffers.stages[i]
         if i > 0:
-            own.z_prev = (own - 1).z
-        at = net.stages[i].kind.lay_out(&net.stages[i], own, buffers.stride, purpose, base, at)
+            here.z_prev = (here - 1).z
+        at = net.stages[i].kind.lay_out(&net.stages[i], here, buffers.stride, purpose, base, at)
         widest = max(widest, net.stages[i].n_out)
     if purpose == INFERENCE:  # the loss writes its gradient there
         at = place(&buffers.stages[net.n_stages - 1].delta, base, at, out)

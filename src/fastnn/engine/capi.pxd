@@ -29,6 +29,7 @@ from fastnn cimport (
 )
 from fastnn.engine.averages cimport begin_training, end_training
 from fastnn.engine.buffers cimport allocate_buffers, free_buffers
+from fastnn.engine.evaluation cimport evaluate_task, next_slice
 from fastnn.engine.leaves cimport (
     fastnn_allocate,
     fastnn_free,
@@ -60,15 +61,9 @@ from fastnn.engine.rows cimport (
     take_rows_of_reals,
     targets_fit,
 )
-from fastnn.engine.run cimport DIVERGED, Run, reduced
-from fastnn.engine.tasks cimport (
-    Evaluation,
-    evaluate_task,
-    next_slice,
-    train_task,
-    train_tiny_slice,
-)
-from fastnn.engine.zeros cimport predicts_zeros, trains_on_zeros
+from fastnn.engine.run cimport DIVERGED, Evaluation, Run, reduced
+from fastnn.engine.tasks cimport prepare_run, train_task, train_tiny_slice
+from fastnn.engine.zeros cimport predicts_zeros
 
 cdef struct Workspace:            # its first member is declared in capi/precision.h
     fastnn_workspace head
@@ -198,8 +193,8 @@ cdef inline int train(fastnn_workspace *workspace, Py_ssize_t rows, const void *
         return FASTNN_BUSY
     run.batch = run.stop = run.end = rows
     run.tiny = rows == 1 and made.before != NULL
-    run.skips_zeros = trains_on_zeros(&run)
     begin_training(net)
+    prepare_run(&run)
     if run.tiny:
         train_tiny_slice(&run, made.before)
     if not run.tiny:

@@ -2,7 +2,7 @@
 
 from fastnn.engine.leaves cimport fastnn_now_ns
 
-cdef enum Phase:                  # of a training step; PHASES in _kernels.pyx has their names
+cdef enum Phase:                  # of a training step
     INPUT
     FORWARD
     LOSS

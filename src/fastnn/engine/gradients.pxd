@@ -41,8 +41,8 @@ cdef inline void begin_update(Update *update, const Net *net, int64_t t, double 
     if net.has_ema:
         update.momentum = <real>net.momentum if t > 1 else 0  # it starts as w after update 1
     update.penalty_scale = penalty_scale
-    update.free, update.known = scratch, scratch + PANEL * PANEL
-    update.W, update.n, update.operands = NULL, 0, NULL
+    update.scratch, update.pending_gradient = scratch, scratch + PANEL * PANEL
+    update.pending_W, update.pending_n, update.pending_operands = NULL, 0, NULL
 
 
 cdef inline void prepare(Update *update, const Net *net, double rate_multiplier) noexcept nogil:
@@ -64,18 +64,19 @@ cdef inline void turn_to(const Net *net, const Stage *stage, Update *update) noe
     also if the previous tile has operands and this stage has none.
     """
     cdef bint has_own = stage.rate_multiplier != update.rate_multiplier
-    if has_own or (update.operands != NULL and stage.operands == NULL):
+    if has_own or (update.pending_operands != NULL and stage.operands == NULL):
         finish_update(net, update)
-        update.W, update.n, update.operands = NULL, 0, NULL
+        update.pending_W, update.pending_n, update.pending_operands = NULL, 0, NULL
     if has_own:
         prepare(update, net, stage.rate_multiplier)
 
 
 cdef inline void finish_update(const Net *net, const Update *update) noexcept nogil:
     """Make the deferred update of the previous tile, if there is one."""
-    net.optimizer.rule(update.n, &update.weights, update.known, update.W, net.block)
-    average_updated(net, update, update.W, update.n)
-    renew_operands(net, update.W, update.n, update.operands)
+    net.optimizer.rule(update.pending_n, &update.weights, update.pending_gradient,
+                       update.pending_W, net.block)
+    average_updated(net, update, update.pending_W, update.pending_n)
+    renew_operands(net, update.pending_W, update.pending_n, update.pending_operands)
 
 
 cdef inline void renew_operands(const Net *net, const real *W, Py_ssize_t n,
@@ -184,12 +185,12 @@ cdef inline void update_biases(const Net *net, const Update *update, real *b,
 cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
                              Update *update) noexcept nogil:
     """Update the parameters of a tile by their gradient; for Kind.update_tile."""
-    tile.stage.kind.add_gradient(net, tile, rows, False, update.free)
-    finish_gradient(net, tile, update.penalty_scale, update.free)
-    update_weights(net, tile, update, update.free)
+    tile.stage.kind.add_gradient(net, tile, rows, False, update.scratch)
+    finish_gradient(net, tile, update.penalty_scale, update.scratch)
+    update_weights(net, tile, update, update.scratch)
     if tile.b != NULL:
-        net.ops.column_sums(rows, tile.delta, False, update.free)
-        update_biases(net, update, tile.b, update.free)
+        net.ops.column_sums(rows, tile.delta, False, update.scratch)
+        update_biases(net, update, tile.b, update.scratch)
 
 
 # ---- gradients that are stored, in a block like the arena's -------------------------------------

@@ -1,7 +1,7 @@
-# Tiny members of one shape, trained side by side by simd/lockstep.h, each in a column of a panel,
-# with the bits that tiny.c gives for each alone. A slice ends where it would end if the member were
-# alone. The member then leaves its column, and another slice, its own next one or another member's,
-# takes the column. Not here: which members are trained together (members.pxd).
+# Tiny members of one shape, trained side by side by simd/lockstep.h. Each is in a lane, a column of
+# the panels, and gets the bits that tiny.c gives for it alone. A slice ends where it would end if
+# the member were alone. The member then leaves its lane, and another slice, its own next one or
+# another member's, takes the lane. Not here: which members are trained together (members.pxd).
 
 from libc.math cimport isfinite
 from libc.stdint cimport uint64_t
@@ -26,7 +26,7 @@ from fastnn.engine.run cimport KEEP_ROWS, Run
 
 
 cdef enum:
-    MOST_COLUMNS = 16             # PANEL for floats
+    MOST_LANES = 16               # PANEL for floats
 
 cdef struct Lockstep:
     fastnn_lockstep nets
@@ -35,12 +35,12 @@ cdef struct Lockstep:
     fastnn_lockstep_rows *rows    # (PANEL,)
     real *rate                    # (PANEL,)
     double *loss                  # (PANEL,)
-    Run *runs[MOST_COLUMNS]       # (PANEL,) the run in each column, or NULL
-    Py_ssize_t left[MOST_COLUMNS]  # (PANEL,) rows of its slice still to train
+    Run *runs[MOST_LANES]         # (PANEL,) the run in each lane, or NULL
+    Py_ssize_t left[MOST_LANES]   # (PANEL,) rows of its slice still to train
 
 
 cdef inline bint keeps_step(const Run *run) noexcept nogil:
-    """Whether a run can be trained in a column: plain descent on squared errors, row by row."""
+    """Whether a run can be trained in a lane: plain descent on squared errors, row by row."""
     cdef const Net *net = run.net
     return (run.tiny and run.losses != NULL and net.schedule.rule == NULL
             and strcmp(net.optimizer.name, b"sgd") == 0
@@ -66,7 +66,7 @@ cdef inline bint have_one_shape(const Net *one, const Net *other) noexcept nogil
 # ---- memory -------------------------------------------------------------------------------------
 
 cdef inline bint make_lockstep(Lockstep *step, const Net *net) noexcept nogil:
-    """Allocate PANEL columns for networks of the shape of `net`; False without enough memory."""
+    """Allocate PANEL lanes for networks of the shape of `net`; False without enough memory."""
     cdef Py_ssize_t n = net.tiny.n_layers
     memset(step, 0, sizeof(Lockstep))
     step.net = net
@@ -119,8 +119,8 @@ cdef inline void place_lockstep(Lockstep *step) noexcept nogil:
 
 # ---- slices -------------------------------------------------------------------------------------
 
-cdef inline void enter_column(Lockstep *step, int l, Run *run) noexcept nogil:
-    """Put a run's next slice, from run.first to run.stop, into column l."""
+cdef inline void enter_lane(Lockstep *step, int l, Run *run) noexcept nogil:
+    """Put a run's next slice, from run.first to run.stop, into lane l."""
     cdef fastnn_lockstep_rows *rows = &step.rows[l]
     cdef fastnn_step constants
     step.runs[l], step.left[l] = run, run.stop - run.first
@@ -128,10 +128,10 @@ cdef inline void enter_column(Lockstep *step, int l, Run *run) noexcept nogil:
     rows.order, rows.first = run.rows.order, run.first
     run.net.optimizer.prepare(&run.net.hyper, <double>(run.net.step + 1), &constants)
     step.rate[l], step.loss[l] = constants.rate, run.loss
-    copy_column(step, l, True)
+    copy_lane(step, l, True)
 
 
-cdef inline void leave_column(Lockstep *step, int l) noexcept nogil:
+cdef inline void leave_lane(Lockstep *step, int l) noexcept nogil:
     """Copy the parameters of a finished slice to its network, and keep those from before it.
 
     If the loss is not finite, the network stays as it was before the slice and run.tiny is
@@ -142,23 +142,23 @@ cdef inline void leave_column(Lockstep *step, int l) noexcept nogil:
     if isfinite(step.loss[l]):
         memcpy(run.keep.memory, run.net.arena, run.net.block * sizeof(real))
         run.keep.step, run.keep.rows = run.net.step, KEEP_ROWS
-        copy_column(step, l, False)
+        copy_lane(step, l, False)
         run.loss = step.loss[l]
         run.total += <double>n
         run.net.step += n
         run.first = run.stop
     else:
         run.tiny = False
-    empty_column(step, l)
+    empty_lane(step, l)
 
 
-cdef inline void empty_column(Lockstep *step, int l) noexcept nogil:
-    """Mark column l as empty: it is still computed, with a learning rate of 0, and ignored."""
+cdef inline void empty_lane(Lockstep *step, int l) noexcept nogil:
+    """Mark lane l as empty: it is still computed, with a learning rate of 0, and ignored."""
     step.runs[l], step.rows[l].X, step.rate[l] = NULL, NULL, 0
 
 
-cdef inline void copy_column(Lockstep *step, int l, bint enters) noexcept nogil:
-    """Copy the parameters of the network of column l into the column, or back."""
+cdef inline void copy_lane(Lockstep *step, int l, bint enters) noexcept nogil:
+    """Copy the parameters of lane l's network into the lane, or back."""
     cdef const fastnn_tiny_layer *tiny
     cdef fastnn_lockstep_layer *layer
     cdef Py_ssize_t i, j, k
@@ -179,8 +179,8 @@ cdef inline void copy_number(real *here, real *there, bint enters) noexcept nogi
         here[0] = there[0]
 
 
-cdef inline void train_columns(Lockstep *step, Py_ssize_t most) noexcept nogil:
-    """Train all columns until the first slice ends, for `most` steps at most."""
+cdef inline void train_lanes(Lockstep *step, Py_ssize_t most) noexcept nogil:
+    """Train all lanes until the first slice ends, for `most` steps at most."""
     cdef uint64_t before = fastnn_flush_subnormals()
     cdef Py_ssize_t n = most
     cdef int l

@@ -35,22 +35,21 @@ from fastnn.engine.net cimport (
     Purpose,
     StageBuffers,
     chunk_rows,
-    chunks_of,
     round_rows,
 )
 from fastnn.engine.gradients cimport renew_all_operands
 from fastnn.engine.lockstep cimport (
-    MOST_COLUMNS,
+    MOST_LANES,
     Lockstep,
-    empty_column,
-    enter_column,
+    empty_lane,
+    enter_lane,
     free_lockstep,
     have_one_shape,
     is_empty,
     keeps_step,
-    leave_column,
+    leave_lane,
     make_lockstep,
-    train_columns,
+    train_lanes,
 )
 from fastnn.engine.parameters cimport fill
 from fastnn.engine.rows cimport are_nonzeros
@@ -58,18 +57,14 @@ from fastnn.engine.run cimport (
     INTERRUPTED,
     NO_MEMORY,
     NOT_YET,
-    Judge,
     Kept,
-    Rule,
     Run,
-    Watch,
     has_diverged,
 )
-from fastnn.engine.metrics cimport judging_room
-from fastnn.engine.tasks cimport advance, arrange_updates, begin_slice, end_slice
+from fastnn.engine.run_memory cimport allocate_kept, allocate_run_memory, free_run_memory
+from fastnn.engine.tasks cimport advance, begin_slice, end_slice, prepare_run
 from fastnn.engine.team cimport training_rows
-from fastnn.engine.watch cimport begin_best, keeps_best, restore_best
-from fastnn.engine.zeros cimport multiplies_zeros, trains_on_zeros
+from fastnn.engine.watch cimport begin_best, restore_best
 
 # The calling thread handles signals at intervals of at least this many seconds.
 cdef inline double POLL_SECONDS() noexcept nogil:
@@ -112,11 +107,11 @@ cdef inline void members_task(void *context, fastnn_team *team, int rank) noexce
     """Train members one after another, tiny ones of one shape side by side, until all are begun."""
     cdef Members *work = <Members *>context
     cdef MemberBuffers *buffers = &work.buffers[rank]
-    cdef Py_ssize_t i, columns = (work.n + fastnn_team_size(team) - 1) // fastnn_team_size(team)
+    cdef Py_ssize_t i, lanes = (work.n + fastnn_team_size(team) - 1) // fastnn_team_size(team)
     i = fastnn_take_next(&work.begun)
     while i < work.n and not fastnn_look(&work.stopping):
-        if can_train_together(work, i, min(columns, PANEL)):
-            i = train_together(work, i, min(columns, PANEL), buffers)
+        if can_train_together(work, i, min(lanes, PANEL)):
+            i = train_together(work, i, min(lanes, PANEL), buffers)
         else:
             train_member(work, i, buffers)
             i = fastnn_take_next(&work.begun)
@@ -150,7 +145,8 @@ cdef inline bint begin_member(Members *work, Py_ssize_t i, MemberBuffers *buffer
     """Prepare member i; return whether it has epochs to train, and memory for them."""
     cdef Member *member = &work.all[i]
     member.seconds = -monotonic()
-    if not (assign_buffers(member.run, buffers) and allocate_run_memory(member)):
+    if not (assign_buffers(member.run, buffers) and allocate_run_memory(member.run)
+            and allocate_copies(member)):
         member.run.ended = NO_MEMORY
         return False
     copy_state(member)
@@ -158,6 +154,7 @@ cdef inline bint begin_member(Members *work, Py_ssize_t i, MemberBuffers *buffer
     member.begun = member.run.epochs > 0
     if member.begun:
         begin_training(member.run.net)
+        prepare_run(member.run)
     return member.begun
 
 
@@ -189,7 +186,8 @@ cdef inline void end_member(Members *work, Py_ssize_t i) noexcept nogil:
     if member.begun:
         end_training(member.run.net)
         set_final_parameters(member)
-    free_run_memory(member)
+    free_run_memory(member.run)  # the thread keeps its buffers for the next run
+    free_copies(member)
     member.seconds += monotonic()
     if (has_diverged(member.run) and work.stops_at_divergence
             and not member.run.watch.settles_divergence):
@@ -250,10 +248,10 @@ cdef enum:
 
 
 cdef inline bint can_train_together(const Members *work, Py_ssize_t i,
-                                    Py_ssize_t columns) noexcept nogil:
+                                    Py_ssize_t lanes) noexcept nogil:
     """Whether enough members from i on have one shape, and can be trained side by side."""
     cdef Py_ssize_t k
-    if columns < FEWEST_TOGETHER or i + FEWEST_TOGETHER > work.n:
+    if lanes < FEWEST_TOGETHER or i + FEWEST_TOGETHER > work.n:
         return False
     for k in range(FEWEST_TOGETHER):
         if not fits_lockstep(work, i + k, work.all[i].run.net):
@@ -262,18 +260,18 @@ cdef inline bint can_train_together(const Members *work, Py_ssize_t i,
 
 
 cdef inline bint fits_lockstep(const Members *work, Py_ssize_t i, const Net *net) noexcept nogil:
-    """Whether there is a member i, and it can be trained in a column beside `net`."""
+    """Whether there is a member i, and it can be trained in a lane beside `net`."""
     return (i < work.n and keeps_step(work.all[i].run)
             and have_one_shape(work.all[i].run.net, net))
 
 
-cdef inline Py_ssize_t train_together(Members *work, Py_ssize_t i, Py_ssize_t columns,
+cdef inline Py_ssize_t train_together(Members *work, Py_ssize_t i, Py_ssize_t lanes,
                                       MemberBuffers *buffers) noexcept nogil:
-    """Train member i and later ones of its shape, `columns` at a time; return the index of the
+    """Train member i and later ones of its shape, `lanes` at a time; return the index of the
     next member, which this thread must begin.
     """
     cdef Lockstep step
-    cdef Py_ssize_t[MOST_COLUMNS] members
+    cdef Py_ssize_t[MOST_LANES] members
     cdef Py_ssize_t most
     cdef int l
     if not make_lockstep(&step, work.all[i].run.net):
@@ -281,7 +279,7 @@ cdef inline Py_ssize_t train_together(Members *work, Py_ssize_t i, Py_ssize_t co
         return fastnn_take_next(&work.begun)
     most = max(1, training_rows(1, step.net.row_flops) // PANEL)
     while True:
-        for l in range(columns):
+        for l in range(lanes):
             while (step.runs[l] == NULL and fits_lockstep(work, i, step.net)
                     and not fastnn_look(&work.stopping)):
                 members[l] = i
@@ -289,9 +287,9 @@ cdef inline Py_ssize_t train_together(Members *work, Py_ssize_t i, Py_ssize_t co
                 i = fastnn_take_next(&work.begun)
         if is_empty(&step):
             break
-        train_columns(&step, most)
+        train_lanes(&step, most)
         is_stopped(work)
-        for l in range(columns):
+        for l in range(lanes):
             if step.runs[l] != NULL and (step.left[l] == 0 or fastnn_look(&work.stopping)):
                 leave(work, members[l], &step, l)
     free_lockstep(&step)
@@ -300,29 +298,29 @@ cdef inline Py_ssize_t train_together(Members *work, Py_ssize_t i, Py_ssize_t co
 
 cdef inline void enter(Members *work, Py_ssize_t i, MemberBuffers *buffers, Lockstep *step,
                        int l) noexcept nogil:
-    """Begin the run of member i in column l, or end it if there is nothing to train."""
+    """Begin the run of member i in lane l, or end it if there is nothing to train."""
     if begin_member(work, i, buffers):
         begin_slice(work.all[i].run)
-        enter_column(step, l, work.all[i].run)
+        enter_lane(step, l, work.all[i].run)
     else:
         end_member(work, i)
 
 
 cdef inline void leave(Members *work, Py_ssize_t i, Lockstep *step, int l) noexcept nogil:
-    """Finish or abandon the slice in column l; begin the member's next slice, or end the member."""
+    """Finish or abandon the slice in lane l; begin the member's next slice, or end the member."""
     cdef Run *run = work.all[i].run
     if step.left[l] > 0:
         run.ended = INTERRUPTED
-        empty_column(step, l)
+        empty_lane(step, l)
     else:
-        leave_column(step, l)
+        leave_lane(step, l)
         end_slice(run)
         give_up(work, run)
     if run.ended == NOT_YET and not run.tiny:
         train_rest(work, i)
     if run.ended == NOT_YET and run.epoch < run.epochs:
         begin_slice(run)
-        enter_column(step, l, run)
+        enter_lane(step, l, run)
     else:
         end_member(work, i)
 
@@ -380,80 +378,20 @@ cdef inline bint assign_buffers(Run *run, MemberBuffers *buffers) noexcept nogil
             return False
     run.buffers = &buffers.training
     run.watch.validation.buffers = run.watch.last.buffers = &buffers.inference
-    if nonzeros:
-        run.buffers.nonzeros.whole = multiplies_zeros(net)
-    arrange_updates(run)
-    run.skips_zeros = trains_on_zeros(run)
     return True
 
 
-cdef inline bint allocate_run_memory(Member *member) noexcept nogil:
-    """Allocate the memory of a run beside its buffers; return False if there is not enough."""
-    cdef Run *run = member.run
-    cdef Watch *watch = run.watch
-    cdef const Net *net = run.net
-    cdef Rule *rule
-    cdef Py_ssize_t i, last = chunks_of(net, watch.last.rows.n)
-    cdef Py_ssize_t chunks = last + chunks_of(net, watch.validation.rows.n)
-    member.before = <real *>fastnn_allocate(arena_size(net))
-    member.kept.memory = <real *>fastnn_allocate(
-        net.block * (1 + net.n_blocks if run.tiny else 1) * sizeof(real))
-    watch.last.chunk_losses = <double *>fastnn_allocate(chunks * sizeof(double))
-    if member.before == NULL or member.kept.memory == NULL or watch.last.chunk_losses == NULL:
-        return False
-    watch.validation.chunk_losses = watch.last.chunk_losses + last
-    if run.generator != NULL:
-        run.order = <int64_t *>fastnn_allocate(run.rows.n * sizeof(int64_t))
-        if run.order == NULL:
-            return False
-    if run.compounds:
-        run.last_order = <int64_t *>fastnn_allocate(run.rows.n * sizeof(int64_t))
-        if run.last_order == NULL:
-            return False
-    if not (allocate_judge(&watch.judge, run.rows.n, net.n_out)
-            and allocate_judge(&watch.validation_judge, watch.validation.rows.n, net.n_out)):
-        return False
-    run.out, watch.validation.out = watch.judge.out, watch.validation_judge.out
-    for i in range(watch.n_rules):
-        rule = &watch.rules[i]
-        if keeps_best(rule):
-            rule.best_parameters = <real *>fastnn_allocate(net.block * sizeof(real))
-            if rule.best_parameters == NULL:
-                return False
-    return True
+cdef inline bint allocate_copies(Member *member) noexcept nogil:
+    """Allocate the copies of parameters to which a run may return; False without enough memory."""
+    member.before = <real *>fastnn_allocate(arena_size(member.run.net))
+    return (member.before != NULL
+            and allocate_kept(member.kept, member.run.net, member.run.tiny))
 
 
-cdef inline bint allocate_judge(Judge *judge, Py_ssize_t n, Py_ssize_t n_out) noexcept nogil:
-    """Allocate memory for n outputs and their metrics, if any; False if there is not enough."""
-    if judge.n_metrics == 0:
-        return True
-    judge.out = <real *>fastnn_allocate(n * n_out * sizeof(real))
-    judge.room = <double *>fastnn_allocate((n + judging_room(n, n_out)) * sizeof(double))
-    return judge.out != NULL and judge.room != NULL
-
-
-cdef inline void free_judge(Judge *judge) noexcept nogil:
-    fastnn_free(judge.out)
-    fastnn_free(judge.room)
-    judge.out, judge.room = NULL, NULL
-
-
-cdef inline void free_run_memory(Member *member) noexcept nogil:
-    """Free the memory of this run; the thread keeps its buffers for the next one."""
-    cdef Run *run = member.run
-    cdef Py_ssize_t i
-    for i in range(run.watch.n_rules):
-        fastnn_free(run.watch.rules[i].best_parameters)
-        run.watch.rules[i].best_parameters = NULL
-    free_judge(&run.watch.judge)
-    free_judge(&run.watch.validation_judge)
-    fastnn_free(run.order)
-    fastnn_free(run.last_order)
-    fastnn_free(run.watch.last.chunk_losses)
-    fastnn_free(member.kept.memory)
+cdef inline void free_copies(Member *member) noexcept nogil:
     fastnn_free(member.before)
-    run.order, run.last_order, run.watch.last.chunk_losses = NULL, NULL, NULL
-    member.kept.memory, member.before = NULL, NULL
+    fastnn_free(member.kept.memory)
+    member.before, member.kept.memory = NULL, NULL
 
 
 cdef inline void free_member_buffers(MemberBuffers *buffers) noexcept nogil:

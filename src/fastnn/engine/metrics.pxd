@@ -1,7 +1,7 @@
 # Metrics over a whole set of rows, as metrics/ defines them, in double precision for networks of
 # either precision. Sums are pairwise, in the order that NumPy uses today; because they are computed
 # here, they do not change with NumPy's version. Not here: when metrics are computed, and of which
-# rows (tasks.pxd); checks of users' arguments (metrics/).
+# rows (epochs.pxd); checks of users' arguments (metrics/).
 
 from libc.math cimport NAN, fabs, fmax, fmin
 from libc.stdint cimport int64_t
@@ -61,7 +61,7 @@ cdef inline double value_of(const Metric *metric, const Judged *rows) noexcept n
     """The value of a metric for one row or more."""
     if metric.kind == R2 or metric.kind == ROC_AUC:
         return mean_of_outputs(metric, rows)
-    if PRECISION <= metric.kind <= BALANCED_ACCURACY:
+    if metric.kind in (PRECISION, RECALL, F1, BALANCED_ACCURACY):
         return from_confusions(metric, rows)
     if metric.kind == MAE or metric.kind == MSE:
         return mean_of_terms(metric, rows)
@@ -189,17 +189,17 @@ cdef inline double log_inverse(double y) noexcept nogil:
 
 cdef inline bint is_correct(const Metric *metric, const Judged *rows, Py_ssize_t i) noexcept nogil:
     cdef const real *y = rows.y + i * rows.n_out
-    cdef Py_ssize_t k, own, ahead = 0
+    cdef Py_ssize_t k, actual, ahead = 0
     if metric.kind == ALL_CORRECT:
         for k in range(rows.n_out):
             if (y[k] > 0.5) != (target(metric, rows, i, k) > 0.5):
                 return False
         return True
-    own = label(rows, i)
+    actual = label(rows, i)
     if metric.kind == ACCURACY:
-        return largest(y, rows.n_out) == own
+        return largest(y, rows.n_out) == actual
     for k in range(rows.n_out):
-        ahead += y[k] > y[own] or (y[k] == y[own] and k < own)
+        ahead += y[k] > y[actual] or (y[k] == y[actual] and k < actual)
     return ahead < metric.k
 
 
@@ -258,14 +258,14 @@ cdef inline double r2(const Metric *metric, const Judged *rows, Py_ssize_t k) no
     cdef double *e = rows.room
     cdef double *t = e + rows.n
     cdef double *products = t + rows.n
-    cdef double *own = products + rows.n
-    cdef const double *w = own if rows.n_weights > 0 else NULL
+    cdef double *weights = products + rows.n
+    cdef const double *w = weights if rows.n_weights > 0 else NULL
     cdef Py_ssize_t i, n = 0
     cdef double most = 0.0, mean
     cdef bint exact = True
     for i in range(rows.n):
-        own[n] = weight_of(rows, i, k)
-        if own[n] > 0:
+        weights[n] = weight_of(rows, i, k)
+        if weights[n] > 0:
             t[n] = target(metric, rows, i, k)
             e[n] = t[n] - <double>rows.y[i * rows.n_out + k]
             n += 1
@@ -315,19 +315,19 @@ cdef inline double from_confusions(const Metric *metric, const Judged *rows) noe
 cdef inline void count(const Metric *metric, const Judged *rows, Py_ssize_t k, Confusion *classes,
                        Py_ssize_t n_classes) noexcept nogil:
     """Count hits, predictions and true rows of each class; a sigmoid output has classes 0 and 1."""
-    cdef Py_ssize_t i, own, found
+    cdef Py_ssize_t i, actual, found
     cdef double weight
     memset(classes, 0, n_classes * sizeof(Confusion))
     for i in range(rows.n):
         if metric.are_classes:
-            own, found = label(rows, i), largest(rows.y + i * rows.n_out, rows.n_out)
+            actual, found = label(rows, i), largest(rows.y + i * rows.n_out, rows.n_out)
         else:
-            own, found = target(metric, rows, i, k) > 0.5, rows.y[i * rows.n_out + k] > 0.5
+            actual, found = target(metric, rows, i, k) > 0.5, rows.y[i * rows.n_out + k] > 0.5
         weight = weight_of(rows, i, k)
-        classes[own].actual += weight
+        classes[actual].actual += weight
         classes[found].predicted += weight
-        if own == found:
-            classes[own].hits += weight
+        if actual == found:
+            classes[actual].hits += weight
 
 
 cdef inline double ratio(const Metric *metric, const Confusion *one) noexcept nogil:

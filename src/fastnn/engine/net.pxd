@@ -105,7 +105,7 @@ cdef struct Kind:                 # the functions of a kind of stage
     void (*add_gradient)(const Net *net, const Tile *tile, Py_ssize_t rows, bint more,
                          real *g) noexcept nogil
     # Compute the gradient of a tile over all rows of a batch, and update the tile. The update of W
-    # may be deferred to the call for the next tile (Update.W).
+    # may be deferred to the call for the next tile (Update.pending_W).
     void (*update_tile)(const Net *net, const Tile *tile, Py_ssize_t rows,
                         Update *update) noexcept nogil
     # For stages that skip zeros (Stage.skips_zeros). `strip_tile` returns the number of the i-th
@@ -348,11 +348,12 @@ cdef struct Update:               # state of a thread's update in one step
     double rate_multiplier        # multiplier of the learning rate in the constants
     real momentum                 # of the parameters' moving average
     double penalty_scale          # factor of the penalties in this round
-    real *free                    # memory for the gradient of a tile
-    real *known                   # gradient of the previous tile, whose update is deferred
-    real *W                       # weights of the previous tile
-    Py_ssize_t n                  # number of these weights
-    fastnn_pair *operands         # operands of the previous tile; or NULL
+    real *scratch                 # memory for the gradient of a tile
+    # ---- the update of the previous tile, which is deferred
+    real *pending_gradient
+    real *pending_W
+    Py_ssize_t pending_n          # number of its weights; 0: no update is deferred
+    fastnn_pair *pending_operands  # or NULL
 
 
 cdef inline Py_ssize_t chunk_rows(const Net *net) noexcept nogil:

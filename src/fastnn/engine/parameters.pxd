@@ -165,6 +165,13 @@ cdef inline void write_rows(const Net *net, const Stage *stage, Py_ssize_t first
             stage.W[at_transposed(stage, k, j)] = rows[i, j]
 
 
+cdef inline void write_biases(const Net *net, const Stage *stage, Py_ssize_t first,
+                              const real[:, ::1] b) noexcept:
+    """Set rows of a stage's biases (b_rows, b_columns), beginning with row `first`."""
+    net.ops.gather(b.shape[0], b.shape[1], &b[0, 0], NULL, stage.b + first * PANEL,
+                   b_height(stage) * PANEL)
+
+
 cdef inline void fill(real *block, Py_ssize_t n, real value) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(n):

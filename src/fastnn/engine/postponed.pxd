@@ -2,7 +2,7 @@
 # a Dense whose inputs are nonzeros, and for an Embedding, whose categories are the nonzeros of
 # one-hot rows. The update of a row with gradient 0 is postponed until the row is read again. It is
 # then made by the same rule, with the constants of its own step. The updates made are counted for
-# each row of each panel of W, so that a team of another size can continue.
+# each row of W, so that a team of another size can continue.
 #
 # Not here: whether updates are postponed, and when all of them are made (step.pxd, tasks.pxd).
 
@@ -169,7 +169,7 @@ cdef inline void update_used(const Net *net, const Stage *stage, const StageBuff
     """Make update t, over `rows` rows of a batch, of rows first ... stop of those in use."""
     cdef fastnn_row_updates updates = row_updates(net, stage, nonzeros)
     cdef Py_ssize_t i, row
-    cdef real *g = update.free
+    cdef real *g = update.scratch
     updates.from_, updates.to = t, t
     for i in range(first, stop):
         row = columns.used[i]
@@ -194,5 +194,5 @@ cdef inline void update_all_biases(const Net *net, const Stage *stage,
     """Update panels first ... stop of the biases of a stage whose W is updated by rows."""
     cdef Py_ssize_t q
     for q in range(first, stop):
-        net.ops.column_sums(rows, buffers.delta + q * stride * PANEL, False, update.free)
-        update_biases(net, update, stage.b + q * PANEL, update.free)
+        net.ops.column_sums(rows, buffers.delta + q * stride * PANEL, False, update.scratch)
+        update_biases(net, update, stage.b + q * PANEL, update.scratch)

@@ -12,26 +12,14 @@
 # step, 422 by rows). If zeros are skipped, every thread has to list the nonzeros of all rows (128
 # rows: 1.10 times as fast as one thread, 1.43 by rows).
 #
-# Not here: the parameters phase (step.pxd).
+# Not here: the parameters phase (step.pxd); the division of rows among threads (shares.pxd).
 
 from libc.math cimport isfinite
-from libc.stdint cimport int64_t
 
-from fastnn.engine.clock cimport (
-    DELTA,
-    FORWARD,
-    INPUT,
-    LOSS,
-    WAIT,
-    Clock,
-    Phase,
-    monotonic,
-    record_time,
-)
-from fastnn.engine.leaves cimport fastnn_team, fastnn_team_barrier, fastnn_team_size, real
+from fastnn.engine.clock cimport DELTA, FORWARD, INPUT, LOSS, WAIT, Phase, record_time
+from fastnn.engine.leaves cimport fastnn_team, fastnn_team_barrier
 from fastnn.engine.net cimport (
     CHUNK,
-    Columns,
     Net,
     Pass,
     Stage,
@@ -43,37 +31,7 @@ from fastnn.engine.net cimport (
 from fastnn.engine.passes cimport backward, begin_pass, forward, output_loss, write_outputs
 from fastnn.engine.rows cimport are_nonzeros, gather_inputs, gather_targets, weigh
 from fastnn.engine.run cimport DIVERGED, INTERRUPTED, NOT_YET, Run
-
-cdef struct ThreadState:          # the private state of a thread of the team
-    int rank, size
-    real *scratch
-    real *strips                  # memory for a Strip; NULL if no stage skips zeros
-    Columns *columns              # index of the round's nonzeros or rows of W in use; or NULL
-    Clock *clock                  # or NULL
-    bint polls                    # it checks for signals within a step
-
-
-cdef inline bint postpones_updates(const Run *run) noexcept nogil:
-    """Whether a row of the lowest W is updated when it is read, not in each step."""
-    return run.buffers.indexed != NULL and run.buffers.indexed.postpones
-
-
-cdef inline ThreadState thread_state(const Run *run, fastnn_team *team, int rank) noexcept nogil:
-    cdef ThreadState thread
-    thread.rank, thread.size = rank, fastnn_team_size(team)
-    thread.polls = run.polls and rank == 0
-    thread.scratch = run.buffers.scratch + rank * run.buffers.scratch_stretch
-    thread.strips = NULL
-    if run.buffers.strips != NULL:
-        thread.strips = run.buffers.strips + rank * run.buffers.strips_stretch
-    thread.columns = NULL
-    if run.buffers.nonzeros != NULL or postpones_updates(run):
-        thread.columns = &run.buffers.indexed.columns[rank]
-    thread.clock = NULL
-    if run.clocks != NULL:
-        thread.clock = run.clocks + rank
-        thread.clock.since = monotonic()
-    return thread
+from fastnn.engine.shares cimport Round, ThreadState
 
 
 cdef inline double sum_of(const double *x, Py_ssize_t n) noexcept nogil:
@@ -84,19 +42,20 @@ cdef inline double sum_of(const double *x, Py_ssize_t n) noexcept nogil:
     return total
 
 
-cdef inline double train_rows(Run *run, const ThreadState *thread, int64_t step,
-                              Py_ssize_t position, Py_ssize_t before, double divisor,
-                              Py_ssize_t first, Py_ssize_t stop, bint few) noexcept nogil:
-    """Compute outputs, losses and deltas of rows first ... stop from `position`; return their loss.
+cdef inline double train_rows(Run *run, const ThreadState *thread, const Round *now,
+                              Py_ssize_t first, Py_ssize_t stop) noexcept nogil:
+    """Compute outputs, losses and deltas of rows first ... stop of a round; return their loss.
 
     If the loss isn't finite or a signal arrives, set run.ended and compute no deltas.
     """
     cdef const Net *net = run.net
     cdef Py_ssize_t row = first, rows, k = net.members, most = chunk_rows(net)
+    cdef Py_ssize_t position = now.position
     cdef Pass work
     cdef double loss
     begin_pass(&work, net, run.buffers, first * k, run.rows.loss)
-    work.step, work.before, work.few, work.scratch = step, before * k, few, thread.scratch
+    work.step, work.before, work.few = now.t - 1, now.before * k, now.few
+    work.scratch = thread.scratch
     work.skips_zeros = run.skips_zeros
     while row < stop:
         rows = min(most, stop - row)
@@ -109,7 +68,7 @@ cdef inline double train_rows(Run *run, const ThreadState *thread, int64_t step,
         record_time(thread.clock, FORWARD)
         if run.out != NULL:
             write_outputs(&work, run.out + (position + row) * net.n_out)
-        weigh(net, &run.rows, run.buffers, divisor, position + row, work.at, rows)
+        weigh(net, &run.rows, run.buffers, now.divisor, position + row, work.at, rows)
         output_loss(&work)
         record_time(thread.clock, LOSS)
         row += rows
@@ -149,21 +108,22 @@ cdef inline bint trains_by_columns(const Run *run, int size) noexcept nogil:
 
 
 cdef inline double train_columns(Run *run, fastnn_team *team, const ThreadState *thread,
-                                 int64_t step, Py_ssize_t position, Py_ssize_t before,
-                                 double divisor, Py_ssize_t rows, bint few) noexcept nogil:
-    """Compute outputs, losses and deltas of all `rows` rows from `position`, by columns in wide
-    stages; return the loss of this thread's rows."""
+                                 const Round *now) noexcept nogil:
+    """Compute outputs, losses and deltas of all rows of a round, by columns in wide stages; return
+    the loss of this thread's rows."""
     cdef const Net *net = run.net
-    cdef Py_ssize_t i, first = row_share(net, rows, thread.rank, thread.size)
+    cdef Py_ssize_t i, position = now.position, rows = now.rows
+    cdef Py_ssize_t first = row_share(net, rows, thread.rank, thread.size)
     cdef Py_ssize_t stop = row_share(net, rows, thread.rank + 1, thread.size)
     cdef Pass work
     cdef double loss
     begin_pass(&work, net, run.buffers, first, run.rows.loss)
-    work.step, work.before, work.few, work.scratch = step, before, few, thread.scratch
+    work.step, work.before, work.few = now.t - 1, now.before, now.few
+    work.scratch = thread.scratch
     work.rank, work.size, work.rows = thread.rank, thread.size, stop - first
     run.rows.gather_inputs(net, &run.rows, run.buffers, position + first, first, work.rows)
     run.rows.gather_targets(net, &run.rows, run.buffers, position + first, first, work.rows)
-    weigh(net, &run.rows, run.buffers, divisor, position + first, first, work.rows)
+    weigh(net, &run.rows, run.buffers, now.divisor, position + first, first, work.rows)
     record_time(thread.clock, INPUT)
     for i in range(net.n_stages):
         forward_part(&work, i, team, thread, first, stop, rows)

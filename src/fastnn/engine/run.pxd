@@ -80,8 +80,8 @@ cdef struct Rule:
     Py_ssize_t cooldown, cooldown_counter
     # ---- CONVERGES: `min_delta` is tol, `patience` n_iter_no_change, `wait` the epochs that did
     # not improve, `best` the best loss, or the best score with `restores`
-    double offset                 # the rule follows loss + offset - share * (the metric `squares`)
-    double share
+    # The rule follows loss + offset - squares_factor * (the metric `squares`).
+    double offset, squares_factor
     Py_ssize_t squares            # number of a metric of the same rows; -1: none
     Py_ssize_t score              # the metric of validation rows that is followed; -1: the loss
     bint adapts                   # lower the learning rate before ending the run

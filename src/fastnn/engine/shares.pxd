@@ -1,15 +1,18 @@
-# How a round of a step is divided among the threads of a team: rows by their number, tiles of the
-# parameters by the cost of their gradients. In long steps both are divided into portions: a thread
-# that is done with its own takes portions that others have not begun, since one CPU may be slower
-# than another for a while.
+# The rounds of a step, and how each is divided among the threads of a team: rows by their number,
+# tiles of the parameters by the cost of their gradients. In long steps both are divided into
+# portions: a thread that is done with its own takes portions that others have not begun, since one
+# CPU may be slower than another for a while.
 #
 # Not here: the division of columns in the rows phase (row_phase.pxd), the size of the team
 # (team.pxd), the counters of portions (pool.c).
 
 from libc.stdint cimport int64_t
 
-from fastnn.engine.leaves cimport fastnn_team, fastnn_team_take
+from fastnn.engine.clock cimport Clock, monotonic
+from fastnn.engine.leaves cimport fastnn_team, fastnn_team_size, fastnn_team_take, real
 from fastnn.engine.net cimport (
+    FEW_ROWS,
+    Columns,
     Net,
     Stage,
     chunk_rows,
@@ -19,12 +22,16 @@ from fastnn.engine.net cimport (
     round_rows,
     share,
 )
-from fastnn.engine.row_phase cimport ThreadState, postpones_updates
 from fastnn.engine.run cimport Run
 from fastnn.engine.team cimport MOST_PORTIONS, PORTION_FLOPS, SEVERAL_CHUNKS
 
 cdef struct Round:                # rows of a batch that go through a step together
+    int64_t t                     # number of the step, from 1
     Py_ssize_t rows
+    Py_ssize_t position           # of the first row, in the order of the rows
+    Py_ssize_t before             # rows of the batch before the first row
+    bint few                      # the batch has few rows (FEW_ROWS)
+    double divisor                # the loss is the sum of the rows' losses, divided by it
     bint first, last              # whether it is the first or the last round of the batch
     double penalty_scale          # factor of the penalties in the batch's loss
     bint skips_zeros              # gradients skip zeros of the inputs, in strips of tiles
@@ -32,7 +39,14 @@ cdef struct Round:                # rows of a batch that go through a step toget
     bint postpones                # only rows of the lowest W that are in use are updated
     int row_portions              # portions of each thread's rows; 1: no thread takes others' rows
     int tile_portions             # the same for its tiles
-    int64_t t                     # number of the step, from 1
+
+cdef struct ThreadState:          # the private state of a thread of the team
+    int rank, size
+    real *scratch
+    real *strips                  # memory for a Strip; NULL if no stage skips zeros
+    Columns *columns              # index of the round's nonzeros or rows of W in use; or NULL
+    Clock *clock                  # or NULL
+    bint polls                    # it checks for signals within a step
 
 cdef struct TileShare:            # tiles of the parameters: those of a thread, or a portion of them
     bint by_columns               # divided by the columns of each stage,
@@ -43,15 +57,39 @@ cdef struct TileShare:            # tiles of the parameters: those of a thread, 
 
 # ---- rounds and portions ------------------------------------------------------------------------
 
-cdef inline Round round_from(const Run *run, Py_ssize_t at, Py_ssize_t rows, double divisor,
-                             int size) noexcept nogil:
-    """Return the round of a batch of `rows` rows that begins at its row `at`, for a team of `size`
-    threads; the number of the step is left to the caller."""
+cdef inline bint postpones_updates(const Run *run) noexcept nogil:
+    """Whether a row of the lowest W is updated when it is read, not in each step."""
+    return run.buffers.indexed != NULL and run.buffers.indexed.postpones
+
+
+cdef inline ThreadState thread_state(const Run *run, fastnn_team *team, int rank) noexcept nogil:
+    cdef ThreadState thread
+    thread.rank, thread.size = rank, fastnn_team_size(team)
+    thread.polls = run.polls and rank == 0
+    thread.scratch = run.buffers.scratch + rank * run.buffers.scratch_stretch
+    thread.strips = NULL
+    if run.buffers.strips != NULL:
+        thread.strips = run.buffers.strips + rank * run.buffers.strips_stretch
+    thread.columns = NULL
+    if run.buffers.nonzeros != NULL or postpones_updates(run):
+        thread.columns = &run.buffers.indexed.columns[rank]
+    thread.clock = NULL
+    if run.clocks != NULL:
+        thread.clock = run.clocks + rank
+        thread.clock.since = monotonic()
+    return thread
+
+
+cdef inline Round round_from(const Run *run, int64_t t, Py_ssize_t position, Py_ssize_t before,
+                             Py_ssize_t rows, double divisor, int size) noexcept nogil:
+    """Return the round of step t that begins after `before` rows of a batch of `rows` rows from
+    `position`, for a team of `size` threads."""
     cdef const Net *net = run.net
     cdef Py_ssize_t most = round_rows(net)
     cdef Round now
-    now.rows = min(most, rows - at)
-    now.first, now.last = at == 0, rows - at <= most
+    now.t, now.position, now.before, now.divisor = t, position + before, before, divisor
+    now.rows, now.few = min(most, rows - before), rows * net.members <= FEW_ROWS
+    now.first, now.last = before == 0, rows - before <= most
     now.penalty_scale = 1.0
     if net.scales_penalties:
         now.penalty_scale = 1.0 / divisor if divisor > 0 else 0.0
@@ -120,16 +158,17 @@ cdef inline (Py_ssize_t, Py_ssize_t) tiles_of(const TileShare *part, const Stage
             share(stage.n_tiles, part.number + 1, part.count))
 
 
-cdef inline Py_ssize_t first_tile(const Net *net, int rank, int size,
+cdef inline Py_ssize_t first_tile(const Net *net, int number, int count,
                                   const Round *now) noexcept nogil:
-    """Return the first tile of thread `rank`, among all tiles; n_tiles for rank `size`."""
+    """Return the first tile of share `number` of `count`, among all tiles; n_tiles if that is
+    `count`."""
     cdef const Stage *stage
     cdef Py_ssize_t i, rows, before = 0, work = 0
-    if rank == 0 or rank == size:
-        return 0 if rank == 0 else net.n_tiles
+    if number == 0 or number == count:
+        return 0 if number == 0 else net.n_tiles
     for i in range(net.n_stages):
         work += tile_cost(net, &net.stages[i], now) * net.stages[i].n_tiles
-    work = share(work, rank, size)
+    work = share(work, number, count)
     for i in range(net.n_stages):
         stage = &net.stages[i]
         rows = tile_cost(net, stage, now)

@@ -42,7 +42,6 @@ from fastnn.engine.leaves cimport (
 from fastnn.engine.net cimport (
     BY_GLOBAL_NORM,
     BY_NORM,
-    FEW_ROWS,
     Buffers,
     Columns,
     Net,
@@ -59,13 +58,7 @@ from fastnn.engine.net cimport (
     rows_of_tiles,
     share,
 )
-from fastnn.engine.row_phase cimport (
-    ThreadState,
-    postpones_updates,
-    sum_of,
-    train_columns,
-    train_rows,
-)
+from fastnn.engine.row_phase cimport sum_of, train_columns, train_rows
 from fastnn.engine.rows cimport index_columns
 from fastnn.engine.run cimport INTERRUPTED, NOT_YET, Run
 from fastnn.engine.postponed cimport (
@@ -77,8 +70,10 @@ from fastnn.engine.postponed cimport (
 )
 from fastnn.engine.shares cimport (
     Round,
+    ThreadState,
     TileShare,
     next_portion,
+    postpones_updates,
     round_from,
     share_of_tiles,
     tiles_of,
@@ -100,26 +95,23 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
     Return whether the step was made. All threads read run.ended between the same two barriers, so
     they return the same.
     """
-    cdef Net *net = run.net
-    cdef Py_ssize_t at = 0
-    cdef bint few = rows * net.members <= FEW_ROWS
+    cdef Py_ssize_t before = 0
     cdef Round now
-    cdef double mine
-    while at < rows:
-        now = round_from(run, at, rows, divisor, thread.size)
-        now.t = step + 1
+    cdef double loss_here
+    while before < rows:
+        now = round_from(run, step + 1, position, before, rows, divisor, thread.size)
         if thread.columns != NULL:
-            index_and_catch_up(run, team, thread, position + at, &now)
+            index_and_catch_up(run, team, thread, &now)
         if now.by_columns:
-            mine = train_columns(run, team, thread, step, position + at, at, divisor, now.rows,
-                                 few)
+            loss_here = train_columns(run, team, thread, &now)
         else:
-            mine = train_portions(run, team, thread, step, position + at, at, divisor, &now, few)
+            loss_here = train_portions(run, team, thread, &now)
         fastnn_team_barrier(team)
         record_time(thread.clock, WAIT)
         if thread.rank == 0:  # in the order of the rows, for any team
-            loss[0] += mine if thread.size == 1 else sum_of(run.buffers.loss,
-                                                            now.rows * net.members)
+            if thread.size > 1:
+                loss_here = sum_of(run.buffers.loss, now.rows * run.net.members)
+            loss[0] += loss_here
         if run.ended != NOT_YET:
             if thread.rank == 0 and isfinite(run.last_loss):
                 run.last_loss = loss[0]
@@ -131,13 +123,12 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
         record_time(thread.clock, UPDATE)
         fastnn_team_barrier(team)
         record_time(thread.clock, WAIT)
-        at += now.rows
+        before += now.rows
     return True
 
 
 cdef inline double train_portions(Run *run, fastnn_team *team, const ThreadState *thread,
-                                  int64_t step, Py_ssize_t position, Py_ssize_t before,
-                                  double divisor, const Round *now, bint few) noexcept nogil:
+                                  const Round *now) noexcept nogil:
     """Train this thread's share of the rows, and portions of other threads' rows; a team of one
     returns their loss."""
     cdef const Net *net = run.net
@@ -145,9 +136,8 @@ cdef inline double train_portions(Run *run, fastnn_team *team, const ThreadState
     cdef int count = thread.size * now.row_portions
     cdef double loss = 0.0
     while number >= 0 and run.ended != INTERRUPTED:
-        loss = train_rows(run, thread, step, position, before, divisor,
-                          row_share(net, now.rows, number, count),
-                          row_share(net, now.rows, number + 1, count), few)
+        loss = train_rows(run, thread, now, row_share(net, now.rows, number, count),
+                          row_share(net, now.rows, number + 1, count))
         number = next_portion(team, thread, now.row_portions, number)
     return loss
 
@@ -166,10 +156,10 @@ cdef inline void keep_parameters(const Run *run, fastnn_team *team, const Thread
 # ---- postponed updates (postponed.pxd) ----------------------------------------------------------
 
 cdef inline void index_and_catch_up(const Run *run, fastnn_team *team, const ThreadState *thread,
-                                    Py_ssize_t position, const Round *now) noexcept nogil:
-    """List the rows of the lowest W that the round's inputs read, from `position` on; if updates
-    are postponed, make those of these rows."""
-    index_inputs(run, position, now.rows, thread.columns)
+                                    const Round *now) noexcept nogil:
+    """List the rows of the lowest W that the round's inputs read; if updates are postponed, make
+    those of these rows."""
+    index_inputs(run, now.position, now.rows, thread.columns)
     if postpones_updates(run):
         catch_up_in_use(run, thread, now.t - 1)
         if thread.rank == 0:
@@ -286,7 +276,7 @@ cdef inline GradientUse use_of(const Run *run, const Round *now) noexcept nogil:
 cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState *thread,
                                   const Round *now) noexcept nogil:
     """Compute and use the gradients of this thread's share of the parameters."""
-    cdef TileShare mine
+    cdef TileShare part
     cdef GradientUse use = use_of(run, now)
     cdef uint64_t before = fastnn_flush_subnormals()
     if postpones_updates(run) and not now.postpones:  # no row of W is known to have gradient 0
@@ -298,8 +288,8 @@ cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState
         train_tile_portions(run, team, thread, use, now)
         if use == STORE_AND_CLIP:
             fastnn_team_barrier(team)  # all gradients are known
-            mine = share_of_tiles(run.net, now, thread.size, thread.rank, 1)
-            update_clipped(run, now, &mine, thread)
+            part = share_of_tiles(run.net, now, thread.size, thread.rank, 1)
+            update_clipped(run, now, &part, thread)
     if postpones_updates(run):
         if not now.postpones:
             mark_all(run, thread.rank, thread.size, now.t)
@@ -339,7 +329,7 @@ cdef inline void update_on_line(const Run *run, const ThreadState *thread,
                                       &update)
 
 
-cdef inline void train_tiles(Run *run, GradientUse use, const Round *now, const TileShare *mine,
+cdef inline void train_tiles(Run *run, GradientUse use, const Round *now, const TileShare *part,
                              const ThreadState *thread) noexcept nogil:
     """Compute and use the gradients of a share of the tiles of all stages."""
     cdef const Net *net = run.net
@@ -357,7 +347,7 @@ cdef inline void train_tiles(Run *run, GradientUse use, const Round *now, const 
             update_in_use(run, thread, now, &update, True)
             below += stage.n_tiles
             continue
-        first, stop = tiles_of(mine, stage, below)
+        first, stop = tiles_of(part, stage, below)
         if now.skips_zeros and stage.skips_zeros and not (stage.frozen and use != RETURN):
             train_strips(run, use, now, stage, below, first, stop, thread, &update)
         else:
@@ -441,7 +431,7 @@ cdef inline void store_tile_gradient(const Run *run, const Tile *tile, GradientU
         update_stored(net, tile, update, gradient)
 
 
-cdef inline void update_clipped(Run *run, const Round *now, const TileShare *mine,
+cdef inline void update_clipped(Run *run, const Round *now, const TileShare *part,
                                 const ThreadState *thread) noexcept nogil:
     """Clip the stored gradients of this thread's tiles by their norms, and update the tiles."""
     cdef const Net *net = run.net
@@ -458,7 +448,7 @@ cdef inline void update_clipped(Run *run, const Round *now, const TileShare *min
     for i in range(net.n_stages):
         stage = &net.stages[i]
         here.stage, here.nonzeros = stage, thread.columns if i == net.first_parameters else NULL
-        first, stop = tiles_of(mine, stage, below)
+        first, stop = tiles_of(part, stage, below)
         if net.clip == BY_NORM and first < stop:
             of_W = clip_factor(net, squares + 2 * below, stage.n_tiles, 2)
             of_b = clip_factor(net, squares + 2 * below + 1, stage.n_tiles, 2)

@@ -1,12 +1,13 @@
-# The tasks of the threads of a team: the steps of a slice of a run, and predictions. Also how a run
-# is cut into slices, and what happens between its epochs.
+# The task of the threads of a team that train a slice of a run; how a run begins and is cut into
+# slices. Not here: what happens between epochs (epochs.pxd); predictions (evaluation.pxd).
 
-from libc.math cimport NAN, isfinite
+from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
 from fastnn.engine.buffers cimport reserve_nonzeros
-from fastnn.engine.gradients cimport penalties_of, rate_at
+from fastnn.engine.epochs cimport begin_epoch, finish_epoch
+from fastnn.engine.gradients cimport rate_at
 from fastnn.engine.leaves cimport (
     fastnn_attendance,
     fastnn_flush_subnormals,
@@ -15,7 +16,6 @@ from fastnn.engine.leaves cimport (
     fastnn_pace_size,
     fastnn_restore_subnormals,
     fastnn_run,
-    fastnn_take_next,
     fastnn_team,
     fastnn_team_size,
     real,
@@ -23,66 +23,31 @@ from fastnn.engine.leaves cimport (
 from fastnn.engine.net cimport (
     Net,
     Nonzeros,
-    Pass,
     Stage,
     W_size,
-    chunk_rows,
-    chunks_of,
     clips_norm,
-    evaluates_average,
     lowest_with_parameters,
     round_rows,
 )
-from fastnn.engine.metrics cimport Judged, has_nan, judging_room, value_of
-from fastnn.engine.passes cimport begin_pass, forward, output_loss, write_outputs
-from fastnn.engine.orders cimport draw_order
-from fastnn.engine.rows cimport (
-    Rows,
-    are_nonzeros,
-    batch_weight,
-    gather_inputs,
-    gather_targets,
-    index_of,
-    most_nonzeros,
-    row_weight,
-    weigh,
-)
+from fastnn.engine.row_phase cimport sum_of, trains_by_columns
+from fastnn.engine.rows cimport Rows, are_nonzeros, batch_weight, most_nonzeros
 from fastnn.engine.run cimport (
     DIVERGED,
-    INTERRUPTED,
     KEEP_ROWS,
-    LAST_DIVERGED,
     NO_MEMORY,
     NOT_YET,
-    Evaluation,
-    Judge,
     Run,
     Watch,
     has_diverged,
     reduced,
 )
-from fastnn.engine.row_phase cimport (
-    ThreadState,
-    postpones_updates,
-    sum_of,
-    thread_state,
-    trains_by_columns,
-)
+from fastnn.engine.shares cimport ThreadState, postpones_updates, thread_state
 from fastnn.engine.step cimport catch_up_all, mark_all, train_batch
-from fastnn.engine.team cimport LONG_FLOPS, inference_rows, team_size, training_rows
-from fastnn.engine.watch cimport follow
-from fastnn.engine.zeros cimport have_zeros, is_finite
+from fastnn.engine.team cimport LONG_FLOPS, team_size, training_rows
+from fastnn.engine.zeros cimport multiplies_zeros, trains_on_zeros
 
 
 # ---- training -----------------------------------------------------------------------------------
-
-# Updates are postponed if a batch reads fewer than one in POSTPONING rows of W. A row that is
-# postponed is loaded twice in a step, and from anywhere in memory; all rows are loaded once, in
-# order. Measured on a Zen 4 with Adam, as the time of a step relative to one that updates all rows:
-# W of 100,000 x 100, 0.69 with 10,000 nonzeros (0.56 on two threads), 0.86 (0.73) with 20,000, 0.94
-# (1.02) with 30,000; W of 20,000 x 100, 0.76, 0.89 and 0.98 with 10, 30 and 50 % as many nonzeros.
-cdef enum:
-    POSTPONING = 4
 
 cdef inline void train_task(void *context, fastnn_team *team, int rank) noexcept nogil:
     """Train one slice of an epoch: the batches from run.first to run.stop, or fewer if the run
@@ -125,32 +90,6 @@ cdef inline void make_postponed_updates(const Run *run, int n_threads) noexcept 
     if indexed.caught_up != run.net.step:
         fastnn_run(n_threads, postponed_updates_task, <void *>run)
         indexed.caught_up = run.net.step
-
-
-cdef inline void arrange_updates(const Run *run) noexcept nogil:
-    """Decide whether updates of the lowest W are postponed until its rows are read.
-
-    They are if a batch reads few rows of W. They are not with penalties, clipping by a norm, or
-    batches of several rounds, which need all weights or all gradients in each step.
-    """
-    cdef const Net *net = run.net
-    cdef const Stage *stage = lowest_with_parameters(net)
-    cdef Nonzeros *indexed = run.buffers.indexed
-    cdef double read = stage.rows_read
-    if indexed == NULL:
-        return
-    if run.buffers.nonzeros != NULL:
-        read = run.rows.nonzeros_each
-    indexed.postpones = (
-        stage.may_postpone and not clips_norm(net) and run.batch <= round_rows(net)
-        and run.end - run.begin > run.batch and run.batch * read * POSTPONING < indexed.n_in)
-    if run.buffers.nonzeros == NULL:
-        indexed.postpones = (indexed.postpones and run.rows.X != NULL
-                             and reserve_nonzeros(indexed, run.batch * stage.rows_read))
-    indexed.rests = not (net.averaged or net.hyper.weight_decay != 0 or net.hyper.maximize != 0)
-    if indexed.postpones:
-        mark_all(run, 0, 1, net.step)
-        indexed.begun = indexed.caught_up = net.step
 
 
 cdef inline void finish_batch(Run *run, double loss, double weight,
@@ -209,7 +148,7 @@ cdef inline void train_tiny_slice(Run *run, real *before) noexcept nogil:
         run.tiny = False
 
 
-# ---- slices -------------------------------------------------------------------------------------
+# ---- the beginning of a run ---------------------------------------------------------------------
 
 # Operations of the update of a weight, which are most of a step if the inputs are nonzeros.
 cdef enum:
@@ -233,6 +172,55 @@ cdef inline void arrange(Run *run) noexcept nogil:
     run.by_columns = trains_by_columns(run, run.n_threads)
     run.slice_rows = training_rows(run.batch, row_flops)
 
+
+cdef inline void prepare_run(Run *run) noexcept nogil:
+    """Decide what a run does with zeros and with postponed updates, in its buffers.
+
+    begin_training comes before: the W that is trained must be finite, not its average. What was
+    known of W is forgotten last, since the two answers use it and the steps change W.
+    """
+    if run.buffers.nonzeros != NULL:
+        run.buffers.nonzeros.whole = multiplies_zeros(run.net)
+    run.skips_zeros = trains_on_zeros(run)
+    arrange_updates(run)
+    run.net.finite_until = 0
+
+
+# Updates are postponed if a batch reads fewer than one in POSTPONING rows of W. A row that is
+# postponed is loaded twice in a step, and from anywhere in memory; all rows are loaded once, in
+# order. Measured on a Zen 4 with Adam, as the time of a step relative to one that updates all rows:
+# W of 100,000 x 100, 0.69 with 10,000 nonzeros (0.56 on two threads), 0.86 (0.73) with 20,000, 0.94
+# (1.02) with 30,000; W of 20,000 x 100, 0.76, 0.89 and 0.98 with 10, 30 and 50 % as many nonzeros.
+cdef enum:
+    POSTPONING = 4
+
+cdef inline void arrange_updates(const Run *run) noexcept nogil:
+    """Decide whether updates of the lowest W are postponed until its rows are read.
+
+    They are if a batch reads few rows of W. They are not with penalties, clipping by a norm, or
+    batches of several rounds, which need all weights or all gradients in each step.
+    """
+    cdef const Net *net = run.net
+    cdef const Stage *stage = lowest_with_parameters(net)
+    cdef Nonzeros *indexed = run.buffers.indexed
+    cdef double read = stage.rows_read
+    if indexed == NULL:
+        return
+    if run.buffers.nonzeros != NULL:
+        read = run.rows.nonzeros_each
+    indexed.postpones = (
+        stage.may_postpone and not clips_norm(net) and run.batch <= round_rows(net)
+        and run.end - run.begin > run.batch and run.batch * read * POSTPONING < indexed.n_in)
+    if run.buffers.nonzeros == NULL:
+        indexed.postpones = (indexed.postpones and run.rows.X != NULL
+                             and reserve_nonzeros(indexed, run.batch * stage.rows_read))
+    indexed.rests = not (net.averaged or net.hyper.weight_decay != 0 or net.hyper.maximize != 0)
+    if indexed.postpones:
+        mark_all(run, 0, 1, net.step)
+        indexed.begun = indexed.caught_up = net.step
+
+
+# ---- slices -------------------------------------------------------------------------------------
 
 cdef inline void advance(Run *run, Py_ssize_t rows) noexcept nogil:
     """Train whole slices of at most `rows` rows in all, over several epochs if need be; at least
@@ -341,217 +329,3 @@ cdef inline void train_kept_tiny(Run *run) noexcept nogil:
     if run.tiny:
         memcpy(run.keep.memory, run.keep.memory + block, block * sizeof(real))
         run.keep.step, run.keep.rows = step, KEEP_ROWS
-
-
-# ---- epochs -------------------------------------------------------------------------------------
-
-cdef inline void begin_epoch(Run *run) noexcept nogil:
-    """Begin the next epoch, in a new order of the rows if orders are drawn."""
-    cdef Py_ssize_t i
-    run.begun = True
-    run.first, run.epoch_step = run.begin, run.net.step
-    run.loss = run.total = run.row_loss = 0.0
-    if run.generator != NULL:
-        if run.draw != NULL:
-            run.draw(run)
-        else:
-            draw_order(run.generator, run.order, run.rows.n)
-        if run.compounds:
-            compound(run)
-        if run.numbers != NULL:
-            for i in range(run.rows.n):
-                run.order[i] = run.numbers[run.order[i]]
-        run.rows.order = run.order
-
-
-cdef inline void compound(Run *run) noexcept nogil:
-    """Apply the order that was drawn to the order of the last epoch."""
-    cdef Py_ssize_t i
-    if run.epoch > 0:
-        for i in range(run.rows.n):
-            run.order[i] = run.last_order[run.order[i]]
-    memcpy(run.last_order, run.order, run.rows.n * sizeof(int64_t))
-
-
-cdef inline void finish_epoch(Run *run) noexcept nogil:
-    """Validate, judge and count an epoch; it is not counted if its last update diverged, or if
-    a signal ends the run."""
-    cdef double loss = reduced(run.net, run.loss, run.total), val_loss = 0.0
-    if run.watch != NULL:
-        if not try_last(run):
-            return
-        judge(&run.watch.judge, run.net, &run.rows, run.epoch)
-        if not validate(run, &val_loss):
-            return
-        judge(&run.watch.validation_judge, run.net, &run.watch.validation.rows, run.epoch)
-        if run.watch.row_losses != NULL:
-            run.watch.row_losses[run.epoch] = run.row_loss / (run.end - run.begin)
-    if run.losses != NULL:
-        run.losses[run.epoch] = loss
-        run.net.epoch += 1
-    run.epoch += 1
-    if run.watch != NULL:
-        follow(run, loss, val_loss)
-    run.begun = False
-
-
-cdef inline void judge(const Judge *judge, const Net *net, const Rows *rows,
-                       Py_ssize_t epoch) noexcept nogil:
-    """Compute the metrics of rows from their outputs in judge.out."""
-    cdef Judged judged
-    cdef Py_ssize_t i, needed = judging_room(rows.n, net.n_out)
-    cdef double *values
-    cdef double most = 0.0
-    if judge.n_metrics == 0:
-        return
-    values = judge.values + epoch * judge.n_metrics
-    judged.n, judged.n_out, judged.y = rows.n, net.n_out, judge.out
-    judged.T, judged.labels, judged.order = rows.T, rows.labels, rows.order
-    judged.n_weights, judged.w, judged.room = 0, judge.room + needed, judge.room
-    if judge.sample_weight != NULL:
-        judged.n_weights = 1
-        for i in range(rows.n):
-            most = max(most, <double>judge.sample_weight[index_of(rows, i)])
-        for i in range(rows.n):
-            judge.room[needed + i] = <double>judge.sample_weight[index_of(rows, i)] / most
-    for i in range(judge.n_metrics):
-        values[i] = NAN if has_nan(&judged) else value_of(&judge.metrics[i], &judged)
-
-
-cdef inline bint try_last(Run *run) noexcept nogil:
-    """Whether the loss is finite with the parameters after an epoch's last update.
-
-    No step of the epoch computes that loss.
-    """
-    cdef double loss, total
-    if not (run.watch.tries_each_epoch or run.epoch + 1 == run.epochs):
-        return True
-    loss = total = 0.0
-    if not evaluate_rows(run, &run.watch.last, 1, &loss, &total):
-        return False
-    run.last_loss = reduced_with_penalties(run.net, loss, total)
-    if not isfinite(run.last_loss):
-        run.overflowed = isfinite(loss)
-        run.ended = LAST_DIVERGED
-        return False
-    return True
-
-
-cdef inline bint validate(Run *run, double *value) noexcept nogil:
-    """Compute the loss of the validation rows; False if a signal ended the evaluation."""
-    cdef Evaluation *asked = &run.watch.validation
-    cdef double loss = 0.0, total = 0.0
-    cdef Net judged
-    cdef bint is_done
-    if not run.watch.has_validation:
-        return True
-    judged = judged_net(run.net, run.watch.judges_averages)
-    asked.net = &judged
-    is_done = evaluate_rows(run, asked, evaluation_team(run.net, &asked.rows, run.most_threads),
-                            &loss, &total)
-    asked.net = run.net
-    if not is_done:
-        return False
-    value[0] = reduced_with_penalties(&judged, loss, total)
-    run.watch.val_losses[run.epoch] = value[0]
-    return True
-
-
-cdef inline Net judged_net(const Net *net, bint averages) noexcept nogil:
-    """Return the network that validation evaluates, for forward passes: `net` or its copy whose
-    parameters are the last block of the arena.
-
-    The copy is returned if `evaluates_average`. The last block has the moving averages; of an
-    optimizer that averages, its average in training and its parameters outside of training
-    (averages.pxd). Frozen stages keep their parameters.
-    """
-    cdef Net judged = net[0]
-    if evaluates_average(net, averages):
-        judged.stages, judged.last = net.averaged_stages, &net.averaged_stages[net.n_stages - 1]
-        judged.finite_until = 0  # it is known for the parameters of `net` only
-    return judged
-
-
-cdef inline double reduced_with_penalties(const Net *net, double loss, double total) noexcept nogil:
-    return reduced(net, loss, total) + penalties_of(net, total)
-
-
-# ---- predictions and losses ---------------------------------------------------------------------
-
-cdef inline int evaluation_team(const Net *net, const Rows *rows, int n_threads) noexcept nogil:
-    """Return the number of threads that predict rows, `n_threads` at most."""
-    return team_size(rows.n * (net.row_flops - rows.flops_less) / 3, n_threads)
-
-
-cdef inline bint evaluate_rows(Run *run, Evaluation *asked, int threads, double *loss,
-                               double *total) noexcept nogil:
-    """Add up the losses of all rows, and their weights; False if a signal ended the run."""
-    cdef Py_ssize_t stride = inference_rows(run.net, threads,
-                                            run.net.row_flops - asked.rows.flops_less)
-    asked.stop = 0
-    if asked.buffers.nonzeros != NULL:
-        asked.buffers.nonzeros.whole = run.buffers.nonzeros.whole
-    asked.skips_zeros = (
-        run.skips_zeros and have_zeros(asked.net, &asked.rows, 0, asked.rows.n, False)
-        and (asked.net == run.net or is_finite(asked.net, lowest_with_parameters(asked.net))))
-    while next_slice(asked, stride):
-        fastnn_run(threads, evaluate_task, asked)
-        if asked.stop < asked.rows.n and run.interrupted(run.owner):
-            run.ended = INTERRUPTED
-            return False
-    add_up(asked, loss, total)
-    return True
-
-
-cdef inline bint next_slice(Evaluation *asked, Py_ssize_t rows) noexcept nogil:
-    """Go on to the next slice, of at most `rows` rows; False if there is none."""
-    asked.first, asked.taken = asked.stop, 0
-    asked.stop = min(asked.rows.n, asked.first + rows)
-    return asked.first < asked.stop
-
-
-cdef inline void add_up(const Evaluation *asked, double *loss, double *total) noexcept nogil:
-    """Add up the losses of all chunks, and the weights of all rows."""
-    cdef Py_ssize_t i
-    for i in range(chunks_of(asked.net, asked.rows.n)):
-        loss[0] += asked.chunk_losses[i]
-    if asked.rows.n_weights == 0:
-        total[0] += asked.rows.n
-    else:
-        for i in range(asked.rows.n):
-            total[0] += row_weight(&asked.rows, index_of(&asked.rows, i))
-
-
-cdef inline void evaluate_task(void *context, fastnn_team *team, int rank) noexcept nogil:
-    """Compute the outputs of a slice, the losses, or both, in chunks of rows.
-
-    Each thread computes one chunk, then takes further chunks until none is left; it has its own
-    rows of the buffers. For losses, chunks consist of the same rows for every size of the team,
-    since losses are summed by chunks; for predictions, chunks may be smaller. In buffers for
-    training, outputs have dropout, with the masks of the next step.
-    """
-    cdef Evaluation *asked = <Evaluation *>context
-    cdef const Net *net = asked.net
-    cdef Py_ssize_t size = fastnn_team_size(team), most = chunk_rows(net), chunk = most
-    cdef Py_ssize_t number, row, rows, k = net.members
-    cdef Pass work
-    begin_pass(&work, net, asked.buffers, rank * most * k,
-               asked.rows.loss if asked.chunk_losses != NULL else NULL)
-    work.step, work.skips_zeros = net.step, asked.skips_zeros
-    if asked.chunk_losses == NULL:
-        chunk = min(most, (asked.stop - asked.first + size - 1) // size)
-    number = rank
-    while asked.first + number * chunk < asked.stop:
-        row = asked.first + number * chunk
-        rows = min(chunk, asked.stop - row)
-        work.rows, work.before = rows * k, row * k - work.at
-        gather_inputs(net, &asked.rows, asked.buffers, row, work.at, rows)
-        forward(&work)
-        if asked.out != NULL:
-            write_outputs(&work, asked.out + row * net.n_out)
-        if asked.chunk_losses != NULL:
-            gather_targets(net, &asked.rows, asked.buffers, row, work.at, rows)
-            weigh(net, &asked.rows, asked.buffers, 1.0, row, work.at, rows)
-            output_loss(&work)
-            asked.chunk_losses[row // most] = sum_of(asked.buffers.loss + work.at, work.rows)
-        number = number + 1 if size == 1 else size + fastnn_take_next(&asked.taken)

@@ -1,6 +1,6 @@
 # Rules that follow the losses and metrics of a run's epochs, and end the run or lower the learning
 # rate. They do the same as the callbacks EarlyStopping and ReduceLROnPlateau (callbacks/) and as
-# scikit-learn's estimators. Not here: the evaluation of validation rows (tasks.pxd).
+# scikit-learn's estimators. Not here: the evaluation of validation rows (epochs.pxd).
 
 from libc.math cimport isfinite, isnan
 from libc.string cimport memcpy
@@ -74,7 +74,7 @@ cdef inline bint beats_baseline(const Rule *rule, double value) noexcept nogil:
 
 
 cdef inline void copy_judged(const Net *net, bint averages, real *to) noexcept nogil:
-    """Copy the parameters that validation evaluates (judged_net in tasks.pxd)."""
+    """Copy the parameters that validation evaluates (judged_net in evaluation.pxd)."""
     cdef const real *average = net.arena + (net.n_blocks - 1) * net.block
     cdef const Stage *stage
     cdef Py_ssize_t i, at
@@ -170,7 +170,7 @@ cdef inline bint has_improved(Run *run, Rule *rule, double loss) noexcept nogil:
     value.on_validation = rule.restores
     if rule.squares >= 0:
         value.metric = rule.squares
-        found -= rule.share * metric_of(run, &value)
+        found -= rule.squares_factor * metric_of(run, &value)
     if not rule.restores:
         improved = not found > rule.best - rule.min_delta
         if found < rule.best:

@@ -50,7 +50,7 @@ _WAIT = 300
 _MOST_LOSSES = 50
 
 
-class Distribution:
+class ExecutorTraining:
     """The training of the members `numbers` on an executor, in about this order."""
 
     def __init__(
@@ -222,11 +222,11 @@ class Distribution:
 
     # ---- for workers elsewhere ------------------------------------------------------------------
 
-    def packed(self, portion: Portion) -> bytes:
+    def packed_portion(self, portion: Portion) -> bytes:
         """Return the pickle of a portion, which is sent to a worker."""
-        return workers.packed(self.members, portion.numbers, self.raises, self.n_threads)
+        return workers.packed_portion(self.members, portion.numbers, self.raises, self.n_threads)
 
-    def common(self, map_files: bool) -> Members:
+    def shared_data(self, map_files: bool) -> Members:
         """Return the shared data of the members; raise an error if anything cannot be pickled."""
         members, seen = self.members, set()
         for name in ("callbacks", "metrics", "class_weight"):
@@ -237,7 +237,7 @@ class Distribution:
                 if id(value) not in seen:
                     _checks.picklable(name, value, workers.dumps)
                     seen.add(id(value))
-        return workers.common(members, self.numbers, map_files)
+        return workers.shared_data(members, self.numbers, map_files)
 
 
 # ---- pools --------------------------------------------------------------------------------------
@@ -269,20 +269,20 @@ class _Pool(Protocol):
         """Free the resources that the pool has created."""
 
 
-def _pool(executor: Any, distribution: Distribution) -> Any:
+def _pool(executor: Any, training: ExecutorTraining) -> Any:
     """Return the pool of an executor."""
     if executor == "joblib":
         joblib = _checks.installed("joblib", "executor='joblib'")
         backend, n_jobs = joblib.parallel.get_active_backend()
         client = getattr(backend, "client", None)  # the backend of Dask has one
         if client is None:
-            return _Joblib(joblib, backend, n_jobs, distribution)
+            return _Joblib(joblib, backend, n_jobs, training)
         executor = client
     if isinstance(executor, concurrent.futures.ThreadPoolExecutor):
-        return _Threads(executor, distribution)
+        return _Threads(executor, training)
     if _checks.is_client_of_dask(executor):
-        return _Dask(executor, distribution)
-    return _Processes(executor, distribution)
+        return _Dask(executor, training)
+    return _Processes(executor, training)
 
 
 def _size(executor: Any) -> int:
@@ -296,12 +296,12 @@ class _Threads:
     losses: tuple[type[BaseException], ...] = ()
     number = 0
 
-    def __init__(self, executor: Any, distribution: Distribution) -> None:
-        self.executor, self.distribution = executor, distribution
+    def __init__(self, executor: Any, training: ExecutorTraining) -> None:
+        self.executor, self.training = executor, training
         self.n_workers = _size(executor)
 
     def submit(self, portion: Portion) -> Any:
-        return self.executor.submit(self.distribution.train_here, portion)
+        return self.executor.submit(self.training.train_here, portion)
 
     def look(self) -> None: ...
 
@@ -344,15 +344,16 @@ class _Processes:
 
     losses: tuple[type[BaseException], ...] = (BrokenExecutor,)
 
-    def __init__(self, executor: Any, distribution: Distribution) -> None:
-        self.executor, self.distribution = executor, distribution
+    def __init__(self, executor: Any, training: ExecutorTraining) -> None:
+        self.executor, self.training = executor, training
         self.n_workers, self.number = _size(executor), 0
         self.made: Any = None  # an executor made to replace the user's
         self.death = _Death()
-        self.common = InFile.of(distribution.common(map_files=True))
+        self.shared_data = InFile.of(training.shared_data(map_files=True))
 
     def submit(self, portion: Portion) -> Any:
-        return self.executor.submit(workers.train, self.common, self.distribution.packed(portion))
+        packed = self.training.packed_portion(portion)
+        return self.executor.submit(workers.train, self.shared_data, packed)
 
     def look(self) -> None:
         self.death.look(self.executor)
@@ -373,7 +374,7 @@ class _Processes:
 
     def stop(self) -> None:
         with contextlib.suppress(OSError):  # Windows, while a worker has mapped the file
-            os.unlink(self.common.path)
+            os.unlink(self.shared_data.path)
 
     def close_made(self) -> None:
         if self.made is not None:
@@ -387,12 +388,12 @@ class _Processes:
 class _Dask:
     """A Client of Dask, whose scheduler gives the tasks of a lost worker to another worker."""
 
-    def __init__(self, client: Any, distribution: Distribution) -> None:
+    def __init__(self, client: Any, training: ExecutorTraining) -> None:
         killed = _checks.installed("distributed", "executor=").KilledWorker
         self.losses: tuple[type[BaseException], ...] = (killed, CancelledError)
-        self.client, self.distribution, self.number = client, distribution, 0
+        self.client, self.training, self.number = client, training, 0
         self.n, self.counted = 1, -math.inf  # number of threads, and when they were counted
-        self.common = InMemory.of(distribution.common(map_files=False))
+        self.shared_data = InMemory.of(training.shared_data(map_files=False))
         self.sent = self._send()
 
     def _send(self) -> Any:
@@ -405,7 +406,7 @@ class _Dask:
                     f"the executor's cluster has had no worker for {_WAIT} seconds; start one"
                 ) from error
             with contextlib.suppress(TimeoutError, OSError):  # the worker was lost again
-                return self.client.scatter(self.common, broadcast=True, hash=False)
+                return self.client.scatter(self.shared_data, broadcast=True, hash=False)
 
     @property
     def n_workers(self) -> int:
@@ -416,7 +417,7 @@ class _Dask:
         return self.n
 
     def submit(self, portion: Portion) -> Any:
-        packed = self.distribution.packed(portion)
+        packed = self.training.packed_portion(portion)
         return self.client.submit(workers.train, self.sent, packed, pure=False)
 
     def look(self) -> None: ...
@@ -435,13 +436,13 @@ class _Dask:
 class _Joblib:
     """The active backend of joblib, which takes portions from an iterator."""
 
-    def __init__(self, joblib: Any, backend: Any, n_jobs: Any, distribution: Distribution) -> None:
-        self.joblib, self.distribution = joblib, distribution
+    def __init__(self, joblib: Any, backend: Any, n_jobs: Any, training: ExecutorTraining) -> None:
+        self.joblib, self.training = joblib, training
         self.n_workers = max(1, backend.effective_n_jobs(n_jobs))
         self.one_by_one = getattr(backend, "supports_return_generator", False)
-        self.common: InFile | None = None
+        self.shared_data: InFile | None = None
         if not getattr(backend, "supports_sharedmem", False):
-            self.common = InFile.of(distribution.common(map_files=True))
+            self.shared_data = InFile.of(training.shared_data(map_files=True))
 
     def results(self, portions: Iterator[Portion]) -> Generator[tuple[Portion, Result]]:
         """Yield portions and their results as they come."""
@@ -475,18 +476,16 @@ class _Joblib:
             thread.join()
 
     def _task(self, portion: Portion) -> Any:
-        if self.common is None:
-            return self.joblib.delayed(_with_portion)(
-                portion, self.distribution.train_here, portion
-            )
-        packed = self.distribution.packed(portion)
-        return self.joblib.delayed(_with_portion)(portion, workers.train, self.common, packed)
+        if self.shared_data is None:
+            return self.joblib.delayed(_with_portion)(portion, self.training.train_here, portion)
+        packed = self.training.packed_portion(portion)
+        return self.joblib.delayed(_with_portion)(portion, workers.train, self.shared_data, packed)
 
     def stop(self) -> None:
         """Tell workers that the call is over."""
-        if self.common is not None:
+        if self.shared_data is not None:
             with contextlib.suppress(OSError):
-                os.unlink(self.common.path)
+                os.unlink(self.shared_data.path)
 
     def close(self) -> None:
         self.stop()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastnn import _checks, _cpu
 from fastnn.many import members
 from fastnn.many.checkpoints import Checkpoint, Recorder
-from fastnn.many.executors import Distribution
+from fastnn.many.executors import ExecutorTraining
 from fastnn.many.grid import Networks
 from fastnn.many.outcomes import NOT_STARTED
 from fastnn.many.results import Fits
@@ -185,7 +185,7 @@ def fit_many(
             if executor is None:
                 Crew(plan, fits, order, raises, progress).run(min(threads, len(order)))
             else:
-                Distribution(plan, fits, order, raises, progress, threads).run(executor)
+                ExecutorTraining(plan, fits, order, raises, progress, threads).run(executor)
         except KeyboardInterrupt:
             fits.interrupted = True
     if any(fits.is_trained):

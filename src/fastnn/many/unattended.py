@@ -115,9 +115,9 @@ class Unattended:
         self._shared: dict[Any, _SharedData] = {}  # by specification and classes
         self._shared_by_member: dict[int, _SharedData] = {}  # filled by `can_train`
         self._sources: dict[Any, Rows | None] = {}
-        rules = members.callbacks
-        self._rules: list[Any] | None = None if callable(rules) else list(rules)
-        self._have_own_callbacks = isinstance(rules, CallbacksOfEach)
+        callbacks = members.callbacks
+        self._shared_callbacks: list[Any] | None = None if callable(callbacks) else list(callbacks)
+        self._have_own_callbacks = isinstance(callbacks, CallbacksOfEach)
         self.error: tuple[int, BaseException] | None = None  # number and error of the first failure
 
     # ---- which members --------------------------------------------------------------------------
@@ -143,14 +143,14 @@ class Unattended:
         """Whether the engine can carry out all callbacks of a member that has its own."""
         return all(
             isinstance(callback, EngineCallback) and callback.rule() is not None
-            for callback in self._rules_of(number)
+            for callback in self._callbacks_of(number)
         )
 
-    def _rules_of(self, number: int) -> list[Any]:
+    def _callbacks_of(self, number: int) -> list[Any]:
         """Return the callbacks of a member: its own, or those that all members share."""
-        if self._rules is None:
+        if self._shared_callbacks is None:
             return self.members.callbacks_of(number)
-        return self._rules
+        return self._shared_callbacks
 
     def _shared_data(self, state: State) -> _SharedData:
         """Return the shared data of members that are built like this one."""
@@ -163,15 +163,15 @@ class Unattended:
 
     def _make_shared_data(self, state: State) -> _SharedData:
         members, spec = self.members, state.specification
-        if self._rules is None and not self._have_own_callbacks:
+        if self._shared_callbacks is None and not self._have_own_callbacks:
             return _SharedData(False)
-        rules = self._rules or []
+        callbacks = self._shared_callbacks or []
         metrics = self._metrics(spec)
         if (
             metrics is None
             or isinstance(members.class_weight, str)  # "balanced" depends on the rows of a member
-            or not whole.is_possible(spec, rules, metrics)
-            or not all(self._is_valid_here(rule, spec) for rule in rules)
+            or not whole.is_possible(spec, callbacks, metrics)
+            or not all(self._is_valid_here(callback, spec) for callback in callbacks)
         ):
             return _SharedData(False)
         classes = members.classes_of(state) if state.classes is None else state.classes
@@ -203,12 +203,13 @@ class Unattended:
             return False
         return whole.can_compute_metrics(metrics, *all_rows)
 
-    def _is_valid_here(self, rule: Any, spec: Specification) -> bool:
+    def _is_valid_here(self, callback: Any, spec: Specification) -> bool:
         """Whether a callback is valid for this fit; otherwise the member's own fit says why not."""
-        if isinstance(rule, SwapEMAWeights):
+        if isinstance(callback, SwapEMAWeights):
             return spec.optimizer.use_ema
-        validated = self.members.is_validated or not rule.monitor.startswith("val_")
-        return validated and not (spec.optimizer.schedule and isinstance(rule, ReduceLROnPlateau))
+        if spec.optimizer.schedule and isinstance(callback, ReduceLROnPlateau):
+            return False
+        return self.members.is_validated or not callback.monitor.startswith("val_")
 
     # ---- rows -----------------------------------------------------------------------------------
 
@@ -312,11 +313,11 @@ class Unattended:
     ) -> WholeFit:
         """Return the fit of a member for the engine, after telling its own callbacks to begin."""
         members, shared = self.members, self._shared_by_member[number]
-        rules = self._rules_of(number)
+        callbacks = self._callbacks_of(number)
         n = source.n if rows is None else len(rows)
         if self._have_own_callbacks:
-            for rule in rules:
-                rule.begin(members.nets[number], n)
+            for callback in callbacks:
+                callback.begin(members.nets[number], n)
         return whole.make(
             members.nets[number]._state,
             source,
@@ -326,7 +327,7 @@ class Unattended:
             batch=min(members.batch_size[number] or n, n),
             epochs=members.epochs[number],
             shuffle=members.shuffle[number],
-            callbacks=rules,
+            callbacks=callbacks,
             metrics=shared.metrics,
         )
 
@@ -350,7 +351,7 @@ class Unattended:
                 self._finish(each)
             else:
                 each.undo()
-            if self._rules or self._have_own_callbacks:
+            if self._shared_callbacks or self._have_own_callbacks:
                 whole.keep_rate(each.state)
 
     def _finish(self, member: _Prepared) -> None:
@@ -375,17 +376,17 @@ class Unattended:
 
     def _pass_epochs(self, member: _Prepared) -> None:
         """Pass the epochs of a member to its own callbacks."""
-        fit, rules = member.fit, self._rules_of(member.number)
-        for rule, found in zip(rules, fit.state_of_rules(), strict=True):
-            whole.pass_epochs(rule, fit, found)
+        fit, callbacks = member.fit, self._callbacks_of(member.number)
+        for callback, found in zip(callbacks, fit.state_of_rules(), strict=True):
+            whole.pass_epochs(callback, fit, found)
             if fit.has_diverged:
-                rule.on_nonfinite_loss(FloatingPointError(self._message(member)))
-            rule.end(fit.seconds)
+                callback.on_nonfinite_loss(FloatingPointError(self._message(member)))
+            callback.end(fit.seconds)
 
     def _restored_epoch(self, fit: WholeFit) -> int | None:
         """Return the epoch whose weights the network has, if a rule restored one."""
-        for place, rule in enumerate(whole.rules_of(self._rules or ())):
-            if isinstance(rule, EarlyStopping) and rule.restore_best_weights:
+        for place, callback in enumerate(whole.rules_of(self._shared_callbacks or ())):
+            if isinstance(callback, EarlyStopping) and callback.restore_best_weights:
                 best: int | None = fit.state_of_rules()[place]["best_epoch"]
                 return best
         return None

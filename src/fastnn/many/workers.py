@@ -110,7 +110,7 @@ def _are_same_bytes(mapped: _Mapped, array: NDArray[Any]) -> bool:
 # ---- data shared by all members -----------------------------------------------------------------
 
 
-def common(members: Members, numbers: Sequence[int], map_files: bool) -> Members:
+def shared_data(members: Members, numbers: Sequence[int], map_files: bool) -> Members:
     """Return members with only their shared data, after finding the labels of the classes."""
     for number in numbers:
         state = members.nets[number]._state
@@ -232,7 +232,7 @@ class _Numbered:
         return self.function(self.numbers[i])
 
 
-def packed(members: Members, numbers: Sequence[int], raises: bool, n_threads: int) -> bytes:
+def packed_portion(members: Members, numbers: Sequence[int], raises: bool, n_threads: int) -> bytes:
     """Return the pickle of a portion: the data of its members that is not shared by all."""
     each = {
         name: [getattr(members, name)[i] for i in numbers]
@@ -291,19 +291,19 @@ class CallWatcher(Progress):
             raise _Over
 
 
-def train(common: InFile | InMemory, portion: bytes) -> Result:
+def train(shared_data: InFile | InMemory, portion: bytes) -> Result:
     """Train a portion of the members, in a worker."""
     numbers, each, raises, n_threads = pickle.loads(portion)
     try:
-        members = dataclasses.replace(common.get(), **each)
+        members = dataclasses.replace(shared_data.get(), **each)
     except FileNotFoundError:  # the call has ended, by an error in another portion
-        if not common.is_over:
+        if not shared_data.is_over:
             raise
         return Result([], 0.0)
     if callable(members.callbacks):
         members.callbacks = _Numbered(members.callbacks, numbers)
     fits = Fits(members.nets)
-    watcher = CallWatcher(lambda: common.is_over, lambda status: None)
+    watcher = CallWatcher(lambda: shared_data.is_over, lambda status: None)
     seconds, error = run(members, fits, range(len(numbers)), raises, watcher, n_threads)
     trained = []
     for i, number in enumerate(numbers):

@@ -88,7 +88,7 @@ class BaseMLP(TakesSparseRows, Parameters):
     """Base of classifier and regressor.
 
     A subclass defines the targets of the network (`_learn`, `_encoded`), the activation and the
-    loss of its last layer (`_end`), and the score of its outputs (`_score_of`).
+    loss of its last layer (`_output_and_loss`), and the score of its outputs (`_score_of`).
     """
 
     loss_: float
@@ -136,7 +136,7 @@ class BaseMLP(TakesSparseRows, Parameters):
         """Return validated y as targets of the network."""
         return y
 
-    def _end(self) -> tuple[str, str | Loss]:
+    def _output_and_loss(self) -> tuple[str, str | Loss]:
         """Return the activation of the last layer, and the loss."""
         raise NotImplementedError
 
@@ -395,7 +395,7 @@ class BaseMLP(TakesSparseRows, Parameters):
         `made` caches specifications of networks with these parameters, for use with other rows.
         """
         self._random_state = check_random_state(self.random_state)
-        self.out_activation_ = self._end()[0].replace("sigmoid", "logistic")
+        self.out_activation_ = self._output_and_loss()[0].replace("sigmoid", "logistic")
         self.n_layers_ = len(hidden_sizes(self)) + 2
         if incremental and self._has_network():
             use_alpha(self, self.net_)
@@ -416,7 +416,8 @@ class BaseMLP(TakesSparseRows, Parameters):
 
     def _network_for(self, rows: LabelledRows, made: dict[Any, Specification]) -> MLP:
         """Return a network without weights; `made` caches its specification."""
-        shape, dtype, (output, loss) = (rows.X.shape[1], self.n_outputs_), rows.X.dtype, self._end()
+        shape, dtype = (rows.X.shape[1], self.n_outputs_), rows.X.dtype
+        output, loss = self._output_and_loss()
         key = shape, dtype, output, repr(loss)
         if key in made:
             return MLP._of(State(made[key]))
@@ -459,9 +460,8 @@ class BaseMLP(TakesSparseRows, Parameters):
         """Train by L-BFGS, on all rows at once."""
         lbfgs.refuse_options_of_descent(self, has_validation=validation is not None)
         net, state = self.net_, self._random_state
-        work = network(
-            self, (net.n_in, net.n_out), *self._end(), net.dtype_policy, state, for_lbfgs=True
-        )
+        shape, last = (net.n_in, net.n_out), self._output_and_loss()
+        work = network(self, shape, *last, net.dtype_policy, state, for_lbfgs=True)
         self.n_iter_, loss, penalty = lbfgs.minimize(self, net, work, rows)
         loss /= self.n_outputs_ if self._averages_outputs() else 1
         self.loss_ = float(loss + penalty + rows.mean(self._loss_offsets(rows.y)))

@@ -76,7 +76,7 @@ class ClassifierOutputs(ClassifierMixin):  # type: ignore[misc]  # scikit-learn 
 
     def _takes_labels(self) -> bool:
         """Return whether the loss takes class numbers as targets."""
-        return losses.get(self._end()[1]).takes.are_classes
+        return losses.get(self._output_and_loss()[1]).takes.are_classes
 
     def _encoded(self, y: NDArray[Any]) -> NDArray[Any]:
         """Return labels as targets of the network."""
@@ -88,7 +88,7 @@ class ClassifierOutputs(ClassifierMixin):  # type: ignore[misc]  # scikit-learn 
         indicators: NDArray[np.float64] = self._label_binarizer.transform(y).astype(np.float64)
         return indicators
 
-    def _end(self) -> tuple[str, str | Loss]:
+    def _output_and_loss(self) -> tuple[str, str | Loss]:
         """Return the activation of the last layer, and the loss."""
         if self._kind == "multiclass":
             activation, log_loss = "softmax", "cross_entropy"

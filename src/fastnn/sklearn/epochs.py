@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn._kernels_f64 import ADAPTIVE_DIVISOR, ADAPTIVE_LEAST_RATE
 from fastnn.schedules import InverseScaling
 from fastnn.training.rules import EngineCallback
 
@@ -26,11 +27,6 @@ if TYPE_CHECKING:
     from fastnn.sklearn.rows import LabelledRows
     from fastnn.training.orders import RowOrder
     from fastnn.training.rules import Logs
-
-
-#: The "adaptive" rate is divided by _DIVISOR while it is above _LEAST_RATE; the engine has the same
-#: numbers (LEAST_RATE and DIVISOR in engine/watch.pxd).
-_LEAST_RATE, _DIVISOR = 1e-6, 5.0
 
 
 class LearningRate:
@@ -67,9 +63,9 @@ class LearningRate:
 
     def ends_training(self, message: str, verbose: bool | int) -> bool:
         """Return whether training ends after a lack of improvement; otherwise lower the rate."""
-        lowers = self.kind == "adaptive" and self.learning_rate > _LEAST_RATE
+        lowers = self.kind == "adaptive" and self.learning_rate > ADAPTIVE_LEAST_RATE
         if lowers:
-            self.learning_rate /= _DIVISOR
+            self.learning_rate /= ADAPTIVE_DIVISOR
             what = f"Setting learning rate to {self.learning_rate:f}"
         else:
             what = "Learning rate too small. Stopping." if self.kind == "adaptive" else "Stopping."
@@ -261,7 +257,7 @@ class EpochRecorder(EngineCallback):
             "restores": est.early_stopping,
             "metric": metric,
             "offset": self.offsets.get(prefix, 0.0),
-            "share": (est.n_outputs_ - 1) / 2,
+            "squares_factor": (est.n_outputs_ - 1) / 2,
             "squares": "mse" if est._averages_outputs() else None,
             "by_rows": False,
             **rate,

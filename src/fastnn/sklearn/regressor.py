@@ -42,7 +42,7 @@ class RegressorOutputs(RegressorMixin):  # type: ignore[misc]  # scikit-learn ha
         """Learn the number of outputs."""
         self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
 
-    def _end(self) -> tuple[str, str | Loss]:
+    def _output_and_loss(self) -> tuple[str, str | Loss]:
         """Return the activation of the last layer, and the loss."""
         is_poisson = isinstance(losses.get(self.loss), Poisson)
         return "exp" if is_poisson else "identity", self.loss

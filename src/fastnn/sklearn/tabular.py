@@ -20,7 +20,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn import _checks, losses
-from fastnn.losses import Poisson
+from fastnn.losses import CrossEntropy, Poisson
 from fastnn.sklearn.network import refuse_other_losses
 from fastnn.sklearn.parameters import constraints, documented
 from fastnn.sklearn.tabular_base import BaseTabular
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from fastnn.losses import Loss
     from fastnn.tables import Recipe
 
 T = TypeVar("T")
@@ -134,8 +135,8 @@ class TabularClassifier(ClassifierMixin, TabularClassifierParameters, BaseTabula
         found: NDArray[np.int64] = _checks.as_numbers("y", y, net.loss, net.n_out, known)
         return found
 
-    def _end(self) -> dict[str, Any]:
-        return {}
+    def _output_and_loss(self) -> tuple[str, Loss]:
+        return "softmax", CrossEntropy(self.label_smoothing)
 
     def _described(self, recipe: Recipe, target: str) -> Recipe:
         classes = self.classes_.tolist()
@@ -242,13 +243,13 @@ class TabularRegressor(RegressorMixin, TabularRegressorParameters, BaseTabular):
         return found
 
     def _require_in_range(self, targets: NDArray[Any]) -> None:
-        _checks.targets_in_range("y", targets, self._end()["loss"])
+        _checks.targets_in_range("y", targets, self._output_and_loss()[1])
 
-    def _end(self) -> dict[str, Any]:
+    def _output_and_loss(self) -> tuple[str, Loss]:
         loss = losses.get(self.loss)
         output = "exp" if isinstance(loss, Poisson) else "identity"
         refuse_other_losses(self, output, loss)
-        return {"output": output, "loss": loss}
+        return output, loss
 
     def _described(self, recipe: Recipe, target: str) -> Recipe:
         return dataclasses.replace(recipe, task="regression", target=target)

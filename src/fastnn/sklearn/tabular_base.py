@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from fastnn.losses import Loss
     from fastnn.mlp import MLP
     from fastnn.sparse_rows import SparseRows
     from fastnn.tables import Recipe
@@ -42,8 +43,8 @@ _KEPT = ("n_features_in", "feature_names_in")
 class BaseTabular(TabularParameters):
     """Base of the estimators for tables: columns, training, files.
 
-    A subclass defines the targets (`_targets`), the end of the networks (`_end`), and the score of
-    outputs (`_score_of`).
+    A subclass defines the targets (`_targets`), the activation and the loss of the last layer
+    (`_output_and_loss`), and the score of outputs (`_score_of`).
     """
 
     fits_: Fits
@@ -70,8 +71,8 @@ class BaseTabular(TabularParameters):
         self._require_in_range(targets)
         return targets
 
-    def _end(self) -> dict[str, Any]:
-        """Return the output activation and the loss of the networks if they are not for classes."""
+    def _output_and_loss(self) -> tuple[str, Loss]:
+        """Return the activation of the last layer, and the loss."""
         raise NotImplementedError
 
     def _described(self, recipe: Recipe, target: str) -> Recipe:
@@ -146,6 +147,7 @@ class BaseTabular(TabularParameters):
         self._encoder._learn(table, used)
         inputs = self._encoder._encoded(table)
         classes = getattr(self, "classes_", None)
+        output, loss = self._output_and_loss()
         seeds = check_random_state(self.random_state).randint(2**31 - 1, size=self.n_nets).tolist()
         try:
             trained = ensemble.train(
@@ -154,7 +156,8 @@ class BaseTabular(TabularParameters):
                 targets,
                 n_classes=None if classes is None else len(classes),
                 seeds=seeds,
-                **self._end(),
+                output=output,
+                loss=loss,
                 sample_weight=weight,
                 n_threads=self.n_threads,
                 verbose=bool(self.verbose),

@@ -7,9 +7,9 @@ weights is validated after each epoch, and the best one is kept. Class labels ar
 probabilities are sharpened after training. Several networks, each with its own seed and validation
 rows, predict together: their outputs are averaged.
 
-Here: the numbers of this recipe, the rows of each network, one call of `fit_many`, and the scaling
-of a target. Not here: tables and columns (learning.py, recipe.py), parameters of the estimators
-(sklearn/), options (cli/).
+Here: the numbers of this recipe, the rows of each network, and one call of `fit_many`. Not here:
+tables and columns (learning.py, recipe.py), the scaling of a target (target_scaling.py), parameters
+of the estimators (sklearn/), options (cli/).
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import _checks
-from fastnn._precision import POLICIES
 from fastnn.callbacks import EarlyStopping, SwapEMAWeights
 from fastnn.layers import Dense, Dropout
 from fastnn.losses import CrossEntropy
@@ -31,6 +29,7 @@ from fastnn.optimizers import AdamW
 from fastnn.schedules import CosineDecay, LinearWarmup
 from fastnn.tabular.calibration import sharpen, sharpness
 from fastnn.tabular.errors import TableError
+from fastnn.tabular.target_scaling import TargetScaling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -194,9 +193,9 @@ def train(
     labels = None if n_classes is None else y
     used = np.arange(len(y)) if sample_weight is None else np.flatnonzero(sample_weight)
     rows, validation = _split(settings, labels, used, seeds)
-    mean, scale = 0.0, 1.0
+    scaling = None
     if labels is None:
-        mean, scale = mean_and_scale(target, y[used], output, settings.dtype)
+        scaling = TargetScaling.of(target, y[used], output, settings.dtype)
     n_out = 1 if n_classes is None else n_classes
     loss = CrossEntropy(settings.label_smoothing) if loss is None else loss
     fits = fit_many(
@@ -205,7 +204,7 @@ def train(
             for some, seed in zip(rows, seeds, strict=True)
         ],
         X,
-        y if labels is not None else (y - mean) / scale,
+        y if scaling is None else scaling.scaled(y),
         rows=rows,
         validation=validation or None,
         epochs=[settings.n_epochs(len(some)) for some in rows],
@@ -223,8 +222,8 @@ def train(
     for net in fits:
         if not validation:
             net.set_weights(net.get_ema_weights())
-        if labels is None:
-            undo_scaling(net, mean, scale, output)
+        if scaling is not None:
+            scaling.undo(net)
     if labels is not None and settings.label_smoothing:
         _sharpen(fits, validation, X, labels, sample_weight)
     return TrainedNetworks(fits, validation)
@@ -313,38 +312,3 @@ def _spare_first_rows(is_picked: NDArray[np.bool_], labels: NDArray[Any]) -> NDA
         largest = (ends - starts).argmax()
         found[starts[largest] + 1 : ends[largest]][:1] = True
     return found
-
-
-# ---- the scaling of a target --------------------------------------------------------------------
-
-
-def mean_and_scale(name: str, y: NDArray[Any], output: str, dtype: str) -> tuple[float, float]:
-    """Return the shift and the divisor that standardize a target (n,).
-
-    These are its mean and its standard deviation (1 if it is constant), or 0 and the mean for a
-    network whose outputs are exponentials. An error names the target if it is so large, so
-    far from 0, or so close to 0 that a network of `dtype` cannot predict it.
-    """
-    _checks.size_of_target(name, y, POLICIES[dtype].name)
-    mean, deviation = float(y.mean()), float(y.std())
-    if output == "exp":
-        return 0.0, mean or 1.0
-    if y.min() < y.max():
-        _checks.spread_of_target(name, deviation, POLICIES[dtype].name)
-        _checks.offset_of_target(name, mean, deviation, dtype)
-    return mean, deviation or 1.0
-
-
-def undo_scaling(net: MLP, mean: float, scale: float, output: str) -> None:
-    """Make the output layer undo the scaling of the target: its output y becomes mean + scale y.
-
-    For an output a = z W + b, the new weights are scale W and the new bias is scale b + mean; for
-    an output exp(a), the new bias is b + log(scale). Both are computed in float64, also for
-    networks of float32.
-    """
-    *others, W, b = net.get_weights()
-    W, b = W.astype(np.float64), b.astype(np.float64)
-    if output == "exp":
-        net.set_weights([*others, W, b + math.log(scale)])
-    else:
-        net.set_weights([*others, scale * W, scale * b + mean])

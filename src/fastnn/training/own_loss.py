@@ -52,7 +52,7 @@ class _OwnLoss(Network):
 
     # ---- the function ---------------------------------------------------------------------------
 
-    def _judge(
+    def _losses_and_gradients(
         self, y: NDArray[Any], outputs: NDArray[Any]
     ) -> tuple[NDArray[np.float64], NDArray[Any]]:
         """Return the rows' losses (n,) and the gradients of their outputs (n, n_out)."""
@@ -139,7 +139,7 @@ class _OwnLoss(Network):
         tally: Tally,
     ) -> None:
         """Make the step of a batch and add its loss to the tally."""
-        losses, gradients = self._judge(y, outputs)
+        losses, gradients = self._losses_and_gradients(y, outputs)
         loss, weight = self._batch_loss(losses, weights)
         if not math.isfinite(loss):
             tally.failure = loss
@@ -176,7 +176,7 @@ class _OwnLoss(Network):
         outputs = self._outputs(X, n_threads, training=False, averages=averages)
         if out is not None:
             out[: len(X)] = outputs
-        losses, _ = self._judge(y, outputs)
+        losses, _ = self._losses_and_gradients(y, outputs)
         weights = np.ones(len(X)) if sample_weight is None else sample_weight.astype(np.float64)
         for first in range(0, len(X), CHUNK_ROWS):
             rows = slice(first, first + CHUNK_ROWS)
@@ -194,7 +194,7 @@ class _OwnLoss(Network):
     ) -> tuple[float, NDArray[Any]]:
         """Return the loss of a batch and its gradient as `Network.gradients` does."""
         y = _targets(T, labels)
-        losses, slopes = self._judge(y, self._outputs(X, n_threads, dropout))
+        losses, slopes = self._losses_and_gradients(y, self._outputs(X, n_threads, dropout))
         _, found = super().gradients(X, slopes, None, sample_weight, dropout, n_threads)
         loss, weight = self._batch_loss(losses, sample_weight)
         return loss + self.penalties(weight), found
@@ -209,7 +209,7 @@ class _OwnLoss(Network):
     ) -> None:
         """Write the gradient of each row's loss to `out`, as `Network.row_gradients` does."""
         y = _targets(T, labels)
-        _, slopes = self._judge(y, self._outputs(X, n_threads, training=False))
+        _, slopes = self._losses_and_gradients(y, self._outputs(X, n_threads, training=False))
         super().row_gradients(X, slopes, None, out, n_threads)
 
 

@@ -33,8 +33,8 @@ class EngineCallback(Callback):
         """Return the rule for the engine, or None if the callback has to be called.
 
         "metric" is a further metric of the validation rows that the rule follows, or None;
-        "squares" is the name of a metric of the fit, a share of which the engine subtracts from the
-        loss, or None.
+        "squares" is the name of a metric of the fit, or None; the engine subtracts the metric times
+        "squares_factor" from the loss.
         """
         raise NotImplementedError
 

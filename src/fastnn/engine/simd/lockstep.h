@@ -1,5 +1,5 @@
 /* lockstep.h - on-line training of several tiny networks of one shape at once (tiny.c trains one).
- * A panel has one number of each network, that of network l in column l.
+ * A panel has one number of each network, that of network l in its column l, or lane l.
  *
  * The operations in a step of one network wait for each other and fill a few lanes. A panel of
  * networks fills all lanes, and operations of different networks run side by side. Every number is

@@ -308,21 +308,22 @@ cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
     The weights of this tile are updated while the gradient of the next tile is computed, whose
     multiply-adds hide the latency of square roots and divisions.
     """
-    cdef real *g = update.free
+    cdef real *g = update.scratch
     if tile.nonzeros != NULL or tile.ready != NULL:
         update_at_once(net, tile, rows, update)
         return
-    net.optimizer.outer_and_update(rows, tile.rows, tile.left, tile.right, g, update.n,
-                                   &update.weights, update.known, update.W, net.block)
-    average_updated(net, update, update.W, update.n)
+    net.optimizer.outer_and_update(rows, tile.rows, tile.left, tile.right, g, update.pending_n,
+                                   &update.weights, update.pending_gradient, update.pending_W,
+                                   net.block)
+    average_updated(net, update, update.pending_W, update.pending_n)
     finish_gradient(net, tile, update.penalty_scale, g)
     if net.clip == BY_VALUE:
         net.ops.limit(tile.rows * PANEL, 1, net.bound, g)
-    update.free, update.known = update.known, g
-    update.W, update.n = tile.W, tile.rows * PANEL
+    update.scratch, update.pending_gradient = update.pending_gradient, g
+    update.pending_W, update.pending_n = tile.W, tile.rows * PANEL
     if tile.b != NULL:
-        net.ops.column_sums(rows, tile.delta, False, update.free)
-        update_biases(net, update, tile.b, update.free)
+        net.ops.column_sums(rows, tile.delta, False, update.scratch)
+        update_biases(net, update, tile.b, update.scratch)
 
 
 cdef inline void update_at_once(const Net *net, const Tile *tile, Py_ssize_t rows,
@@ -330,14 +331,14 @@ cdef inline void update_at_once(const Net *net, const Tile *tile, Py_ssize_t row
     """Update a tile at once, where dW is ready or z_prev is given as columns of nonzeros."""
     cdef real *g = tile.ready
     if g == NULL:
-        g = update.free
+        g = update.scratch
         prefetch_second_next(net, tile)
         add_gradient(net, tile, rows, False, g)
     finish_gradient(net, tile, update.penalty_scale, g)
     update_weights(net, tile, update, g)
     if tile.b != NULL:
-        net.ops.column_sums(rows, tile.delta, False, update.free)
-        update_biases(net, update, tile.b, update.free)
+        net.ops.column_sums(rows, tile.delta, False, update.scratch)
+        update_biases(net, update, tile.b, update.scratch)
 
 
 # Bytes of parameters and moments that no cache near a core holds.
@@ -389,8 +390,8 @@ cdef inline void update_panels(const Net *net, const Stage *stage, const StageBu
     tile.stage, tile.nonzeros, tile.ready, tile.operands = stage, columns, NULL, NULL
     for number in range(first * tiles, stop * tiles):
         place_tile(stage, buffers, 1, number, &tile)
-        add_gradient(net, &tile, 1, False, update.free)
-        update_weights(net, &tile, update, update.free)
+        add_gradient(net, &tile, 1, False, update.scratch)
+        update_weights(net, &tile, update, update.scratch)
         if not weights_are_finite(net, &tile):
             buffers.nonzeros.whole = True
 

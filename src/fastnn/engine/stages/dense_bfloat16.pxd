@@ -60,13 +60,13 @@ cdef inline Py_ssize_t pair_rows(Py_ssize_t stride) noexcept nogil:
 cdef inline Py_ssize_t lay_out(const Stage *stage, StageBuffers *buffers, Py_ssize_t stride,
                                Purpose purpose, real *base, Py_ssize_t at) noexcept nogil:
     cdef Py_ssize_t columns = stride * PAIRS, rows = pair_rows(stride) * PANEL
-    cdef Py_ssize_t below = panels_of(stage.n_in), own = panels_of(stage.n_out)
+    cdef Py_ssize_t panels_in = panels_of(stage.n_in), panels_out = panels_of(stage.n_out)
     at = dense.lay_out(stage, buffers, stride, purpose, base, at)
-    at = place(<real **>&buffers.z_by_columns, base, at, below * columns)
+    at = place(<real **>&buffers.z_by_columns, base, at, panels_in * columns)
     if purpose != INFERENCE:
-        at = place(<real **>&buffers.z_by_rows, base, at, below * rows)
-        at = place(<real **>&buffers.delta_by_columns, base, at, own * columns)
-        at = place(<real **>&buffers.delta_by_rows, base, at, own * rows)
+        at = place(<real **>&buffers.z_by_rows, base, at, panels_in * rows)
+        at = place(<real **>&buffers.delta_by_columns, base, at, panels_out * columns)
+        at = place(<real **>&buffers.delta_by_rows, base, at, panels_out * rows)
     return at
 
 
@@ -165,21 +165,23 @@ cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
     The weights of this tile are updated while the gradient of the next tile is computed, whose
     products hide the latency of square roots and divisions.
     """
-    cdef real *g = update.free
+    cdef real *g = update.scratch
     net.optimizer.pair_outer_and_update(rows, tile.rows, tile.left_pairs, tile.right_pairs, g,
-                                        update.n, &update.weights, update.known, update.W,
-                                        net.block, update.operands)
-    average_updated(net, update, update.W, update.n)
+                                        update.pending_n, &update.weights,
+                                        update.pending_gradient, update.pending_W, net.block,
+                                        update.pending_operands)
+    average_updated(net, update, update.pending_W, update.pending_n)
     if net.averaged:
-        renew_operands(net, update.W, update.n, update.operands)
+        renew_operands(net, update.pending_W, update.pending_n, update.pending_operands)
     finish_gradient(net, tile, update.penalty_scale, g)
     if net.clip == BY_VALUE:
         net.ops.limit(tile.rows * PANEL, 1, net.bound, g)
-    update.free, update.known = update.known, g
-    update.W, update.n, update.operands = tile.W, tile.rows * PANEL, tile.operands
+    update.scratch, update.pending_gradient = update.pending_gradient, g
+    update.pending_W, update.pending_n = tile.W, tile.rows * PANEL
+    update.pending_operands = tile.operands
     if tile.b != NULL:
-        net.ops.column_sums(rows, tile.delta, False, update.free)
-        update_biases(net, update, tile.b, update.free)
+        net.ops.column_sums(rows, tile.delta, False, update.scratch)
+        update_biases(net, update, tile.b, update.scratch)
 
 
 cdef inline void define_dense_bfloat16(Kind *kind) noexcept:

@@ -98,10 +98,10 @@ cdef inline void add_gradient(const Net *net, const Tile *tile, Py_ssize_t rows,
 
 cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
                              Update *update) noexcept nogil:
-    net.ops.column_dots(rows, tile.left, tile.right, False, update.free)
-    update_weights(net, tile, update, update.free)
-    net.ops.column_sums(rows, tile.delta, False, update.free)
-    update_biases(net, update, tile.b, update.free)
+    net.ops.column_dots(rows, tile.left, tile.right, False, update.scratch)
+    update_weights(net, tile, update, update.scratch)
+    net.ops.column_sums(rows, tile.delta, False, update.scratch)
+    update_biases(net, update, tile.b, update.scratch)
 
 
 cdef inline void update_on_line(const Net *net, const Stage *stage, const StageBuffers *buffers,

@@ -1,6 +1,6 @@
 # The stages whose parameters differ between the members of an Ensemble (TabM: Gorishniy,
-# Kotelnikov, Babenko 2024). The buffers hold a copy of each row for each member. Other stages treat
-# the copies as independent rows; in these stages copy i belongs to member m = i mod members.
+# Kotelnikov, Babenko, ICLR 2025). The buffers hold a copy of each row for each member. Other stages
+# treat the copies as independent rows; in these stages copy i belongs to member m = i mod members.
 #
 #     member_scale    z_m = x_m * W_m + b_m, by columns: W and b are (members, n)
 #         dW_m = (x_m * delta_m).sum(0)     db_m = delta_m.sum(0)     dE/dx_m = delta_m * W_m

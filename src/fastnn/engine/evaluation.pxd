@@ -1,0 +1,112 @@
+# Outputs and losses of rows, slice by slice, on the threads of a team. Not here: which rows are
+# evaluated after an epoch (epochs.pxd); the calls from Python (_kernels.pyx) and C (capi.pxd).
+
+from fastnn.engine.leaves cimport fastnn_run, fastnn_take_next, fastnn_team, fastnn_team_size
+from fastnn.engine.net cimport (
+    Net,
+    Pass,
+    chunk_rows,
+    chunks_of,
+    evaluates_average,
+    lowest_with_parameters,
+)
+from fastnn.engine.passes cimport begin_pass, forward, output_loss, write_outputs
+from fastnn.engine.row_phase cimport sum_of
+from fastnn.engine.rows cimport Rows, gather_inputs, gather_targets, index_of, row_weight, weigh
+from fastnn.engine.run cimport INTERRUPTED, Evaluation, Run
+from fastnn.engine.team cimport inference_rows, team_size
+from fastnn.engine.zeros cimport have_zeros, is_finite
+
+
+cdef inline Net judged_net(const Net *net, bint averages) noexcept nogil:
+    """Return the network that validation evaluates, for forward passes: `net` or its copy whose
+    parameters are the last block of the arena.
+
+    The copy is returned if `evaluates_average`. The last block has the moving averages; of an
+    optimizer that averages, its average in training and its parameters outside of training
+    (averages.pxd). Frozen stages keep their parameters.
+    """
+    cdef Net judged = net[0]
+    if evaluates_average(net, averages):
+        judged.stages, judged.last = net.averaged_stages, &net.averaged_stages[net.n_stages - 1]
+        judged.finite_until = 0  # it is known for the parameters of `net` only
+    return judged
+
+
+cdef inline int evaluation_team(const Net *net, const Rows *rows, int n_threads) noexcept nogil:
+    """Return the number of threads that predict rows, `n_threads` at most."""
+    return team_size(rows.n * (net.row_flops - rows.flops_less) / 3, n_threads)
+
+
+cdef inline bint evaluate_rows(Run *run, Evaluation *asked, int threads, double *loss,
+                               double *total) noexcept nogil:
+    """Add up the losses of all rows, and their weights; False if a signal ended the run."""
+    cdef Py_ssize_t stride = inference_rows(run.net, threads,
+                                            run.net.row_flops - asked.rows.flops_less)
+    asked.stop = 0
+    if asked.buffers.nonzeros != NULL:
+        asked.buffers.nonzeros.whole = run.buffers.nonzeros.whole
+    asked.skips_zeros = (
+        run.skips_zeros and have_zeros(asked.net, &asked.rows, 0, asked.rows.n, False)
+        and (asked.net == run.net or is_finite(asked.net, lowest_with_parameters(asked.net))))
+    while next_slice(asked, stride):
+        fastnn_run(threads, evaluate_task, asked)
+        if asked.stop < asked.rows.n and run.interrupted(run.owner):
+            run.ended = INTERRUPTED
+            return False
+    add_up(asked, loss, total)
+    return True
+
+
+cdef inline bint next_slice(Evaluation *asked, Py_ssize_t rows) noexcept nogil:
+    """Go on to the next slice, of at most `rows` rows; False if there is none."""
+    asked.first, asked.taken = asked.stop, 0
+    asked.stop = min(asked.rows.n, asked.first + rows)
+    return asked.first < asked.stop
+
+
+cdef inline void add_up(const Evaluation *asked, double *loss, double *total) noexcept nogil:
+    """Add up the losses of all chunks, and the weights of all rows."""
+    cdef Py_ssize_t i
+    for i in range(chunks_of(asked.net, asked.rows.n)):
+        loss[0] += asked.chunk_losses[i]
+    if asked.rows.n_weights == 0:
+        total[0] += asked.rows.n
+    else:
+        for i in range(asked.rows.n):
+            total[0] += row_weight(&asked.rows, index_of(&asked.rows, i))
+
+
+cdef inline void evaluate_task(void *context, fastnn_team *team, int rank) noexcept nogil:
+    """Compute the outputs of a slice, the losses, or both, in chunks of rows.
+
+    Each thread computes one chunk, then takes further chunks until none is left; it has its own
+    rows of the buffers. For losses, chunks consist of the same rows for every size of the team,
+    since losses are summed by chunks; for predictions, chunks may be smaller. In buffers for
+    training, outputs have dropout, with the masks of the next step.
+    """
+    cdef Evaluation *asked = <Evaluation *>context
+    cdef const Net *net = asked.net
+    cdef Py_ssize_t size = fastnn_team_size(team), most = chunk_rows(net), chunk = most
+    cdef Py_ssize_t number, row, rows, k = net.members
+    cdef Pass work
+    begin_pass(&work, net, asked.buffers, rank * most * k,
+               asked.rows.loss if asked.chunk_losses != NULL else NULL)
+    work.step, work.skips_zeros = net.step, asked.skips_zeros
+    if asked.chunk_losses == NULL:
+        chunk = min(most, (asked.stop - asked.first + size - 1) // size)
+    number = rank
+    while asked.first + number * chunk < asked.stop:
+        row = asked.first + number * chunk
+        rows = min(chunk, asked.stop - row)
+        work.rows, work.before = rows * k, row * k - work.at
+        gather_inputs(net, &asked.rows, asked.buffers, row, work.at, rows)
+        forward(&work)
+        if asked.out != NULL:
+            write_outputs(&work, asked.out + row * net.n_out)
+        if asked.chunk_losses != NULL:
+            gather_targets(net, &asked.rows, asked.buffers, row, work.at, rows)
+            weigh(net, &asked.rows, asked.buffers, 1.0, row, work.at, rows)
+            output_loss(&work)
+            asked.chunk_losses[row // most] = sum_of(asked.buffers.loss + work.at, work.rows)
+        number = number + 1 if size == 1 else size + fastnn_take_next(&asked.taken)
