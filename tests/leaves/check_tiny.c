@@ -215,7 +215,8 @@ static void check_network(const shape *shape, const fastnn_loss *loss,
                steps, ordered);
     make_network(&it, shape, loss, optimizer);
     samples s = new_samples(shape, loss, labelled, ordered);
-    double t = 1 + (double)random_below(3), truth = 0, found = 0;
+    double before = (double)random_below(9), truth = before, found = 0;
+    double t = 1 + (double)random_below(3);
     ptrdiff_t n_in = shape->widths[0], n_out = shape->widths[shape->n_layers];
     for (ptrdiff_t i = 0; i < steps; i++) {
         ptrdiff_t row = s.order ? (ptrdiff_t)s.order[i] : i;
@@ -225,7 +226,7 @@ static void check_network(const shape *shape, const fastnn_loss *loss,
             target[j] = labelled ? s.labels[row] == j : (double)s.T[row * n_out + j];
         truth += step_in_doubles(&it, t + (double)i, x, target);
     }
-    CALL(found = ops->tiny_steps(&it.net, t, steps, s.X, s.T, s.labels, s.order));
+    CALL(found = ops->tiny_steps(&it.net, t, steps, s.X, s.T, s.labels, s.order, before));
     expect_weights(&it, steps);
     expect_returned(found, truth, tolerance(&it, steps) + rounding(1, truth));
     end_case();

@@ -49,8 +49,8 @@ static void lockstep_slope(const fastnn_lockstep_layer *layer) {
 
 /* Adds the loss of each network to `loss`, and computes delta of the last layer. */
 static void lockstep_loss(const fastnn_lockstep_layer *last, const real *t, double *loss) {
+    vec columns[PANEL] = {{0}};
     for (int l = 0; l < PANEL; l += LANES) {
-        vec columns[PANEL];
         real row[LANES] __attribute__((aligned(64)));
         for (ptrdiff_t j = 0; j < last->n_out; j++) {
             ptrdiff_t at = j * PANEL + l;
@@ -66,9 +66,9 @@ static void lockstep_loss(const fastnn_lockstep_layer *last, const real *t, doub
 
 /* delta_prev = (delta @ W.T) * h'(a_prev) */
 static void lockstep_delta(const fastnn_lockstep_layer *layer, const fastnn_lockstep_layer *below) {
+    vec columns[PANEL] = {{0}};
     for (ptrdiff_t k = 0; k < layer->n_in; k++)
         for (int l = 0; l < PANEL; l += LANES) {
-            vec columns[PANEL];
             for (ptrdiff_t j = 0; j < layer->n_out; j++)
                 columns[j] =
                     multiply_add(load(layer->delta + j * PANEL + l),

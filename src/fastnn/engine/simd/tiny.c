@@ -209,7 +209,7 @@ double TINY_STEPS(const fastnn_tiny *net, double t, ptrdiff_t n, const real *X, 
     int plain = strcmp(net->optimizer->name, "sgd") == 0;
     int squared = strcmp(net->loss->name, "squared_error") == 0;
     int canonical = net->loss->activation != NULL;
-    if (is_pair(net, plain, squared)) return pair_steps(net, t, n, X, T, order, total);
+    if (!labels && is_pair(net, plain, squared)) return pair_steps(net, t, n, X, T, order, total);
     double loss;
     real target[PANEL] __attribute__((aligned(64))) = {0}, weight = 1;
     const fastnn_loss_args args = {.rows = 1,
