@@ -150,7 +150,8 @@ INLINE vec pair_delta(ptrdiff_t n, vec delta, const vec columns[LANES]) {
     for (int j = 0; j < LANES; j++) product[j] = multiply_add(splat(delta[j]), columns[j], zero);
     if (n == 1) return product[0] + zero;
     sum = (product[0] + product[2]) + (product[1] + product[3]);
-    return n < LANES ? sum : sum + zero;
+    if (n < LANES) return sum;
+    return sum + zero;
 }
 
 /* W - rate * x.T @ delta, for the first n numbers of x. */
