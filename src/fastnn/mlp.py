@@ -392,8 +392,9 @@ class MLP:
         ------
         TypeError, ValueError
             If an argument is invalid, or `resume` is a checkpoint of another network or fit. After
-            an error before the first update, also one of a callback, the network is unchanged. If
-            rows are converted during training, the network keeps its last complete update.
+            an error before the first update, also one of a callback, the network is unchanged,
+            except for weights and metadata that a callback has set. If rows are converted during
+            training, the network keeps its last complete update.
         FloatingPointError
             If the loss is no longer finite. The network then has its weights from some updates
             earlier, whose loss was finite.
