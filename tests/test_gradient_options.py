@@ -190,6 +190,27 @@ def test_clipping_by_hand():
         assert (4 - w, -b) == pytest.approx(moved, rel=1e-14), options
 
 
+@pytest.mark.parametrize("size", [1e160, 1e200, 1e307])
+@pytest.mark.parametrize(
+    ("how", "moved"), [("clipnorm", (0.5, 0.5, 0.5, 0.5, 1.0)), ("global_clipnorm", (5**-0.5,) * 5)]
+)
+def test_gradients_whose_squares_overflow_are_clipped(isa, how, moved, size):
+    """The gradients of four weights and a bias are `size`; their squares are infinite."""
+    net = MLP(4, [Dense(1)], loss="linear", optimizer=SGD(1, **{how: 1.0}), dtype="float64")
+    net.set_weights([np.zeros((4, 1)), [0.0]])
+    net.train_on_output_gradients(np.ones((1, 4)), [[size]])
+    np.testing.assert_allclose(-net.get_flat_weights(), moved, rtol=1e-14)
+
+
+def test_the_norm_of_a_sum_that_overflows(isa):
+    """No square of a tile is infinite, but the sum over the tiles is."""
+    n = 100
+    net = MLP(n, [Dense(1)], loss="linear", optimizer=SGD(1, clipnorm=1.0), dtype="float64")
+    net.set_weights([np.zeros((n, 1)), [0.0]])
+    net.train_on_output_gradients(np.ones((1, n)), [[4e153]])
+    np.testing.assert_allclose(-net.get_flat_weights()[:n], 0.1, rtol=1e-13)
+
+
 @clips
 def test_gradients_that_are_asked_for_are_not_clipped(how):
     net, free = network("penalized", SGD(**{how: 1e-3})), network("penalized", SGD())

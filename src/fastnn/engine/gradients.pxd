@@ -1,10 +1,11 @@
 # The use of the gradient of a tile: penalties, clipping, the optimizer, moving averages. Not here:
 # the computation of gradients (stages/), and the choice of their use in a step (step.pxd).
 
-from libc.math cimport sqrt
+from libc.math cimport fabs, sqrt
 from libc.stdint cimport int64_t
 
 from fastnn.engine.leaves cimport (
+    FASTNN_SQUARES_SCALE,
     PANEL,
     fastnn_hyper,
     fastnn_learning_rate,
@@ -215,7 +216,10 @@ cdef inline void update_stored(const Net *net, const Tile *tile, const Update *u
 
 cdef inline void measure_gradient(const Net *net, const Tile *tile, const real *gradient,
                                   double *squares) noexcept nogil:
-    """Compute squares (2,): the sums of squared gradients of the tile's W, and of its b."""
+    """Compute squares (2,): the sums of squared gradients of the tile's W, and of its b.
+
+    A sum that a double cannot hold is negative and scaled, as `sum_squares` returns it.
+    """
     squares[0] = net.ops.sum_squares(tile.rows * PANEL, gradient + (tile.W - net.arena))
     squares[1] = 0.0
     if tile.b != NULL:
@@ -224,10 +228,19 @@ cdef inline void measure_gradient(const Net *net, const Tile *tile, const real *
 
 cdef inline real clip_factor(const Net *net, const double *squares, Py_ssize_t n,
                              Py_ssize_t step) noexcept nogil:
-    """Return bound / max(norm, bound), where norm^2 is the sum of n numbers that are `step`
-    apart."""
-    cdef double total = 0.0
+    """Return bound / max(norm, bound), where norm^2 is the sum of n results of `sum_squares` that
+    are `step` apart."""
+    cdef double total = 0.0, bound = net.bound, part
+    cdef bint is_held = True
     cdef Py_ssize_t i
     for i in range(n):
         total += squares[i * step]
-    return <real>(net.bound / max(sqrt(total), <double>net.bound))
+        is_held = is_held and squares[i * step] >= 0
+    if not is_held or total - total != 0:
+        total, bound = 0.0, bound * FASTNN_SQUARES_SCALE
+        for i in range(n):
+            part = squares[i * step]
+            if part >= 0:
+                part = part * FASTNN_SQUARES_SCALE * FASTNN_SQUARES_SCALE
+            total += fabs(part)
+    return <real>bound / <real>max(sqrt(total), bound)

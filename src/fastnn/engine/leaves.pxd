@@ -17,6 +17,7 @@ cdef extern from "engine/simd/real.h":
 cdef extern from "engine/simd/ops.h":
     cdef enum:
         NARROW
+    const double FASTNN_SQUARES_SCALE
 
     ctypedef uint32_t fastnn_pair
 

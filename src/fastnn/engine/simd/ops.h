@@ -323,8 +323,10 @@ typedef struct {
 /* penalties.h. penalty: l1 sum|w| + l2 sum w^2; its gradient is added to g unless g is NULL. */
 typedef double fastnn_penalty_fn(ptrdiff_t n, real l1, real l2, const real *w, real *g);
 
-/* sum_squares: sum g^2. limit: g <- factor g, clipped to [-bound, bound]. average:
+/* sum_squares: S = sum g^2; if a double cannot hold S, -S FASTNN_SQUARES_SCALE^2. limit:
+ * g <- factor g, clipped to [-bound, bound]. average:
  * average <- momentum average + (1 - momentum) w. */
+#define FASTNN_SQUARES_SCALE 0x1p-600
 typedef double fastnn_sum_squares_fn(ptrdiff_t n, const real *g);
 typedef void fastnn_limit_fn(ptrdiff_t n, real factor, real bound, real *g);
 typedef void fastnn_average_fn(ptrdiff_t n, real momentum, const real *w, real *average);

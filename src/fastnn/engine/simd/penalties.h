@@ -22,7 +22,7 @@ static inline double penalty(ptrdiff_t n, real l1, real l2, const real *w, real 
     return (double)sum_panel(&sum);
 }
 
-/* sum g^2, for clipping by norms; summed again in doubles, one by one, if floats overflow */
+/* sum g^2, for clipping by norms; summed again in doubles, one by one, if reals overflow */
 static double sum_squares(ptrdiff_t n, const real *g) {
     panel_sums sum = {{{0}}};
     for (ptrdiff_t i = 0; i < n; i += PANEL)
@@ -31,10 +31,13 @@ static double sum_squares(ptrdiff_t n, const real *g) {
             sum.lanes[v] = multiply_add(x, x, sum.lanes[v]);
         }
     double total = (double)sum_panel(&sum);
-    if (total - total == 0 || sizeof(real) == sizeof(double)) return total;
-    total = 0;
-    for (ptrdiff_t i = 0; i < n; i++) total += (double)g[i] * (double)g[i];
-    return total;
+    if (total - total == 0) return total;
+    double scale = sizeof(real) == sizeof(double) ? FASTNN_SQUARES_SCALE : 1, sum_of_scaled = 0;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        double x = (double)g[i] * scale;
+        sum_of_scaled += x * x;
+    }
+    return scale == 1 ? sum_of_scaled : -sum_of_scaled;
 }
 
 /* g <- factor g, clipped to [-bound, bound]; NaN stays NaN */
