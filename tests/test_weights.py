@@ -43,7 +43,7 @@ BY_OUTPUT = [
     for output in losses.get(name).outputs or ("identity", "sigmoid", "softmax")
 ]
 #: Losses with a target for each output; tests/test_likelihood.py is about the others.
-EACH = [name for name in losses.NAMES if losses.get(name).predicts_targets]
+EACH = [name for name in losses.NAMES if losses.get(name).n_targets(2) == 2]
 SIGNED = [name for name in losses.NAMES if losses.get(name).signed_weights]
 
 
