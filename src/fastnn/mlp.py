@@ -1337,6 +1337,8 @@ class MLP:
         TypeError, ValueError
             If the extension is that of another format, if the file holds rows that a fit in
             progress reads, or if `metadata` or the state of a callback cannot be written as JSON.
+            If a gradient overflowed in the optimizer, whose state is then not finite; the message
+            says how to continue.
         OSError
             If the file cannot be written; an old file is then unchanged.
 
