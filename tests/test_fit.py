@@ -735,6 +735,21 @@ def test_logs_that_are_not_numbers_are_named(tmp_path, value, kind):
         regressor().fit(PATIENTS, COURSE, callbacks=[Logging(), kind(tmp_path / "file")])
 
 
+def test_a_network_without_inputs_is_not_advised():
+    with pytest.raises(ValueError, match=r"X has 0 columns but this MLP takes 10; reshape X$"):
+        regressor().fit(PATIENTS[:, :0], COURSE)
+
+
+@pytest.mark.parametrize(
+    "clip", [{}, {"clipvalue": 1.0}, {"clipnorm": 1.0}, {"global_clipnorm": 1.0}]
+)
+def test_clipping_is_advised_unless_gradients_are_clipped(clip):
+    net = regressor(optimizer=SGD(1e38, **clip), dtype="float32")
+    with pytest.raises(FloatingPointError, match="lower the learning rate") as caught:
+        net.fit(1e3 * PATIENTS, COURSE, epochs=5)
+    assert ("clip the gradients" in str(caught.value)) == (not clip)
+
+
 def test_logs_may_be_numbers_of_any_kind(tmp_path):
     class Logging(Callback):
         def on_epoch_end(self, epoch, logs):

@@ -285,8 +285,8 @@ def _are_integers(values: Any, low: int) -> bool:
 
 #: What has happened if the state of an optimizer is not finite, and what to do.
 _OF_A_MOMENT = (
-    ". A gradient was so large that it, or its square, overflowed in the optimizer, which no longer "
-    "trains these weights well. Copy the weights to a new network, by "
+    ". A gradient was so large that it, or its square, overflowed in the optimizer, which no "
+    "longer trains these weights well. Copy the weights to a new network, by "
     "new.set_weights(net.get_weights()), and scale X and y or clip the gradients (such as "
     "clipnorm=1.0)"
 )
