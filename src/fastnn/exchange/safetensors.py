@@ -103,7 +103,7 @@ def _storable(name: str, tensor: ArrayLike) -> NDArray[Any]:
             f"tensor {_shown(name)} has dtype {array.dtype}; pass float32, float64, int64, uint64 "
             "or uint8"
         )
-    _require_finite(name, array, _OF_A_MOMENT if "optimizer." in name else "")
+    _require_finite(name, array, _OF_A_MOMENT if "optimizer." in str(name) else "")
     return np.asarray(array, dtype, order="C")
 
 
