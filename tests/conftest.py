@@ -62,7 +62,7 @@ def legal(loss, activation):
 
 
 #: Losses with a target for each output; tests/test_likelihood.py is about the others.
-LOSSES = [name for name in losses.NAMES if losses.get(name).predicts_targets]
+LOSSES = [name for name in losses.NAMES if losses.get(name).n_targets(2) == 2]
 PAIRS = list(itertools.product(LOSSES, activations.NAMES))
 LEGAL_PAIRS = [pair for pair in PAIRS if legal(*pair)]
 ILLEGAL_PAIRS = [pair for pair in PAIRS if not legal(*pair)]

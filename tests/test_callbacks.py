@@ -694,6 +694,34 @@ def test_logs_of_others_are_gone_on_with(tmp_path, found, expected):
     assert path.read_bytes() == expected.encode()
 
 
+@pytest.mark.parametrize("append", [False, True])
+def test_a_log_outlives_a_fit_that_is_refused(tmp_path, append):
+    """The callback behind it refuses its argument when training begins."""
+    path = tmp_path / "log.csv"
+    drive([CSVLogger(path)], [1] * 3)
+    before = path.read_bytes()
+    refused = [CSVLogger(path, append=append), EarlyStopping("val_los")]
+    with pytest.raises(ValueError, match="did you mean 'val_loss'"):
+        drive(refused, [1])
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("found", [b"\xff\xfee\x00p\x00", b"\xe9poch\n"])
+def test_a_file_that_is_not_text_is_left_alone(tmp_path, found):
+    path = tmp_path / "log.csv"
+    path.write_bytes(found)
+    wanted = ["path", "log.csv' is not a CSV file of UTF-8 text", "append=False to replace"]
+    refuses(ValueError, wanted, lambda: drive([CSVLogger(path, append=True)], [1]))
+    assert path.read_bytes() == found
+
+
+def test_a_byte_order_mark_is_no_part_of_a_column(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_bytes(b"\xef\xbb\xbfepoch,loss,val_loss\n0,1.0,2.0\n")
+    drive([CSVLogger(path, append=True)], [3, 4], first=1)
+    assert path.read_bytes() == b"\xef\xbb\xbfepoch,loss,val_loss\n0,1.0,2.0\n1,1.0,4.0\n"
+
+
 @pytest.mark.parametrize("found", ["epoch;loss;val_loss\n", "epoch,loss\n0,1\n", "0,1,2\n", "\n"])
 def test_a_log_that_lacks_columns_is_left_alone(tmp_path, found):
     path = tmp_path / "log.csv"

@@ -1001,6 +1001,33 @@ def test_a_bit_flipped_in_any_byte_is_found(tmp_path):
             assert not loads(scratch.path), i
 
 
+# ---- moments that are not finite ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adagrad", "rmsprop", "schedule_free_adamw"])
+def test_moments_that_overflowed_are_explained(optimizer, tmp_path):
+    """The square of one gradient is more than float32 holds; the advice of the message helps."""
+
+    def made(**options):
+        layers = [Dense(4, "tanh"), Dense(2)]
+        rule = fastnn.optimizers.KINDS[optimizer](**options)
+        return MLP(3, layers, loss="absolute_error", optimizer=rule, seed=0)
+
+    rows, targets = np.ones((8, 3)), np.zeros((8, 2))
+    net = made()
+    net.train_on_output_gradients(rows, np.full((8, 2), 1e22))
+    with pytest.raises(
+        ValueError, match=r"optimizer\..* holds inf.*A gradient was so large.*set_w"
+    ):
+        net.save(tmp_path / "net")
+    new = made(clipnorm=1.0)
+    new.set_weights(net.get_weights())
+    new.train_on_output_gradients(rows, np.full((8, 2), 1e22))
+    new.fit(rows[:4], targets[:4])
+    new.save(tmp_path / "net")
+    assert np.isfinite(fastnn.load(tmp_path / "net").predict(rows)).all()
+
+
 # ---- mutated files ------------------------------------------------------------------------------
 
 

@@ -711,6 +711,62 @@ def test_a_refused_fit_leaves_the_network_unchanged(case, trained, tmp_path):
     np.testing.assert_array_equal(net.get_flat_weights(), twin.get_flat_weights())
 
 
+@pytest.mark.parametrize("kind", [np.random.default_rng, np.random.RandomState])
+def test_a_refused_fit_leaves_the_generator_of_orders_unchanged(kind):
+    class Failing(Callback):
+        def on_train_batch_begin(self, batch, logs):
+            raise OSError("disk full")
+
+    generator, net = kind(3), regressor()
+    with pytest.raises(OSError, match="disk full"):
+        net.fit(PATIENTS, COURSE, shuffle=generator, callbacks=[Failing()])
+    np.testing.assert_array_equal(generator.permutation(50), kind(3).permutation(50))
+
+
+@pytest.mark.parametrize("value", ["hello", None, np.zeros(2), [1.0]])
+@pytest.mark.parametrize("kind", [callbacks.CSVLogger, callbacks.ModelCheckpoint])
+def test_logs_that_are_not_numbers_are_named(tmp_path, value, kind):
+    class Logging(Callback):
+        def on_epoch_end(self, epoch, logs):
+            logs["note"] = value
+
+    message = r"^Logging has put note=.* into the logs of epoch 1; log a number"
+    with pytest.raises(TypeError, match=message):
+        regressor().fit(PATIENTS, COURSE, callbacks=[Logging(), kind(tmp_path / "file")])
+
+
+def test_a_network_without_inputs_is_not_advised():
+    with pytest.raises(ValueError, match=r"X has 0 columns but this MLP takes 10; reshape X$"):
+        regressor().fit(PATIENTS[:, :0], COURSE)
+
+
+@pytest.mark.parametrize(
+    "clip", [{}, {"clipvalue": 1.0}, {"clipnorm": 1.0}, {"global_clipnorm": 1.0}]
+)
+def test_clipping_is_advised_unless_gradients_are_clipped(clip):
+    net = regressor(optimizer=SGD(1e38, **clip), dtype="float32")
+    with pytest.raises(FloatingPointError, match="lower the learning rate") as caught:
+        net.fit(1e3 * PATIENTS, COURSE, epochs=5)
+    assert ("clip the gradients" in str(caught.value)) == (not clip)
+
+
+def test_logs_may_be_numbers_of_any_kind(tmp_path):
+    class Logging(Callback):
+        def on_epoch_end(self, epoch, logs):
+            logs |= {"a": np.float32(0.5), "b": np.int64(2), "c": True, "d": np.array(3.0)}
+
+    log = callbacks.CSVLogger(tmp_path / "log.csv")
+    regressor().fit(PATIENTS, COURSE, callbacks=[Logging(), log])
+    assert (tmp_path / "log.csv").read_text().splitlines()[1].endswith(",0.5,2.0,1.0,3.0")
+
+
+def test_the_same_callback_twice_is_refused():
+    stop, other = callbacks.EarlyStopping("loss"), callbacks.EarlyStopping("loss")
+    with pytest.raises(ValueError, match=r"callbacks\[2\] and callbacks\[0\] are the same EarlyS"):
+        regressor().fit(PATIENTS, COURSE, callbacks=[stop, other, stop])
+    assert regressor().fit(PATIENTS, COURSE, callbacks=[stop, other]).epoch == [0]
+
+
 def test_a_callback_that_raises_of_a_loss_that_is_not_finite():
     class Failing(Callback):
         def on_nonfinite_loss(self, error):

@@ -164,6 +164,19 @@ def test_metrics_are_functions(rng):
     assert found == pytest.approx(np.abs(y - net.predict(X)[:, :2]).mean(), rel=1e-6)
 
 
+def test_a_sure_mean_that_is_right_has_a_finite_loss(kernels, isa):
+    """There r^2 e^-s is 0, though e^-s is too large for a real."""
+    s = {"float32": -90.0, "float64": -800.0}[np.dtype(kernels.DTYPE).name]
+    a = np.array([[3.0, s], [-0.0, s], [3.0, 0.5]], kernels.DTYPE)
+    t = np.array([[3.0], [0.0], [3.0]], kernels.DTYPE)
+    loss, delta = fastnn.kernels.output_delta(a, t, "gaussian_nll", "identity")
+    np.testing.assert_array_equal(loss, [s / 2, s / 2, 0.25])
+    np.testing.assert_array_equal(delta, [[0, 0.5]] * 3)
+    truth, expected = reference.LOSSES["gaussian_nll"][0](a, a, np.hstack([t, t]), "identity")
+    np.testing.assert_array_equal(truth.sum(axis=1), loss)
+    np.testing.assert_array_equal(expected, delta)
+
+
 def test_estimators_of_numbers_have_no_such_loss(rng):
     sklearn = pytest.importorskip("fastnn.sklearn")
     X, y = data(rng)

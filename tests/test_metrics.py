@@ -815,6 +815,8 @@ def val_error(y_true, y_pred):
         case("loss", loss, NUMBERS, ValueError, ["metrics", "'loss'", '{"another name": metric}']),
         case("validation", [val_error], NUMBERS, ValueError, ["'val_error'", "'val_...'"]),
         case("key-loss", {"loss": "mae"}, NUMBERS, ValueError, ["metrics['loss']", "'loss'"]),
+        *[case(f"key-{name}", {name: "mae"}, NUMBERS, ValueError, [f"has the name '{name}'"])
+          for name in ("epoch", "learning_rate")],
         case("key-validation", {"val_x": R2()}, NUMBERS, ValueError, ["'val_x'", "'val_...'"]),
         case("key-empty", {"": "mae"}, NUMBERS, ValueError, ["metrics['']", "another name"]),
         case("key-number", {1: "mae"}, NUMBERS, TypeError,

@@ -305,6 +305,18 @@ def test_predictions_within_it_are_allowed(data):
     assert_same([theirs, net], [n.fit(X, y, epochs=2).history for n in (theirs, net)])
 
 
+def test_steps_within_it_are_refused(data):
+    X, y, _ = data
+
+    def training(y_true, y_pred):
+        net.train_on_batch(X, y)
+        return half_square(y_true, y_pred)
+
+    net = MLP(5, LAYERS["plain"], loss=training, optimizer=Adam(0.01), seed=2)
+    with pytest.raises(RuntimeError, match=r"work on a copy \(so must a loss function that trains"):
+        net.fit(X, y)
+
+
 # ---- copies, files, other forms -----------------------------------------------------------------
 
 

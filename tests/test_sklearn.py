@@ -681,6 +681,23 @@ def test_layers_have_activations_and_dropout_of_their_own():
     for options in ({"activation": ["tanh", "relu"]}, {"dropout": [0.1, 0.2]}):
         with pytest.raises(ValueError, match="has 2 items for 1 hidden layer"):
             MLPClassifier(hidden_layer_sizes=5, **options).fit(DIGITS, DIGIT)
+    with pytest.raises(ValueError, match=r"dropout\[1\] must be at least 0 and below 1; got 1"):
+        MLPClassifier((5, 5), dropout=[0.1, 1.0]).fit(DIGITS, DIGIT)
+
+
+@pytest.mark.parametrize("loss", [fastnn.LinearLoss(), fastnn.GaussianNLL()])
+@pytest.mark.parametrize("kind", [MLPRegressor, MLPClassifier])
+def test_a_loss_whose_outputs_do_not_predict_targets_is_refused(kind, loss):
+    with pytest.raises(ValueError, match=r"is not for outputs that predict y.*; use "):
+        kind(loss=loss).fit(DIGITS, DIGIT % 2)
+    assert not {"linear", "gaussian_nll"} & set(REGRESSION_LOSSES)
+
+
+def test_an_optimizer_takes_the_place_of_lbfgs():
+    mine = MLPClassifier(solver="lbfgs", optimizer="adam", max_iter=5, random_state=0)
+    mine.fit(DIGITS, DIGIT)
+    assert mine.best_loss_ == min(mine.loss_curve_)
+    assert_same_weights(mine, clone(mine).set_params(solver="adam").fit(DIGITS, DIGIT), 0)
 
 
 @pytest.mark.parametrize("loss", [*REGRESSION_LOSSES, Huber(0.5), Quantile(0.8)], ids=str)
@@ -820,8 +837,14 @@ def test_callbacks_hear_of_epochs_and_may_end_them():
         mine = MLPClassifier(callbacks=[Ends()], early_stopping=True).fit(DIGITS, DIGIT)
     assert mine.n_iter_ == len(mine.loss_curve_) == 3
     assert Ends.heard == (["loss", "val_loss"],) * 3
-    with pytest.raises(TypeError, match="callbacks"):
+    with pytest.raises(TypeError, match=r"callbacks\[0\] must be a Callback; got 1"):
         MLPClassifier(callbacks=[1]).fit(DIGITS, DIGIT)
+
+
+def test_callbacks_are_numbered_as_in_the_list(tmp_path):
+    logs = [fastnn.CSVLogger(tmp_path / "log") for _ in range(2)]
+    with pytest.raises(ValueError, match=r"callbacks\[0\] \(CSVLogger\) and callbacks\[1\]"):
+        MLPClassifier(callbacks=logs).fit(DIGITS, DIGIT)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -868,6 +891,12 @@ def test_a_loss_that_is_not_finite():
     assert np.isfinite(mine.predict(PATIENTS)).all()
 
 
+def test_targets_whose_loss_is_infinite():
+    """All weights are finite, so scikit-learn's message would be wrong."""
+    with pytest.raises(ValueError, match=r"y holds numbers up to .*e\+20., whose squares are too"):
+        MLPRegressor(random_state=0).fit(PATIENTS, 1e200 * COURSE)
+
+
 @pytest.mark.parametrize("warm_start", [False, True])
 @pytest.mark.parametrize("callbacks", [None, [Callback()]])
 def test_a_fit_whose_loss_is_not_finite_changes_no_attribute(warm_start, callbacks):
@@ -885,6 +914,17 @@ def test_a_fit_whose_loss_is_not_finite_changes_no_attribute(warm_start, callbac
 
 
 # ---- sparse rows --------------------------------------------------------------------------------
+
+
+def test_lbfgs_on_sparse_rows_of_which_many_have_no_weight(rng):
+    """Sparse rows are made dense in blocks, and here the first block has no weight."""
+    X = scipy.sparse.random_array((9000, 5), density=0.3, format="csr", rng=rng)
+    weight, y = np.ones(9000), np.asarray(X.sum(axis=1)).ravel()
+    weight[:8192] = 0
+    options = {"hidden_layer_sizes": (4,), "solver": "lbfgs", "max_iter": 20, "random_state": 0}
+    sparse = MLPRegressor(**options).fit(X, y, weight)
+    dense = MLPRegressor(**options).fit(X.toarray(), y, weight)
+    assert_same_weights(dense, sparse, 1e-9)
 
 
 @pytest.mark.parametrize("kind", [scipy.sparse.csr_array, scipy.sparse.csc_matrix])

@@ -39,7 +39,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler, scale
 from sklearn.utils.estimator_checks import check_estimator
 
-from fastnn import Callback, Status
+from fastnn import Callback, CSVLogger, Status
 from fastnn import sklearn as ours
 from fastnn.sklearn import (
     MLPByGroup,
@@ -445,6 +445,16 @@ def test_members_have_copies_of_callbacks():
     ensemble = MLPEnsembleRegressor(**SMALL, callbacks=[counts]).fit(PATIENTS, COURSE)
     assert [member.callbacks[0].seen for member in ensemble.estimators_] == [25] * 3
     assert counts.seen == 0
+
+
+def test_members_share_no_file(tmp_path):
+    path = tmp_path / "log.csv"
+    options = {**SMALL, "callbacks": [CSVLogger(path)]}
+    with pytest.raises(ValueError, match=r"several networks write to .*log\.csv'.*fit_many"):
+        MLPEnsembleRegressor(**options).fit(PATIENTS, COURSE)
+    assert not path.exists()
+    MLPEnsembleRegressor(**{**options, "n_members": 1}).fit(PATIENTS, COURSE)
+    assert len(path.read_text().splitlines()) == 26
 
 
 def test_unconverged_members_are_counted_in_one_warning():
@@ -902,7 +912,7 @@ def test_groups_without_weight_have_no_network():
 
 def test_errors_in_training_have_the_name_of_the_group():
     course = np.where(STORES == "south", 1e200, 1.0) * COURSE
-    with pytest.raises(ValueError, match=r"^group 'south': Solver produced non-finite"):
+    with pytest.raises(ValueError, match=r"^group 'south': y holds numbers up to"):
         MLPByGroup("store", clone(REGRESSOR).set_params(batch_size=5)).fit(SHOPS, course)
     failing = clone(REGRESSOR).set_params(callbacks=[Raise()])
     with pytest.raises(RuntimeError, match=r"^group '(north|south|west)': out of paper"):

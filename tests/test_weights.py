@@ -43,7 +43,7 @@ BY_OUTPUT = [
     for output in losses.get(name).outputs or ("identity", "sigmoid", "softmax")
 ]
 #: Losses with a target for each output; tests/test_likelihood.py is about the others.
-EACH = [name for name in losses.NAMES if losses.get(name).predicts_targets]
+EACH = [name for name in losses.NAMES if losses.get(name).n_targets(2) == 2]
 SIGNED = [name for name in losses.NAMES if losses.get(name).signed_weights]
 
 
@@ -185,6 +185,41 @@ def test_any_mark_of_a_missing_target_will_do(rng):
     w[3, 1], y[3, 1] = 1.0, np.nan
     with pytest.raises(ValueError, match=r"y\[3, 1\] is nan"):
         net.evaluate(X, y, w)
+
+
+@pytest.mark.parametrize("mark", [np.inf, -999.0, 1e20, -9.96921e36, 1e39])
+@pytest.mark.parametrize("loss", ["squared_error", "huber", losses.Quantile((0.1, 0.5, 0.9))])
+def test_a_large_mark_of_a_missing_target_has_no_effect(rng, loss, mark):
+    """Files mark missing values by numbers up to 1e37, whose squares float32 cannot hold."""
+    X, y, w = data(rng)
+    rows = rng.uniform(0.1, 2, N) * (np.arange(N) % 3 > 0)
+    for weights in (w, rows):
+        fits = []
+        for value in (0.0, mark):
+            t = np.where(weights.reshape(N, -1) == 0, value, y)
+            net = network(loss, dtype="float32")
+            history = net.fit(X, t, sample_weight=weights, metrics=["mae"]).history
+            fits.append((history, net.evaluate(X, t, weights), net.get_flat_weights().tobytes()))
+        assert fits[0] == fits[1]
+
+
+def test_a_large_mark_of_a_missing_target_of_several_outputs(rng):
+    net = network(losses.Quantile((0.1, 0.5, 0.9)), dtype="float32")
+    X, y, w = data(rng)
+    w[5], t = 0.0, y[:, :1].copy()
+    expected = net.evaluate(X, t, w)
+    t[5] = 1e39
+    assert net.evaluate(X, t, w) == expected
+
+
+def test_a_metric_without_weights_sees_ordinary_targets_of_weight_0(rng):
+    def error(y_true, y_pred):
+        return float(np.abs(y_true - y_pred).mean())
+
+    net, (X, y, _) = network(), data(rng)
+    weights = (np.arange(N) % 3 > 0).astype(float)
+    found = net.evaluate(X, y, weights, metrics=[error])["error"]
+    assert found == error(y, net.predict(X))
 
 
 def test_weights_of_outputs_need_a_loss_that_is_their_sum(rng):

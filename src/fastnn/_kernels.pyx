@@ -351,9 +351,10 @@ def c_api():
 
 
 cdef busy():
-    """Return the error for a thread that calls while another thread trains the network."""
+    """Return the error for a call while a step is in progress, in another thread or in this one,
+    whose loss function has made the call."""
     return RuntimeError("this model is being trained in another thread; wait for it, or work on a "
-                        "copy")
+                        "copy (so must a loss function that trains or changes its own network)")
 
 
 # ---- parameters ---------------------------------------------------------------------------------

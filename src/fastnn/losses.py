@@ -184,6 +184,7 @@ class LinearLoss(Loss):
 
     name: ClassVar[str] = "linear"
     signed_weights: ClassVar[bool] = True
+    predicts_targets: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)

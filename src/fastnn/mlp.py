@@ -392,8 +392,9 @@ class MLP:
         ------
         TypeError, ValueError
             If an argument is invalid, or `resume` is a checkpoint of another network or fit. After
-            an error before the first update, also one of a callback, the network is unchanged. If
-            rows are converted during training, the network keeps its last complete update.
+            an error before the first update, also one of a callback, the network is unchanged,
+            except for weights and metadata that a callback has set. If rows are converted during
+            training, the network keeps its last complete update.
         FloatingPointError
             If the loss is no longer finite. The network then has its weights from some updates
             earlier, whose loss was finite.
@@ -1337,6 +1338,8 @@ class MLP:
         TypeError, ValueError
             If the extension is that of another format, if the file holds rows that a fit in
             progress reads, or if `metadata` or the state of a callback cannot be written as JSON.
+            If a gradient overflowed in the optimizer, whose state is then not finite; the message
+            says how to continue.
         OSError
             If the file cannot be written; an old file is then unchanged.
 

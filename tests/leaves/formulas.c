@@ -125,7 +125,7 @@ static double gaussian_nll(ptrdiff_t n, const double *y, const double *t, double
     double loss = 0;
     slope[n - 1] = 0; /* of an odd column, which belongs to no target */
     for (ptrdiff_t k = 0, s = n / 2; k < n / 2; k++, s++) {
-        double r = y[k] - t[k], precision = exp(-y[s]);
+        double r = y[k] - t[k], precision = r == 0 ? 1 : exp(-y[s]);
         loss += (y[s] + r * r * precision) / 2;
         slope[k] = r * precision;
         slope[s] = (1 - r * r * precision) / 2;

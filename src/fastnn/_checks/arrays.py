@@ -217,9 +217,11 @@ def rows_of_numbers(name: str, value: Any, n_columns: int, owner: str = "this ML
         remedy = f"reshape {name}"
         if math.prod(array.shape) == n_columns:
             remedy = f"{name.rpartition(' ')[2]}.reshape(1, -1) is one row, such as one image,"
+        if array.shape[1] > 0:
+            remedy += f" or build MLP({array.shape[1]}, ...)"
         raise ValueError(
             f"{name} has {counted(array.shape[1], 'column')} but {owner} takes {n_columns:,}; "
-            f"{remedy} or build MLP({array.shape[1]}, ...)"
+            f"{remedy}"
         )
     if array.shape[0] == 0:
         raise ValueError(f"{name} has no rows; pass at least one")

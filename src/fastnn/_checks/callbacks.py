@@ -7,7 +7,9 @@ import inspect
 import numbers
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import numpy as np
 
 from fastnn._checks.names import CALLBACKS, HOOKS
 from fastnn._checks.paths import file_path, not_read, separate_outputs
@@ -52,6 +54,12 @@ def callback_list(value: object, base: type[_Kind]) -> list[_Kind]:
                 hint = hint or "; derive its class from fastnn.Callback"
             raise TypeError(f"callbacks[{i}] must be a Callback; got {shown(callback)}{hint}")
         _known_hooks(f"callbacks[{i}]", type(callback), base)
+        first = next(j for j, other in enumerate(found) if other is callback)
+        if first != i:
+            raise ValueError(
+                f"callbacks[{i}] and callbacks[{first}] are the same {type(callback).__name__}, "
+                "whose hooks would be called twice; pass each object once"
+            )
     return found
 
 
@@ -192,6 +200,23 @@ def logged(owner: str, monitor: str, epoch: int, logs: Mapping[str, Any]) -> flo
     return float(value)
 
 
+def logs_of_hook(hook: Callable[..., Any], epoch: int, logs: Mapping[str, Any]) -> None:
+    """Check that the logs of an epoch hold only numbers after a callback's hook."""
+    for name, value in logs.items():
+        if type(value) is float or isinstance(value, numbers.Real):
+            continue
+        try:
+            if isinstance(value, str | bytes | bytearray) or np.ndim(value) > 0:
+                raise TypeError
+            float(value)
+        except (TypeError, ValueError, OverflowError):
+            owner = type(getattr(hook, "__self__", hook)).__name__
+            raise TypeError(
+                f"{owner} has put {name}={shown(value)} into the logs of epoch {epoch + 1}; log a "
+                "number, nan if there is none, and keep other values in an attribute"
+            ) from None
+
+
 class _AnyLog(dict[str, float]):
     """Logs of an epoch that contain every name."""
 
@@ -249,6 +274,14 @@ def log_columns(path: str, columns: Sequence[str], names: Sequence[str]) -> None
             f"path {path!r} has the columns {quoted(columns)} but not {quoted(missing)}; pass "
             "another path, the file's separator, or append=False to replace the file"
         )
+
+
+def not_a_log(path: str, error: Exception) -> NoReturn:
+    """Raise the error for a file to append to that is not UTF-8 text."""
+    raise ValueError(
+        f"path {path!r} is not a CSV file of UTF-8 text ({error}); pass another path, or "
+        "append=False to replace the file"
+    ) from error
 
 
 def text_stream(name: str, value: Any) -> TextIO | None:

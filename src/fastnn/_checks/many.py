@@ -347,6 +347,20 @@ def no_shared_files(paths: Sequence[str]) -> None:
         )
 
 
+def no_files_of_several(callbacks_of_each: Sequence[Sequence[Callback]]) -> None:
+    """Check that the networks of an estimator, which are trained together, share no files."""
+    owners: dict[Any, int] = {}
+    for i, callbacks in enumerate(callbacks_of_each):
+        for path in [path for callback in callbacks for path in callback.files_written]:
+            file = _files.identity(path)
+            if file is not None and owners.setdefault(file, i) != i:
+                raise ValueError(
+                    f"callbacks would let several networks write to {path!r}, since each has a "
+                    "copy of them; drop the callback, or train the networks by fastnn.fit_many, "
+                    "whose argument callbacks may be a function of the network's number"
+                )
+
+
 #: The callbacks of fastnn that several networks may share: they keep nothing, not even the network.
 _SHAREABLE = ("Callback", "TerminateOnNaN")
 

@@ -204,10 +204,10 @@ def log_name(place: str, name: Any, taken: Container[str]) -> str:
     if not isinstance(name, str):
         raise TypeError(f"{place}: the name of a metric must be a str; got {shown(name)}")
     remedy = 'pass {"another name": metric}'
-    if name in ("", "loss") or name.startswith("val_"):
+    if name in ("", "loss", "epoch", "learning_rate") or name.startswith("val_"):
         raise ValueError(
-            f"{place} has the name {name!r}, but in logs 'loss' is the loss and 'val_...' are "
-            f"values of validation data; {remedy}"
+            f"{place} has the name {name!r}, but in logs 'loss', 'epoch' and 'learning_rate' have "
+            f"these meanings and 'val_...' are values of validation data; {remedy}"
         )
     if name in taken:
         raise ValueError(

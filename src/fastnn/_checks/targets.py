@@ -269,19 +269,24 @@ def weights_of_metrics(
 
 
 def without_missing(name: str, value: Any, weights: NDArray[Any] | None, loss: Loss) -> Any:
-    """Return targets with 0 for those of weight 0 that the loss would not accept.
+    """Return targets with 0 for those of weight 0 that would not be accepted or could overflow.
 
-    A target of weight 0 has no effect, so it may be NaN or any other mark of a missing value.
+    A target of weight 0 has no effect, so it may be NaN or any other mark of a missing value. Other
+    targets of weight 0 are kept, for metrics that are functions without weights.
     """
     takes = loss.takes
     if weights is None or takes.are_classes or weights.all():
         return value
     array, weights = as_array(name, value), weights.reshape(len(weights), -1)
     array = array[:, None] if array.ndim == 1 else array
+    if loss.shares_target and array.shape == (len(weights), 1):
+        array = np.broadcast_to(array, weights.shape)
     if weights.shape not in (array.shape, (*array.shape[:1], 1)):
         return value  # `targets` raises the error for the shape
-    fits = (array >= takes.low) & (array <= takes.high) & np.isfinite(array)
-    is_missing = (weights == 0) & ~fits
+    largest = float(np.finfo(weights.dtype).max) ** 0.25  # so that no loss of it is infinite
+    with np.errstate(over="ignore"):  # in float16 the limit is infinite
+        fits = (array >= max(takes.low, -largest)) & (array <= min(takes.high, largest))
+    is_missing = (weights == 0) & ~(fits & np.isfinite(array))
     return np.where(is_missing, 0, array) if is_missing.any() else value
 
 

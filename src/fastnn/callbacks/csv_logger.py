@@ -10,7 +10,7 @@ from fastnn.callbacks.base import Callback
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any, Literal, TextIO
+    from typing import Any, TextIO
 
     from fastnn.callbacks.base import Logs
 
@@ -20,7 +20,8 @@ class CSVLogger(Callback):
     """Write the losses and metrics to a CSV file, one row per epoch.
 
     The columns are "epoch", counted from 0, and the names in the logs of the first epoch written;
-    with `append` the columns are those of the file. A missing value is written as "NA".
+    with `append` the columns are those of the file. A missing value is written as "NA". Existing
+    content is replaced or cut when the first epoch ends, so a `fit` that fails earlier keeps it.
 
     Parameters
     ----------
@@ -36,8 +37,8 @@ class CSVLogger(Callback):
     Raises
     ------
     TypeError, ValueError
-        If an argument is invalid; in `fit`, if the file to append to lacks columns, or if the file
-        is a network, is read by `fit`, or is written by another callback.
+        If an argument is invalid; in `fit`, if the file to append to lacks columns or is not UTF-8
+        text, or if the file is a network, is read by `fit`, or is written by another callback.
     OSError
         In `fit`, if the file cannot be written.
 
@@ -72,8 +73,7 @@ class CSVLogger(Callback):
         _files.make_folder_of(self.path)
         import csv  # slow to import, and rarely needed
 
-        mode: Literal["a", "w"] = "a" if self.append else "w"
-        file = open(self.path, mode, encoding="utf-8", newline="")  # noqa: SIM115  close() does it
+        file = open(self.path, "a", encoding="utf-8", newline="")  # noqa: SIM115  close() does it
         self._file = file
         self._writer = csv.writer(file, delimiter=self.separator, lineterminator="\n")
         self._is_first = True
@@ -84,8 +84,11 @@ class CSVLogger(Callback):
 
         if not os.path.exists(self.path):
             return None
-        with open(self.path, encoding="utf-8", newline="") as file:
-            return next(csv.reader(file, delimiter=self.separator), None)
+        try:
+            with open(self.path, encoding="utf-8-sig", newline="") as file:
+                return next(csv.reader(file, delimiter=self.separator), None)
+        except (UnicodeDecodeError, csv.Error) as error:
+            _checks.not_a_log(self.path, error)
 
     def _drop_rows(self, columns: list[str], epoch: int) -> None:
         """Truncate the file before the first row of this or a later epoch, or an incomplete row."""
@@ -109,6 +112,8 @@ class CSVLogger(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Write the epoch's row."""
         assert self._file is not None
+        if self._is_first and not self.append:
+            self._file.truncate(0)
         if self._columns is None:
             self._columns = ["epoch", *logs]
             self._writer.writerow(self._columns)

@@ -227,7 +227,8 @@ def poisson(a: Array, y: Array, t: Array, activation: str) -> tuple[Array, Array
 def gaussian_nll(a: Array, y: Array, t: Array, activation: str) -> tuple[Array, Array]:
     """E_n = 1/2 sum_k s_k + (m_k - t_k)^2 e^{-s_k}: means m, then logarithms of variances s."""
     (m, s), t = np.split(y, 2, axis=1), np.split(t, 2, axis=1)[0]
-    r, precision = m - t, exp(-s)
+    r = m - t
+    precision = exp(np.where(r == 0, 0, -s))  # not infinite where its products are 0
     delta = np.hstack([r * precision, 0.5 * (1 - r * r * precision)])
     return 0.5 * (s + r * r * precision), delta
 

@@ -223,7 +223,7 @@ def clip(
     """Clip entries to [-c, c], or scale arrays by c / max(|g|, c), |g| of each array or of all."""
     if clipvalue is not None:
         return [np.clip(g, -clipvalue, clipvalue) for g in gradients]
-    norms = [math.sqrt(float((g * g).sum())) for g in gradients]
+    norms = [math.hypot(*g.ravel()) for g in gradients]
     if clipnorm is not None:
         return [g * (clipnorm / max(n, clipnorm)) for g, n in zip(gradients, norms, strict=True)]
     if global_clipnorm is not None:

@@ -411,7 +411,7 @@ class BaseMLP(TakesSparseRows, Parameters):
         self.net_.classes = None  # targets are already numbers of classes
         if from_scratch or not hasattr(self, "t_"):
             self.n_iter_ = self.t_ = 0
-        if self.solver != "lbfgs":
+        if not self._is_minimized():
             self._prepare_curves(from_scratch or not hasattr(self, "loss_curve_"))
 
     def _network_for(self, rows: LabelledRows, made: dict[Any, Specification]) -> MLP:

@@ -13,17 +13,19 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
+from fastnn import _checks
+from fastnn.callbacks import Callback
 from fastnn.many import fit_many
 from fastnn.many.members import CallbacksOfEach
 from fastnn.sklearn.epochs import EpochRecorder, WeightedEpochRecorder
 from fastnn.sklearn.notices import warn
 from fastnn.sklearn.rows import LabelledRows
+from fastnn.training.mapped import files_of
 from fastnn.training.orders import RowOrder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fastnn.callbacks import Callback
     from fastnn.many import Fits
     from fastnn.sklearn.base import BaseMLP
 
@@ -50,6 +52,9 @@ class Descent:
         incremental: bool = False,
     ) -> None:
         est = self.estimator = estimator
+        # Here, where the list is the user's: the recorder will be in front of it.
+        self.given = _checks.callback_list(est.callbacks or (), Callback)
+        _checks.files_written(self.given, files_of(rows.X, rows.y))
         if est.early_stopping and validation is None:
             rows, validation = _held_out(est, rows)
         if validation is not None and est.validation_loss_curve_ is None:
@@ -75,7 +80,7 @@ class Descent:
     @property
     def callbacks(self) -> list[Callback]:
         """The callbacks of the training."""
-        return [self.recorder, *(self.estimator.callbacks or ())]
+        return [self.recorder, *self.given]
 
     def run(self) -> None:
         """Train the network."""
@@ -122,7 +127,13 @@ class Descent:
         if best is not None:
             est.net_.set_weights(best)
         elif est._divergence is not None and not est.early_stopping:
-            raise ValueError(
+            largest, dtype = float(np.abs(self.rows.without_inputs().y).max()), est.net_.dtype
+            if largest > np.sqrt(np.finfo(dtype).max):
+                raise ValueError(
+                    f"y holds numbers up to {largest:.3g}, whose squares are too large for "
+                    f"{dtype}; scale y, for example by TransformedTargetRegressor"
+                ) from est._divergence
+            raise ValueError(  # scikit-learn's words
                 "Solver produced non-finite parameter weights. The input data may contain large "
                 "values and need to be preprocessed."
             ) from est._divergence
@@ -189,6 +200,7 @@ def run_all(
     one call. Each network gets the same bits as by `Descent.run`. `Descent.finish` is left to the
     caller.
     """
+    _checks.no_files_of_several([descent.given for descent in descents])
     calls: dict[Any, list[Descent]] = {}
     for descent in descents:
         calls.setdefault(descent._shared, []).append(descent)

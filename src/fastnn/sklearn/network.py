@@ -51,6 +51,14 @@ def _per_layer(parameters: Parameters, name: str, single: Any) -> list[Any]:
     return list(value)
 
 
+def _dropout_rates(parameters: Parameters) -> list[float]:
+    """Return the dropout rate of each hidden layer."""
+    rates = _per_layer(parameters, "dropout", Real)
+    return [
+        _checks.number(f"dropout[{i}]", rate, low=0.0, below=1.0) for i, rate in enumerate(rates)
+    ]
+
+
 #: The range of an MLP's numbers, beyond which float32 would give 0 or infinity.
 _SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 
@@ -64,16 +72,23 @@ def _refuse_beyond_float32(parameters: Parameters) -> None:
 
 
 def refuse_other_losses(parameters: Any, output: str, loss: str | Loss) -> None:
-    """Check that the loss suits the activation of the last layer, which depends on the targets."""
-    outputs = losses.get(loss).outputs
-    if outputs is None or output in outputs:
-        return
-    kind = type(parameters).__name__
+    """Check that the loss compares outputs with y, and suits the activation of the last layer.
+
+    The activation depends on the targets.
+    """
+    outputs, kind = losses.get(loss).outputs, type(parameters).__name__
     if is_classifier(parameters):
         remedy = "'log_loss', which suits two classes, more classes and several labels per row"
     else:
         classifier = kind.replace("Regressor", "Classifier")
         remedy = f"a regression loss such as 'squared_error', or {classifier}"
+    if not losses.get(loss).predicts_targets:
+        raise ValueError(
+            f"loss={parameters.loss!r} is not for outputs that predict y, as those of {kind} do; "
+            f"use {remedy}"
+        )
+    if outputs is None or output in outputs:
+        return
     raise ValueError(
         f"loss={parameters.loss!r} needs outputs of {' or '.join(outputs)}, but those of "
         f"{kind} are {output} for this y; use {remedy}"
@@ -144,7 +159,7 @@ def network(
     refuse_other_losses(parameters, output, loss)
     l2 = 0.0 if for_lbfgs else parameters.alpha / 2
     sizes = hidden_sizes(parameters)
-    rates = [0.0] * len(sizes) if for_lbfgs else _per_layer(parameters, "dropout", Real)
+    rates = [0.0] * len(sizes) if for_lbfgs else _dropout_rates(parameters)
     layers: list[Dense | Dropout] = []
     for units, activation, rate in zip(sizes, _activations(parameters), rates, strict=True):
         layers.append(Dense(units, activation, l2=l2, initializer="zeros"))

@@ -85,12 +85,16 @@ class LabelledRows:
         )
 
     def blocks(self) -> Iterator[tuple[LabelledRows, float]]:
-        """Yield parts small enough to be made dense, each with its fraction of the total weight."""
+        """Yield parts small enough to be made dense, each with its fraction of the total weight.
+
+        Parts without weight are left out.
+        """
         n, step = len(self), _SPARSE_ROWS if scipy.sparse.issparse(self.X) else None
         weight = np.ones(n) if self.sample_weight is None else self.sample_weight
         for first in range(0, n, step or n):
             rows = slice(first, first + (step or n))
-            yield self if step is None else self.part(rows), weight[rows].sum() / weight.sum()
+            if fraction := weight[rows].sum() / weight.sum():
+                yield self if step is None else self.part(rows), fraction
 
 
 class TakesSparseRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types

@@ -157,10 +157,9 @@ def remedy(
     scaled = f"X, {targets} and sample_weight" if sums else f"X and {targets}"
     if is_first:
         return f"scale {scaled}"
-    return (
-        f"lower the learning rate (now {rate:g}), clip the gradients (such as "
-        f"clipnorm=1.0) or scale {scaled}"
-    )
+    is_clipped = any(getattr(spec.optimizer, name) is not None for name in _checks.CLIPS)
+    clip = "" if is_clipped else ", clip the gradients (such as clipnorm=1.0)"
+    return f"lower the learning rate (now {rate:g}){clip} or scale {scaled}"
 
 
 def step_by_gradients(state: State, X: Any, dY: Any, sample_weight: Any) -> None:

@@ -14,6 +14,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastnn import _checks
 from fastnn._kernels_f32 import TRIED_ROWS
 from fastnn.callbacks import Callback, History
@@ -134,7 +136,7 @@ class Fit:
             # One atomic operation: another fit may have begun since this object was made.
             other = _IN_PROGRESS.setdefault(id(state), self)
             _checks.idle(None if other is self else other)
-            before = _Before(state, with_weights=resumed is not None)
+            before = _Before(state, self.plan.shuffle, with_weights=resumed is not None)
             state.fit, state.stop_training = self, False
             state.network.forget()
             if resumed is not None:
@@ -251,7 +253,9 @@ class Fit:
             logs["learning_rate"] = network.rate
         self._count_epoch(logs)
         self.state.stop_training |= is_last
-        self._notify("on_epoch_end", epoch, logs)
+        for hook in self.hooks["on_epoch_end"]:
+            hook(epoch, logs)
+            _checks.logs_of_hook(hook, epoch, logs)
         if plan.verbose:
             _print_epoch(epoch + 1, plan.epochs, logs, rate)
 
@@ -416,21 +420,27 @@ class Fit:
 
 
 class _Before:
-    """What a fit may change in a network before its first step, to be restored after an error.
+    """What a fit may change before its first step, to be restored after an error.
 
-    Weights are kept only on request: just a resumed fit replaces them before its first step.
+    Weights are kept only on request: just a resumed fit replaces them before its first step. A
+    user's numpy generator of orders is restored, too.
     """
 
-    def __init__(self, state: State, with_weights: bool) -> None:
+    def __init__(self, state: State, shuffle: Any, with_weights: bool) -> None:
         self.snapshot = state.snapshot() if with_weights else None
         self.is_ready = state.is_ready
         self.feature_names, self.classes = state.feature_names, state.classes
         self.optimizer: Any = state.specification.optimizer
         self.adapted = state.adapted
         self.orders = state.shuffler.state if state.has_shuffler else None
+        is_numpys = isinstance(shuffle, np.random.Generator | np.random.RandomState)
+        self.generator = whole.generator_of(state, shuffle) if is_numpys else None
+        self.drawn = None if self.generator is None else self.generator.state
 
     def restore(self, state: State) -> None:
-        """Restore the network."""
+        """Restore the network, and the user's generator."""
+        if self.generator is not None:
+            self.generator.state = self.drawn
         if self.snapshot is not None:
             state.take(self.snapshot)
             return

@@ -178,7 +178,7 @@ def by_loss() -> Named:
         (loss, h)
         for loss in losses.NAMES
         for h in outputs
-        if losses.get(loss).predicts_targets
+        if losses.get(loss).n_targets(2) == 2
         and str(h) in (losses.get(loss).outputs or map(str, outputs))
     ]
     for loss, h in legal:

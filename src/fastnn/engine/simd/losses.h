@@ -168,7 +168,8 @@ static void cross_entropy_rows(const fastnn_loss_args *args) {
 
 /* c-source: begin gaussian_nll (needs loss_args, panel_sums, vexp) */
 /* gaussian_nll: n = columns / 2 means m, then n logarithms of variances s; targets t of the means.
- * E = sum (s + r^2 e^-s) / 2, r = m - t;  dE/dm = r e^-s, dE/ds = (1 - r^2 e^-s) / 2.
+ * E = sum (s + r^2 e^-s) / 2, r = m - t;  dE/dm = r e^-s, dE/ds = (1 - r^2 e^-s) / 2. Where r = 0,
+ * r e^-s is 0 even if e^-s is too large for a real.
  * A vector of m and one of s start at any lane of a panel: numbers are copied one by one. */
 INLINE ptrdiff_t column_place(const fastnn_loss_args *args, ptrdiff_t row, ptrdiff_t column) {
     return column / PANEL * args->jump + row * PANEL + column % PANEL;
@@ -197,7 +198,8 @@ INLINE vec gaussian_terms(const fastnn_loss_args *args, ptrdiff_t row, ptrdiff_t
     vec m = read_columns(args, args->y, row, first, left);
     vec s = read_columns(args, args->y, row, n + first, left);
     vec t = read_columns(args, args->t, row, first, left);
-    vec r = m - t, half = splat((real)0.5), of_mean = r * vexp(-s), square = r * of_mean;
+    vec r = m - t, half = splat((real)0.5), precision = vexp(-s);
+    vec of_mean = choose(r != splat(0), r * precision, r), square = r * of_mean;
     write_columns(args, args->delta, row, first, left, of_mean * weight);
     write_columns(args, args->delta, row, n + first, left, half * (splat(1) - square) * weight);
     return keep(lanes_below(left), half * (s + square));
