@@ -241,7 +241,7 @@ def test_other_steps_of_a_pipeline_are_refused_by_their_names():
     pipeline = make_pipeline(MinMaxScaler(clip=True), est).fit(PATIENTS, COURSE)
     with pytest.raises(ValueError, match=r"step 'minmaxscaler' \(MinMaxScaler\) clips"):
         fastnn.from_sklearn(pipeline)
-    with pytest.raises(TypeError, match="est must be MLPClassifier or MLPRegressor"):
+    with pytest.raises(TypeError, match="est must be a fitted MLPClassifier or MLPRegressor, or"):
         fastnn.from_sklearn(make_pipeline(StandardScaler()))
     with pytest.raises(ValueError, match=r"est is not fitted; call fit first"):
         fastnn.from_sklearn(make_pipeline(StandardScaler(), theirs.MLPRegressor()))
@@ -251,7 +251,10 @@ def test_other_steps_of_a_pipeline_are_refused_by_their_names():
 def test_what_is_no_fitted_estimator_says_so(library):
     with pytest.raises(ValueError, match="est is not fitted; call fit first"):
         fastnn.from_sklearn(LIBRARIES[library].MLPRegressor())
-    with pytest.raises(TypeError, match="est must be MLPClassifier or MLPRegressor; got 'mlp'"):
+    with pytest.raises(
+        TypeError,
+        match=r"est must be a fitted MLPClassifier or MLPRegressor, .*; got 'mlp'",
+    ):
         fastnn.from_sklearn("mlp")
 
 
@@ -428,7 +431,10 @@ def test_alpha_is_the_same_penalty_if_penalties_are_scaled(rng):
 
 
 def test_only_networks_become_estimators():
-    with pytest.raises(TypeError, match=r"^net must be MLPClassifier or MLPRegressor; got PCA\(\)"):
+    with pytest.raises(
+        TypeError,
+        match=r"^net must be a fitted MLPClassifier or MLPRegressor, .*; got PCA\(\)",
+    ):
         fastnn.to_sklearn(PCA())
 
 
@@ -944,7 +950,10 @@ def test_only_networks_become_modules(torch, rng):
     ensemble = ours.MLPEnsembleRegressor(n_members=2, max_iter=2).fit(X, X[:, 0])
     with pytest.raises(TypeError, match=r"which has several networks; pass .* fits_\[0\]"):
         fastnn.to_torch(ensemble)
-    with pytest.raises(TypeError, match=r"^net must be MLPClassifier or MLPRegressor; got PCA\(\)"):
+    with pytest.raises(
+        TypeError,
+        match=r"^net must be a fitted MLPClassifier or MLPRegressor, .*; got PCA\(\)",
+    ):
         fastnn.to_torch(PCA())
 
 

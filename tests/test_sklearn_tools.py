@@ -218,7 +218,10 @@ def test_what_has_no_network_is_named(write, tmp_path):
     for value in (3, None, MLPClassifier):
         with pytest.raises(TypeError, match="net must be an MLP or a fitted estimator; got"):
             call(value)
-    with pytest.raises(TypeError, match=r"net must be MLPClassifier or MLPRegressor; got Linear"):
+    with pytest.raises(
+        TypeError,
+        match=r"net must be a fitted MLPClassifier or MLPRegressor, .*; got Linear",
+    ):
         call(LinearRegression())
     with pytest.raises(ValueError, match="net is not fitted; call fit first"):
         call(MLPClassifier())
