@@ -33,6 +33,7 @@ import scipy.sparse
 
 from fastnn import MLP, Adam, Dense
 from fastnn.benchmarking import machine
+from fastnn.benchmarking.protocol import SETTLE
 
 RESULTS = Path(__file__).parent / "results" / "sparse.json"
 HIDDEN, STEP_BATCH, EPOCHS = 100, 32, 2
@@ -99,6 +100,7 @@ def fits(cell, threads, rounds):
     for _ in range(rounds):
         for alpha, library in keys:
             model = estimator(library, alpha, threads)
+            time.sleep(SETTLE)  # lets idle threads of the other library's BLAS fall asleep
             began = time.perf_counter()
             model.fit(X, y)
             taken[alpha, library].append((time.perf_counter() - began) / EPOCHS)
