@@ -149,6 +149,17 @@ def labels_of_file(name: str, value: object) -> list[Any] | None:
 # ---- model files --------------------------------------------------------------------------------
 
 
+#: What to do if the weights of a network, or the optimizer's moments, are not finite.
+_FOR_WEIGHTS = (
+    "set finite weights with set_weights, or load a file of the network that was saved earlier"
+)
+_FOR_MOMENTS = (
+    "a gradient, or its square, was too large for the optimizer, which no longer trains these "
+    "weights well: copy the weights to a new network, by new.set_weights(net.get_weights()), and "
+    "scale X and y or clip the gradients (such as clipnorm=1.0)"
+)
+
+
 def finite_network(arrays: Mapping[str, NDArray[Any]], verb: str) -> None:
     """Check that a network's arrays, by their names in a file, are finite, as after divergence.
 
@@ -157,10 +168,10 @@ def finite_network(arrays: Mapping[str, NDArray[Any]], verb: str) -> None:
     for name, array in arrays.items():
         is_finite = np.isfinite(array)
         if not is_finite.all():
+            remedy = _FOR_MOMENTS if name.startswith("optimizer.") else _FOR_WEIGHTS
             raise ValueError(
-                f"{name} of the network holds {array[~is_finite][0]}, so it cannot be {verb}; set "
-                "finite weights with set_weights, or load a file of the network that was saved "
-                "earlier"
+                f"{name} of the network holds {array[~is_finite][0]}, so it cannot be {verb}; "
+                f"{remedy}"
             )
 
 

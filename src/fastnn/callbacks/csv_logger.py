@@ -112,7 +112,7 @@ class CSVLogger(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Write the epoch's row."""
         assert self._file is not None
-        if self._is_first and not self.append:
+        if self._is_first and not self.append and os.path.isfile(self.path):  # or a device
             self._file.truncate(0)
         if self._columns is None:
             self._columns = ["epoch", *logs]

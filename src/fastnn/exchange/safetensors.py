@@ -103,7 +103,7 @@ def _storable(name: str, tensor: ArrayLike) -> NDArray[Any]:
             f"tensor {_shown(name)} has dtype {array.dtype}; pass float32, float64, int64, uint64 "
             "or uint8"
         )
-    _require_finite(name, array, _OF_A_MOMENT if "optimizer." in str(name) else "")
+    _require_finite(name, array)
     return np.asarray(array, dtype, order="C")
 
 
@@ -293,19 +293,8 @@ def _are_integers(values: Any, low: int) -> bool:
     return isinstance(values, list) and all(type(v) is int and v >= low for v in values)
 
 
-#: What has happened if the state of an optimizer is not finite, and what to do.
-_OF_A_MOMENT = (
-    ". A gradient was so large that it, or its square, overflowed in the optimizer, which no "
-    "longer trains these weights well. Copy the weights to a new network, by "
-    "new.set_weights(net.get_weights()), and scale X and y or clip the gradients (such as "
-    "clipnorm=1.0)"
-)
-
-
-def _require_finite(name: str, array: NDArray[Any], remedy: str = "") -> None:
+def _require_finite(name: str, array: NDArray[Any]) -> None:
     """Check that an array holds neither NaN nor an infinity."""
     finite = np.isfinite(array)
     if not finite.all():
-        raise ValueError(
-            f"tensor {_shown(name)} holds {array[~finite][0]}; it must be finite{remedy}"
-        )
+        raise ValueError(f"tensor {_shown(name)} holds {array[~finite][0]}; it must be finite")
