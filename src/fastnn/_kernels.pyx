@@ -748,7 +748,7 @@ cdef class Driver(Parameters):
     cdef Kept kept
     cdef object pending           # the exception that a signal handler raised within a step
     cdef public int stop_training  # nonzero: a whole fit ends after the current epoch
-    cdef public bint is_disposable  # whoever trains it drops it if its loss is no longer finite
+    cdef public bint is_disposable  # the caller drops the network if its loss is not finite
 
     def __cinit__(self, *args, int n_threads=1, **rest):
         self.n_threads, self.kept.step = n_threads, -1

@@ -530,7 +530,7 @@ def levels(value: Any) -> NDArray[np.float64]:
     return found
 
 
-def place_in_grid(value: Any, n: int) -> int:
+def place_of_network(value: Any, n: int) -> int:
     """Return the number of one of n networks, counted from the end if it is negative."""
     try:
         number = operator.index(value)

@@ -107,7 +107,7 @@ class Networks(Sequence[MLP]):
     def __getitem__(self, number: int | slice) -> MLP | list[MLP]:
         if isinstance(number, slice):
             return [self[i] for i in range(*number.indices(len(self)))]
-        rest, places = _checks.place_in_grid(number, len(self)), []
+        rest, places = _checks.place_of_network(number, len(self)), []
         for values in reversed(self._axes.values()):
             rest, place = divmod(rest, len(values))
             places.append(place)

@@ -132,7 +132,7 @@ class Fits:
     def __getitem__(self, number: int | slice) -> MLP | list[MLP]:
         if isinstance(number, slice):
             return self.nets[number]
-        return self.nets[_checks.place_in_grid(number, len(self))]
+        return self.nets[_checks.place_of_network(number, len(self))]
 
     def __iter__(self) -> Iterator[MLP]:
         return iter(self.nets)

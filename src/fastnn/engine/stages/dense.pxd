@@ -349,8 +349,8 @@ cdef enum:
 cdef inline void prefetch_second_next(const Net *net, const Tile *tile) noexcept nogil:
     """Prefetch the parameters and moments of the second next tile, if they are far from the core.
 
-    Few nonzeros leave memory idle while a gradient is computed. 20,000 columns, 200 rows with 100
-    nonzeros each and Adam, on Zen 4: an epoch is 10 % shorter. With dense rows it would be longer.
+    While the gradient of few nonzeros is computed, memory is idle otherwise. With dense rows, this
+    made steps slower on Zen 4.
     """
     cdef Py_ssize_t m
     if net.n_blocks * net.block * <Py_ssize_t>sizeof(real) < FAR:
