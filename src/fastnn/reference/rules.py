@@ -223,13 +223,14 @@ def clip(
     """Clip entries to [-c, c], or scale arrays by c / max(|g|, c), |g| of each array or of all."""
     if clipvalue is not None:
         return [np.clip(g, -clipvalue, clipvalue) for g in gradients]
-    norms = [math.hypot(*g.ravel()) for g in gradients]
+    if clipnorm is None and global_clipnorm is None:
+        return gradients
+    norms = [math.sqrt(float((g * g).sum())) for g in gradients]
     if clipnorm is not None:
         return [g * (clipnorm / max(n, clipnorm)) for g, n in zip(gradients, norms, strict=True)]
-    if global_clipnorm is not None:
-        factor = global_clipnorm / max(math.hypot(*norms), global_clipnorm)
-        return [g * factor for g in gradients]
-    return gradients
+    assert global_clipnorm is not None
+    factor = global_clipnorm / max(math.hypot(*norms), global_clipnorm)
+    return [g * factor for g in gradients]
 
 
 # ---- Dropout: a mask that is a pure function of seed, step, layer, row and unit -----------------
