@@ -225,6 +225,25 @@ def test_many_rows_are_evaluated_to_the_bit_with_the_limits_as_they_are(tmp_path
         assert net.evaluate(X, y, weights) == net.evaluate(X.astype("f8"), y, weights)
 
 
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize(("n", "columns"), [(70_001, 60), (9_001, 500)])
+def test_rows_that_no_cache_holds_may_be_used_in_any_order(n, columns, n_threads):
+    # Such rows are prefetched before they are used.
+    generator = np.random.default_rng(3)
+    X = generator.random((n, columns), dtype=np.float32)
+    y = X[:, :1] - X[:, -1:]
+    order = np.random.default_rng(4).permutation(n)
+
+    def trained(X, y, **options):
+        layers = [Dense(8, "relu"), Dense(1)]
+        net = MLP(columns, layers, loss="squared_error", optimizer="adam", seed=0)
+        history = net.fit(X, y, epochs=1, batch_size=500, n_threads=n_threads, **options)
+        return bits(net, history)
+
+    in_turn = trained(X[order], y[order], shuffle=False)  # nothing is prefetched
+    assert trained(X, y, shuffle=np.random.default_rng(4)) == in_turn
+
+
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_standardize_learns_the_same(precision, tmp_path, conversions):
     X = mapped(DIGITS.astype("f2"), tmp_path / "X", "r")

@@ -382,7 +382,10 @@ cdef extern from "engine/counters.h" nogil:
     void *fastnn_thread()
 
 cdef extern from "engine/prefetch.h" nogil:
-    void fastnn_prefetch(const void *memory, size_t size)
+    enum:
+        FASTNN_LONG_ROW
+    void fastnn_prefetch_rows(Py_ssize_t n, const int64_t *order, const void *rows, size_t size)
+    void fastnn_prefetch_to_write(const void *memory, size_t size)
 
 cdef extern from "engine/claim.h" nogil:
     ctypedef struct fastnn_claim:

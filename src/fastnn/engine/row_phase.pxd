@@ -29,7 +29,13 @@ from fastnn.engine.net cimport (
     row_share,
 )
 from fastnn.engine.passes cimport backward, begin_pass, forward, output_loss, write_outputs
-from fastnn.engine.rows cimport are_nonzeros, gather_inputs, gather_targets, weigh
+from fastnn.engine.rows cimport (
+    are_nonzeros,
+    gather_inputs,
+    gather_targets,
+    prefetch_rows,
+    weigh,
+)
 from fastnn.engine.run cimport DIVERGED, INTERRUPTED, NOT_YET, Run
 from fastnn.engine.shares cimport Round, ThreadState
 
@@ -49,7 +55,7 @@ cdef inline double train_rows(Run *run, const ThreadState *thread, const Round *
     If the loss isn't finite or a signal arrives, set run.ended and compute no deltas.
     """
     cdef const Net *net = run.net
-    cdef Py_ssize_t row = first, rows, k = net.members, most = chunk_rows(net)
+    cdef Py_ssize_t row = first, rows, ahead, k = net.members, most = chunk_rows(net)
     cdef Py_ssize_t position = now.position
     cdef Pass work
     cdef double loss
@@ -63,6 +69,8 @@ cdef inline double train_rows(Run *run, const ThreadState *thread, const Round *
         work.shift = work.at - first * k if net.stages[0].has_operands else 0
         gather_inputs(net, &run.rows, run.buffers, position + row, work.at - work.shift, rows)
         gather_targets(net, &run.rows, run.buffers, position + row, work.at, rows)
+        ahead = position + (row + rows if row + rows < stop else now.rows + first)
+        prefetch_rows(net, &run.rows, ahead, min(ahead + most, run.end))
         record_time(thread.clock, INPUT)
         forward(&work)
         record_time(thread.clock, FORWARD)
@@ -112,7 +120,7 @@ cdef inline double train_columns(Run *run, fastnn_team *team, const ThreadState 
     """Compute outputs, losses and deltas of all rows of a round, by columns in wide stages; return
     the loss of this thread's rows."""
     cdef const Net *net = run.net
-    cdef Py_ssize_t i, position = now.position, rows = now.rows
+    cdef Py_ssize_t i, position = now.position, rows = now.rows, ahead
     cdef Py_ssize_t first = row_share(net, rows, thread.rank, thread.size)
     cdef Py_ssize_t stop = row_share(net, rows, thread.rank + 1, thread.size)
     cdef Pass work
@@ -124,6 +132,8 @@ cdef inline double train_columns(Run *run, fastnn_team *team, const ThreadState 
     run.rows.gather_inputs(net, &run.rows, run.buffers, position + first, first, work.rows)
     run.rows.gather_targets(net, &run.rows, run.buffers, position + first, first, work.rows)
     weigh(net, &run.rows, run.buffers, now.divisor, position + first, first, work.rows)
+    ahead = position + rows + first
+    prefetch_rows(net, &run.rows, ahead, min(ahead + work.rows, run.end))
     record_time(thread.clock, INPUT)
     for i in range(net.n_stages):
         forward_part(&work, i, team, thread, first, stop, rows)

@@ -8,8 +8,10 @@ from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy, memset
 
 from fastnn.engine.leaves cimport (
+    FASTNN_LONG_ROW,
     PANEL,
     fastnn_loss,
+    fastnn_prefetch_rows,
     fastnn_sparse_row,
     real,
 )
@@ -213,6 +215,33 @@ cdef inline void index_columns(const Net *net, const Rows *rows, Py_ssize_t posi
         for k in range(row.n):
             if 0 <= row.columns[k] < net.n_in:
                 add_entry(columns, row.columns[k], r, row.values[k] + 0)
+
+
+# ---- prefetching --------------------------------------------------------------------------------
+
+# Bytes of inputs that are not in the last cache.
+cdef enum:
+    FAR = 1 << 24
+
+
+cdef inline void prefetch_rows(const Net *net, const Rows *rows, Py_ssize_t position,
+                               Py_ssize_t stop) noexcept nogil:
+    """Prefetch the rows from `position` to `stop`, which are gathered next; `gather` prefetches
+    long rows itself.
+
+    In a random order, each row is a cache miss. Measured on Zen 4 with a million rows, batches of
+    32: a step of 16-64-64-1 takes 0.95 times as long, of 100-64-64-1 0.85 times. Batches of one row
+    were not faster.
+    """
+    cdef Py_ssize_t size = net.n_in * <Py_ssize_t>sizeof(real), n = stop - position
+    if (rows.order == NULL or rows.X == NULL or n < 2 or size >= FASTNN_LONG_ROW
+            or rows.n * size < FAR):
+        return
+    fastnn_prefetch_rows(n, rows.order + position, rows.X, size)
+    if rows.T != NULL:
+        fastnn_prefetch_rows(n, rows.order + position, rows.T, net.n_out * sizeof(real))
+    elif rows.labels != NULL:
+        fastnn_prefetch_rows(n, rows.order + position, rows.labels, sizeof(int64_t))
 
 
 # ---- targets ------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@
 
 #include <string.h>
 
+#include "../prefetch.h"
 #include "ops.h"
 
 /* Register budget, accumulators + B + A:
@@ -373,11 +374,20 @@ static void transpose(ptrdiff_t width, ptrdiff_t columns, const real *w, ptrdiff
             }
 }
 
+/* Rows are used in a random order, so CPUs prefetch none of them. A long row is prefetched here,
+ * while the second row before it is copied. Measured on Zen 4 with 60,000 rows of 784 columns:
+ * a step of 784-256-128-10 takes 0.95 times as long with 32 rows, 0.98 times with 128, and with
+ * 1,024 in bfloat16 0.9 times. The engine prefetches short rows a chunk ahead (engine/rows.pxd). */
+enum { ROWS_AHEAD = 2 };
+
 static void gather(ptrdiff_t rows, ptrdiff_t columns, const real *source, const int64_t *order,
                    real *panels, ptrdiff_t jump) {
     ptrdiff_t whole = columns / PANEL, rest = columns % PANEL;
+    size_t size = (size_t)columns * sizeof(real);
+    ptrdiff_t ahead = order && size >= FASTNN_LONG_ROW ? ROWS_AHEAD : rows;
     for (ptrdiff_t r = 0; r < rows; r++) {
         const real *from = source + (order ? order[r] : r) * columns;
+        if (r + ahead < rows) fastnn_prefetch(source + order[r + ahead] * columns, size);
         real *to = panels + r * PANEL;
         for (ptrdiff_t q = 0; q < whole; q++, from += PANEL, to += jump)
             for (int v = 0; v < PANEL_VECTORS; v++)

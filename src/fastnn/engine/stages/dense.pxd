@@ -21,7 +21,7 @@ from fastnn.engine.leaves cimport (
     STRIP,
     fastnn_activation,
     fastnn_allocate,
-    fastnn_prefetch,
+    fastnn_prefetch_to_write,
     fastnn_tiny_layer,
     real,
 )
@@ -356,7 +356,8 @@ cdef inline void prefetch_second_next(const Net *net, const Tile *tile) noexcept
     if net.n_blocks * net.block * <Py_ssize_t>sizeof(real) < FAR:
         return
     for m in range(net.n_blocks):
-        fastnn_prefetch(tile.W + m * net.block + 2 * PANEL * PANEL, PANEL * PANEL * sizeof(real))
+        fastnn_prefetch_to_write(tile.W + m * net.block + 2 * PANEL * PANEL,
+                                 PANEL * PANEL * sizeof(real))
 
 
 cdef inline void update_on_line(const Net *net, const Stage *stage, const StageBuffers *buffers,
