@@ -735,6 +735,25 @@ def test_logs_that_are_not_numbers_are_named(tmp_path, value, kind):
         regressor().fit(PATIENTS, COURSE, callbacks=[Logging(), kind(tmp_path / "file")])
 
 
+def test_logs_hold_floats_and_not_the_arrays_of_a_callback():
+    class Counting(Callback):
+        def __init__(self):
+            self.n = np.zeros(())
+
+        def on_train_begin(self, logs):
+            self.params["monitors"] += ["n", "half", "whole"]
+
+        def on_epoch_end(self, epoch, logs):
+            self.n += 1
+            logs |= {"n": self.n, "half": np.float32(0.5), "whole": 3}
+
+    stop = callbacks.EarlyStopping("n", mode="max")
+    history = regressor().fit(PATIENTS, COURSE, epochs=3, callbacks=[Counting(), stop]).history
+    assert history["n"] == [1.0, 2.0, 3.0]
+    assert {type(value) for values in history.values() for value in values} == {float}
+    assert stop.best == 3.0
+
+
 def test_a_network_without_inputs_is_not_advised():
     with pytest.raises(ValueError, match=r"X has 0 columns but this MLP takes 10; reshape X$"):
         regressor().fit(PATIENTS[:, :0], COURSE)

@@ -200,15 +200,18 @@ def logged(owner: str, monitor: str, epoch: int, logs: Mapping[str, Any]) -> flo
     return float(value)
 
 
-def logs_of_hook(hook: Callable[..., Any], epoch: int, logs: Mapping[str, Any]) -> None:
-    """Check that the logs of an epoch hold only numbers after a callback's hook."""
+def logs_of_hook(hook: Callable[..., Any], epoch: int, logs: dict[str, Any]) -> None:
+    """Make the numbers in the logs of an epoch floats after a callback's hook; refuse other values.
+
+    The owner of an array of no dimensions may change it later, and so would change the history.
+    """
     for name, value in logs.items():
-        if type(value) is float or isinstance(value, numbers.Real):
+        if type(value) is float or is_bool(value):
             continue
         try:
             if isinstance(value, str | bytes | bytearray) or np.ndim(value) > 0:
                 raise TypeError
-            float(value)
+            logs[name] = float(value)
         except (TypeError, ValueError, OverflowError):
             owner = type(getattr(hook, "__self__", hook)).__name__
             raise TypeError(
