@@ -534,6 +534,7 @@ def test_log_loss_of_one_hot_rows_has_the_bits_of_labels(n, dtype, rng):
     ("t", "message"),
     [
         case("sum", [[0.5, 0.5], [0.5, 0.4]], r"y_true\[1\] sums to 0.9; .* divide each row"),
+        case("several", [[0.5, 0.5], [1, 1]], r"y_true\[1\] sums to 2; .* targets=\"probability\""),
         case("range", [[0.5, 0.5], [1.5, -0.5]], "holds -0.5 but metric 'log_loss' takes prob"),
     ],
 )

@@ -59,6 +59,8 @@ def as_array(name: str, value: Any, takes_csr: bool = False) -> NDArray[Any]:
     if hasattr(value, "tocsr") or hasattr(value, "todense"):
         rows = f"{name}.tocsr() or " if takes_csr and hasattr(value, "tocsr") else ""
         raise TypeError(f"{name} is a sparse matrix; pass {rows}{name}.toarray()")
+    if hasattr(value, "collect"):
+        raise TypeError(f"{name} is lazy; pass {name}.collect()")
     no_masked_values(name, value)
     try:
         array = _conversion.read(value)
