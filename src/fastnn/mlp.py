@@ -1068,7 +1068,7 @@ class MLP:
 
     def _set_trainable(self, layers: int | Iterable[int] | None, trainable: bool) -> None:
         numbers = _checks.numbers_of_layers(layers, len(self.layers))
-        _checks.idle(self._state.fit)
+        _checks.idle(self._state.fit, "freeze or unfreeze layers between two calls of fit")
         self._hold(self._state.with_trainable(numbers, trainable))
 
     # ---- state ----------------------------------------------------------------------------------

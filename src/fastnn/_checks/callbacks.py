@@ -184,7 +184,9 @@ def monitored(value: str, names: Sequence[str], metrics: Mapping[str, str]) -> N
             + another
         )
     else:
-        remedy = another + did_you_mean(value, names)
+        logger = f"; a callback that logs {value!r} must be before this one in the list, and append"
+        logger += " the name to params['monitors'] in on_train_begin"
+        remedy = another + (did_you_mean(value, names) or logger)
     raise ValueError(f"the logs have no {value!r}, only {quoted(names)}; {remedy}")
 
 
