@@ -450,8 +450,13 @@ def test_class_weights_need_classes(value):
     with pytest.raises(ValueError, match="loss 'squared_error' and 1 output: pass sample_weight"):
         regressor().fit(PATIENTS, COURSE, class_weight=value)
     several = MLP(10, [Dense(3, "sigmoid")], loss="binary_cross_entropy", optimizer="sgd")
+    y = np.ones((len(PATIENTS), 3))
     with pytest.raises(ValueError, match=r"3 outputs: pass sample_weight of shape \(n, 3\)"):
-        several.fit(PATIENTS, np.ones((len(PATIENTS), 3)), class_weight=value)
+        several.fit(PATIENTS, y, class_weight=value)
+    own = fastnn.CustomLoss(lambda y_true, y_pred: None, targets="probability")
+    several = MLP(10, [Dense(3, "sigmoid")], loss=own, optimizer="sgd")
+    with pytest.raises(ValueError, match=r"3 outputs: pass sample_weight$"):
+        several.fit(PATIENTS, y, class_weight=value)
 
 
 def test_balanced_finds_more_of_a_rare_class():

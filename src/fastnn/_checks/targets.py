@@ -310,7 +310,7 @@ def class_weight(value: object, loss: Loss, n_out: int) -> dict[int, float] | st
         value = text(value)
     n_classes = loss.n_classes(n_out)
     if n_classes is None:
-        by_output = f" of shape (n, {n_out})" * (loss.targets == "probability")
+        by_output = f" of shape (n, {n_out})" * (loss.by_output and loss.targets == "probability")
         raise ValueError(
             f"class_weight needs classes, or one output with targets 0 and 1; this network has "
             f"loss {loss.name!r} and {counted(n_out, 'output')}: pass sample_weight{by_output}"
