@@ -329,6 +329,12 @@ def test_labels_of_several_outputs(method, value):
     leaves_as_it_was(detector(), TypeError, wanted, lambda net: call(net, X, value))
 
 
+def test_text_in_the_targets_of_several_outputs_is_named():
+    frame = pd.DataFrame(Y > 0, columns=["a", "b"]).astype({"b": str})
+    with pytest.raises(TypeError, match=r"^y must hold real numbers; .*\(column 'b'\)"):
+        detector().fit(X, frame)
+
+
 # ---- sample_weight ------------------------------------------------------------------------------
 
 BAD_WEIGHTS = [

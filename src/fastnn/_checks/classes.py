@@ -150,7 +150,8 @@ def _no_labels(name: str, value: Any, loss: Loss, n_out: int) -> None:
     are_labels = _are_labels(value)
     if are_labels and np.ndim(value) == 1:
         _number_of_classes(loss, n_out, f"{name} holds labels")
-    if are_labels or _are_lists_of_labels(value):
+    is_frame = _conversion.column_labels(value) is not None  # its columns of text are named later
+    if not is_frame and (are_labels or _are_lists_of_labels(value)):
         raise TypeError(
             f"{name} holds labels, but each of the {n_out} outputs takes 0 or 1; pass an array of "
             f"shape (n, {n_out}), as scikit-learn's MultiLabelBinarizer makes it from lists of "
