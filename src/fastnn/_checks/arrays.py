@@ -7,6 +7,7 @@ checked in targets.py.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from fastnn._precision import MIXED_BFLOAT16, PRECISIONS
 from fastnn.sparse_rows import SparseRows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -66,6 +67,12 @@ def as_array(name: str, value: Any, takes_csr: bool = False) -> NDArray[Any]:
         array = _conversion.read(value)
     except (ValueError, TypeError, RuntimeError, BufferError) as error:
         raise TypeError(f"{name} cannot be read as an array: {error}") from error
+    is_unread = array.ndim == 0 and array.dtype.kind == "O"
+    if is_unread and isinstance(value, Iterable) and not isinstance(value, Mapping):
+        raise TypeError(
+            f"{name} must be an array, not an iterable: pass list({name}) if it gives rows; only "
+            "fit takes batches, so make a call for each"
+        )
     _require_numbers(name, array.dtype, value)
     return array
 
