@@ -743,6 +743,16 @@ def test_logs_that_are_not_numbers_are_named(tmp_path, value, kind):
         regressor().fit(PATIENTS, COURSE, callbacks=[Logging(), kind(tmp_path / "file")])
 
 
+def test_names_in_logs_that_are_not_text_are_named(tmp_path):
+    class Logging(Callback):
+        def on_epoch_end(self, epoch, logs):
+            logs[3] = 1.0
+
+    keep = callbacks.ModelCheckpoint(tmp_path / "file")
+    with pytest.raises(TypeError, match=r"^Logging has put 3 into the logs of epoch 1; .* '3'$"):
+        regressor().fit(PATIENTS, COURSE, callbacks=[Logging(), keep])
+
+
 def test_logs_hold_floats_and_not_the_arrays_of_a_callback():
     class Counting(Callback):
         def __init__(self):

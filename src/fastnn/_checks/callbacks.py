@@ -207,7 +207,13 @@ def logs_of_hook(hook: Callable[..., Any], epoch: int, logs: dict[str, Any]) -> 
 
     The owner of an array of no dimensions may change it later, and so would change the history.
     """
+    owner = type(getattr(hook, "__self__", hook)).__name__
     for name, value in logs.items():
+        if not isinstance(name, str):
+            raise TypeError(
+                f"{owner} has put {shown(name)} into the logs of epoch {epoch + 1}; names must be "
+                f"text, such as {str(name)!r}"
+            )
         if type(value) is float or is_bool(value):
             continue
         try:
@@ -215,7 +221,6 @@ def logs_of_hook(hook: Callable[..., Any], epoch: int, logs: dict[str, Any]) -> 
                 raise TypeError
             logs[name] = float(value)
         except (TypeError, ValueError, OverflowError):
-            owner = type(getattr(hook, "__self__", hook)).__name__
             raise TypeError(
                 f"{owner} has put {name}={shown(value)} into the logs of epoch {epoch + 1}; log a "
                 "number, nan if there is none, and keep other values in an attribute"
