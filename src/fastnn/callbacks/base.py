@@ -38,8 +38,9 @@ class Callback:
     model : MLP
         The network in training; set by `fit`.
     params : dict
-        Parameters of this `fit`: "epochs", their total number; "steps", batches per epoch, and
-        "samples", rows per epoch, each None if unknown; "batch_size"; "verbose"; "monitors", the
+        Parameters of this `fit`: "epochs", their total number; "steps", batches per epoch (of an
+        iterable, at most), and "samples", rows per epoch, each None if unknown; "batch_size";
+        "verbose"; "monitors", the
         names in the logs at the end of an epoch; "metrics", the metrics among them by name;
         "judges_averages", whether validation uses the moving averages of the weights. A callback
         that adds a name to the logs must append it to the list of monitors in `on_train_begin`.
