@@ -134,9 +134,9 @@ NOT_NUMBERS = [
     case("durations", np.zeros((6, 3), "m8[s]"), ["timedelta64[s]", "convert"]),
     case("records", np.zeros(6, "f4,f4"), ["values of type", "convert"]),
     case("ragged", [[1.0, 2.0, 3.0], [1.0, 2.0]], ["cannot be read as an array", "inhomogeneous"]),
-    case("generator", (row for row in X), ["objects", "convert"]),
+    case("generator", (row for row in X), ["iterable", "pass list("]),
     case("dict", {"a": [1.0, 2.0]}, ["objects", "convert"]),
-    case("set", {1.0, 2.0}, ["objects", "convert"]),
+    case("set", {1.0, 2.0}, ["iterable", "pass list("]),
     case("function", len, ["objects", "convert"]),
     case("broken-array", BrokenArray(), ["cannot be read as an array", "no memory behind this"]),
     case("other-device", OnAnotherDevice(), ["cannot be read as an array", "another device"]),
@@ -144,7 +144,7 @@ NOT_NUMBERS = [
     case("sparse-array", scipy.sparse.coo_array(X), ["sparse", ".toarray()"]),
     case("pandas-text", pd.DataFrame({"a": ["x", "y"]}), ["objects", "convert"]),
     case("pandas-dates", pd.Series(pd.to_datetime(["2020-01-01"])), ["datetime64", "convert"]),
-    case("polars-lazy", pl.DataFrame({"a": [1.0]}).lazy(), ["objects", "convert"]),
+    case("polars-lazy", pl.DataFrame({"a": [1.0]}).lazy(), ["is lazy", ".collect()"]),
 ]
 
 
@@ -292,8 +292,9 @@ BAD_Y = [
     case("labels-few", classifier, LABELS[:5], ["y has 5 rows", "X has 6", "pass a target"]),
     case("labels-3-d", classifier, LABELS[:, None, None], ["y has 3 dimensions", "(6,)"]),
     case("one-hot-wide", classifier, np.eye(6), ["y has shape (6, 6)", "2 outputs", "Dense(6)"]),
-    case("one-hot-empty", classifier, np.zeros((6, 2)), ["y[0] sums to 0", "sum to 1"]),
-    case("one-hot-two", classifier, np.ones((6, 2)), ["y[0] sums to 2", "divide each row"]),
+    case("one-hot-empty", classifier, np.zeros((6, 2)), ["y[0] sums to 0", "classes or none"]),
+    case("one-hot-two", classifier, np.ones((6, 2)), ["y[0] sums to 2", "Dense(2, 'sigmoid')"]),
+    case("one-hot-part", classifier, np.full((6, 2), 0.75), ["y[0] sums to 1.5", "divide each"]),
     case("one-hot-negative", classifier, [[-1.0, 2.0]] * 6, ["y must be from 0 to 1", "-1.0"]),
     case("binary-minus", detector, Y * 2 - 1, ["y must be from 0 to 1", "-1.0"]),
     case("binary-two", detector, Y * 2, ["y must be from 0 to 1", "it holds 2.0"]),
@@ -307,6 +308,31 @@ BAD_Y = [
 def test_y(method, build, value, fragments):
     call = FIT_LIKE[method]
     leaves_as_it_was(build(), ValueError, fragments, lambda net: call(net, X, value))
+
+
+TAGS = [[], ["a", "b"], ["b"], ["a"], ("a",), ["b", "a"]]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        case("lists", TAGS),
+        case("sets", [set(tags) for tags in TAGS]),
+        case("column", pd.Series(TAGS)),
+        case("parquet", pd.Series([np.array(tags) for tags in TAGS])),
+        case("text", np.where(Y > 0, "yes", "no")),
+    ],
+)
+@pytest.mark.parametrize("method", FIT_LIKE)
+def test_labels_of_several_outputs(method, value):
+    call, wanted = FIT_LIKE[method], ["y holds labels", "2 outputs", "(n, 2)", "MultiLabelBin"]
+    leaves_as_it_was(detector(), TypeError, wanted, lambda net: call(net, X, value))
+
+
+def test_text_in_the_targets_of_several_outputs_is_named():
+    frame = pd.DataFrame(Y > 0, columns=["a", "b"]).astype({"b": str})
+    with pytest.raises(TypeError, match=r"^y must hold real numbers; .*\(column 'b'\)"):
+        detector().fit(X, frame)
 
 
 # ---- sample_weight ------------------------------------------------------------------------------
@@ -330,6 +356,13 @@ BAD_WEIGHTS = [
 def test_sample_weight(method, value, fragments):
     call = FIT_LIKE[method]
     leaves_as_it_was(regressor(), ValueError, fragments, lambda net: call(net, X, Y, value))
+
+
+@pytest.mark.parametrize("value", [np.ones((6, 1, 1)), np.ones((6, 3))])
+@pytest.mark.parametrize("method", FIT_LIKE)
+def test_weights_of_outputs_are_not_advised_where_the_loss_refuses_them(method, value):
+    with pytest.raises(ValueError, match=r"sample_weight has shape .*; pass shape \(6,\)$"):
+        FIT_LIKE[method](classifier(), X, LABELS, value)
 
 
 @pytest.mark.parametrize("method", FIT_LIKE)
@@ -572,6 +605,11 @@ class OwnLoss(losses.Loss):
     name = "own"
 
 
+class CallableLoss:
+    def __call__(self, y_true, y_pred):
+        return np.zeros(len(y_pred)), 0 * y_pred
+
+
 BAD_NETWORKS = [
     *[
         case(f"{name}-{value!s:.12}", {name: value}, error, [name, repr(value)[:57], remedy])
@@ -598,6 +636,7 @@ BAD_NETWORKS = [
     case("optimizer-typo", {"optimizer": "adamm"}, ValueError, ["did you mean 'adam'?"]),
     case("reduction-typo", {"reduction": "meen"}, ValueError, ["did you mean 'mean'?"]),
     case("loss-own", {"loss": OwnLoss()}, TypeError, ["loss", "OwnLoss", "'squared_error'"]),
+    case("loss-callable", {"loss": CallableLoss()}, TypeError, ["loss", "CustomLoss(object)"]),
     case("loss-base", {"loss": losses.Loss()}, TypeError, ["loss", "Loss", "'squared_error'"]),
     case("seed-generator", {"seed": np.random.default_rng(0)}, TypeError, ["seed", "integer"]),
     case("dtype-of-array", {"dtype": scipy.sparse.eye(2, dtype="f4")}, ValueError, ["dtype"]),

@@ -556,7 +556,8 @@ def test_other_methods_may_have_any_name():
         ("val_los", ["loss", "val_loss"], "the logs have no 'val_los', only 'loss', 'val_loss'; "
          "monitor one of these; did you mean 'val_loss'?"),
         ("auc", ["loss", "val_loss"], "the logs have no 'auc', only 'loss', 'val_loss'; "
-         "monitor one of these"),
+         "monitor one of these; a callback that logs 'auc' must be before this one in the list, "
+         "and append the name to params['monitors'] in on_train_begin"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("kind", [EarlyStopping, ReduceLROnPlateau, ModelCheckpoint])

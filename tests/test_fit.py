@@ -449,6 +449,14 @@ def test_unfit_class_weights_leave_the_network_as_it_was(value, error, message):
 def test_class_weights_need_classes(value):
     with pytest.raises(ValueError, match="loss 'squared_error' and 1 output: pass sample_weight"):
         regressor().fit(PATIENTS, COURSE, class_weight=value)
+    several = MLP(10, [Dense(3, "sigmoid")], loss="binary_cross_entropy", optimizer="sgd")
+    y = np.ones((len(PATIENTS), 3))
+    with pytest.raises(ValueError, match=r"3 outputs: pass sample_weight of shape \(n, 3\)"):
+        several.fit(PATIENTS, y, class_weight=value)
+    own = fastnn.CustomLoss(lambda y_true, y_pred: None, targets="probability")
+    several = MLP(10, [Dense(3, "sigmoid")], loss=own, optimizer="sgd")
+    with pytest.raises(ValueError, match=r"3 outputs: pass sample_weight$"):
+        several.fit(PATIENTS, y, class_weight=value)
 
 
 def test_balanced_finds_more_of_a_rare_class():
@@ -733,6 +741,35 @@ def test_logs_that_are_not_numbers_are_named(tmp_path, value, kind):
     message = r"^Logging has put note=.* into the logs of epoch 1; log a number"
     with pytest.raises(TypeError, match=message):
         regressor().fit(PATIENTS, COURSE, callbacks=[Logging(), kind(tmp_path / "file")])
+
+
+def test_names_in_logs_that_are_not_text_are_named(tmp_path):
+    class Logging(Callback):
+        def on_epoch_end(self, epoch, logs):
+            logs[3] = 1.0
+
+    keep = callbacks.ModelCheckpoint(tmp_path / "file")
+    with pytest.raises(TypeError, match=r"^Logging has put 3 into the logs of epoch 1; .* '3'$"):
+        regressor().fit(PATIENTS, COURSE, callbacks=[Logging(), keep])
+
+
+def test_logs_hold_floats_and_not_the_arrays_of_a_callback():
+    class Counting(Callback):
+        def __init__(self):
+            self.n = np.zeros(())
+
+        def on_train_begin(self, logs):
+            self.params["monitors"] += ["n", "half", "whole"]
+
+        def on_epoch_end(self, epoch, logs):
+            self.n += 1
+            logs |= {"n": self.n, "half": np.float32(0.5), "whole": 3}
+
+    stop = callbacks.EarlyStopping("n", mode="max")
+    history = regressor().fit(PATIENTS, COURSE, epochs=3, callbacks=[Counting(), stop]).history
+    assert history["n"] == [1.0, 2.0, 3.0]
+    assert {type(value) for values in history.values() for value in values} == {float}
+    assert stop.best == 3.0
 
 
 def test_a_network_without_inputs_is_not_advised():

@@ -793,7 +793,7 @@ def test_freeze_during_a_fit_is_refused():
 
     net = network("tiny", "sgd")
     X, t, _ = rows_for(net)
-    with pytest.raises(RuntimeError, match="being fitted"):
+    with pytest.raises(RuntimeError, match="layers between two calls of fit"):
         net.fit(X, t, callbacks=[Freezing()])
     assert net.layers[0].trainable
 

@@ -534,6 +534,7 @@ def test_log_loss_of_one_hot_rows_has_the_bits_of_labels(n, dtype, rng):
     ("t", "message"),
     [
         case("sum", [[0.5, 0.5], [0.5, 0.4]], r"y_true\[1\] sums to 0.9; .* divide each row"),
+        case("several", [[0.5, 0.5], [1, 1]], r"y_true\[1\] sums to 2; .* targets=\"probability\""),
         case("range", [[0.5, 0.5], [1.5, -0.5]], "holds -0.5 but metric 'log_loss' takes prob"),
     ],
 )
@@ -762,6 +763,32 @@ def test_a_function_must_return_a_number(value):
         f(None, None)
     assert repr(value)[:40] in str(error.value)
     assert type(value).__name__ in str(error.value)
+
+
+def spoil(y_true, y_pred, sample_weight):
+    y_pred -= y_true
+    y_true[:], sample_weight[:] = 0, 0
+    return np.abs(y_pred).max()
+
+
+class Spoil(Metric):
+    def value(self, t, y, w):
+        return spoil(t, y, w)
+
+
+@pytest.mark.parametrize("metric", [spoil, Spoil()])
+def test_a_metric_that_changes_its_arrays_spoils_no_other(metric, rng):
+    X, y, w = rng.normal(size=(50, 3)), rng.normal(size=(50, 2)), rng.uniform(1, 2, 50)
+    found = []
+    for listed in (["mae", "r2"], ["mae", {"one": metric}, "r2", {"two": metric}]):
+        net = MLP(3, [Dense(2)], loss="squared_error", optimizer="sgd", seed=0, dtype="float64")
+        history = net.fit(X, y, sample_weight=w, epochs=2, metrics=listed, validation_split=0.2)
+        found.append({**history.history, "evaluated": net.evaluate(X, y, w, metrics=listed)})
+    alone, beside = found
+    assert beside.pop("one") == beside.pop("two")
+    assert beside.pop("val_one") == beside.pop("val_two")
+    assert beside["evaluated"].pop("one") == beside["evaluated"].pop("two")
+    assert beside == alone
 
 
 def test_errors_of_a_function_are_its_own():

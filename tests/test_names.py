@@ -290,6 +290,27 @@ def test_an_argument_of_fit(given, hint):
     assert net.step == 0
 
 
+@pytest.mark.parametrize(
+    ("estimator", "given", "hint"),
+    [
+        ("MLPClassifier", "epochs", "the argument is max_iter"),
+        ("MLPRegressor", "lr", "the argument is learning_rate_init"),
+        ("MLPRegressor", "n_estimators", "it belongs to MLPEnsembleClassifier and"),
+        ("MLPClassifier", "dropuot", "did you mean 'dropout'?"),
+        ("MLPEnsembleRegressor", "n_estimators", "the argument is n_members"),
+        ("MLPEnsembleClassifier", "n_jobs", "the argument is n_threads"),
+        ("TabularClassifier", "n_estimators", "the argument is n_nets"),
+        ("TabularRegressor", "early_stopping", "the validation rows always decide"),
+    ],
+)
+def test_an_argument_of_other_estimators(estimator, given, hint):
+    kind = getattr(pytest.importorskip("fastnn.sklearn"), estimator)
+    found = message(lambda: kind(**{given: 1}))
+    assert found.startswith(f"{estimator} has no argument {given!r}; ")
+    assert hint in found
+    assert kind(random_state=3).get_params()["random_state"] == 3
+
+
 def test_x_of_keras_fit():
     assert "the argument is X" in message(lambda: network().fit(x=X, y=Y))
     assert "drop it" in message(lambda: network().evaluate(X, Y, verbose=0))

@@ -181,6 +181,21 @@ def test_a_loss_may_depend_on_the_whole_batch(rng):
     assert check_gradients(net, rng.standard_normal((20, 3)), np.zeros((20, 2))) < 1e-6
 
 
+@pytest.mark.parametrize("factor", [1.0, 1.01])
+def test_a_gradient_that_is_0_but_for_rounding_is_right(rng, factor):
+    """The output biases do not change a loss of differences between rows."""
+
+    def centred(y_true, y_pred):
+        error = y_pred - y_true
+        error -= error.mean(axis=0)
+        return 0.5 * (error**2).sum(axis=1), factor * error
+
+    net = MLP(3, [Dense(8, "tanh"), Dense(2)], loss=centred, optimizer="sgd", seed=0)
+    X, y = rng.standard_normal((20, 3)), rng.standard_normal((20, 2))
+    assert 0 < np.abs(net.copy(dtype="float64").loss_and_gradients(X, y)[1][-1]).max() < 1e-15
+    assert (check_gradients(net, X, y) < 1e-6) == (factor == 1)
+
+
 def test_a_wrong_gradient_is_found(data):
     net = networks()[1]
 

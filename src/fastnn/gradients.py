@@ -15,6 +15,9 @@ from fastnn.mlp import MLP
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+#: The rounding errors of a loss, in units of eps times the size of its terms.
+_ROUNDINGS = 2.0
+
 
 def check_gradients(
     net: MLP,
@@ -47,8 +50,10 @@ def check_gradients(
     float
         The largest relative error ``|g - d| / (|g| + |d|)`` over the arrays of weights, where
         ``|.|`` is the Euclidean norm over the checked entries of the gradient ``g`` and of the
-        differences ``d``. Correct gradients give less than 1e-6, unless a pre-activation is within
-        a step of a kink, such as 0 for relu.
+        differences ``d``. What rounding of the loss may add to the differences is no error, so a
+        gradient of 0, such as that of an output bias that the loss subtracts, has none. Correct
+        gradients give less than 1e-6, unless a pre-activation is within a step of a kink, such as 0
+        for relu.
 
     Raises
     ------
@@ -75,7 +80,8 @@ def check_gradients(
             "a weight of the network is not finite, so gradients cannot be checked; set finite "
             "weights with set_weights, or load a file of the network that was saved earlier"
         )
-    _, gradients = twin.loss_and_gradients(X, y, sample_weight, training=training)
+    loss, gradients = twin.loss_and_gradients(X, y, sample_weight, training=training)
+    rounding = _ROUNDINGS * np.finfo(np.float64).eps * _size_of_rounded(loss, weights, gradients)
 
     def loss_with(weight: NDArray[Any], entry: int, value: float) -> Any:
         kept, weight.flat[entry] = weight.flat[entry], value
@@ -88,7 +94,7 @@ def check_gradients(
     for weight, gradient in zip(weights, gradients, strict=True):
         size = weight.size
         entries = np.arange(size) if size <= n_samples else rng.choice(size, n_samples, False)
-        g, d = gradient.flat[entries], np.empty(len(entries))
+        g, d, noise = gradient.flat[entries], np.empty(len(entries)), np.empty(len(entries))
         for i, entry in enumerate(entries):
             here = weight.flat[entry]
             # The cube root of eps balances the truncation error and the rounding error.
@@ -96,14 +102,31 @@ def check_gradients(
             up, down = loss_with(weight, entry, here + h), loss_with(weight, entry, here - h)
             with np.errstate(all="ignore"):  # _relative_error raises an error
                 d[i] = (up - down) / (2 * h)
-        worst = max(worst, _relative_error(g, d))
+            noise[i] = rounding / h
+        worst = max(worst, _relative_error(g, d, noise))
     return worst
 
 
-def _relative_error(g: NDArray[Any], d: NDArray[Any]) -> float:
-    """Return |g - d| / (|g| + |d|), or 0 if both are zero; an error if a number is not finite."""
+def _size_of_rounded(
+    loss: float, weights: list[NDArray[Any]], gradients: list[NDArray[Any]]
+) -> float:
+    """Return the size of the terms of a loss, which are rounded.
+
+    The rounding errors of a forward pass change the loss as relative changes of the weights by
+    about eps do, that is by up to ``eps * sum_j |g_j w_j|``.
+    """
+    with np.errstate(all="ignore"):  # _relative_error raises an error
+        terms = [np.abs(g * w).sum() for g, w in zip(gradients, weights, strict=True)]
+        return float(abs(loss) + sum(terms))
+
+
+def _relative_error(g: NDArray[Any], d: NDArray[Any], noise: NDArray[Any]) -> float:
+    """Return |g - d| / (|g| + |d|), or 0 if both are zero; an error if a number is not finite.
+
+    `noise` is how much of each difference may be rounding, which is no error.
+    """
     largest = float(max(np.abs(g).max(), np.abs(d).max()))
-    if not np.isfinite([g, d]).all():
+    if not np.isfinite([g, d, noise]).all():
         raise FloatingPointError(
             "the loss or its gradients are not finite for these rows, so gradients cannot be "
             "checked; scale X and y, or set smaller weights"
@@ -111,4 +134,5 @@ def _relative_error(g: NDArray[Any], d: NDArray[Any]) -> float:
     if largest == 0:
         return 0.0
     g, d = g / largest, d / largest  # squares of large numbers would overflow
-    return float(np.linalg.norm(g - d) / (np.linalg.norm(g) + np.linalg.norm(d)))
+    error = np.maximum(np.abs(g - d) - noise / largest, 0)
+    return float(np.linalg.norm(error) / (np.linalg.norm(g) + np.linalg.norm(d)))

@@ -368,8 +368,9 @@ class MLP:
         callbacks : list of Callback
             Objects with hooks that are called during training.
         steps_per_epoch : int, optional
-            Number of batches of an iterable in an epoch; by default all. An iterator continues in
-            the next epoch, or in the next fit, where it stopped.
+            Number of batches of an iterable in an epoch; by default all, or fewer if the iterable
+            ends before. An iterator continues in the next epoch, or in the next fit, where it
+            stopped; other iterables, such as lists, begin anew in each epoch.
         resume : str or path, optional
             A checkpoint (`ModelCheckpoint`) of the same fit, which continues after the last epoch
             in it, with the same bits as a fit that was not stopped. If a callback had ended that
@@ -1068,7 +1069,7 @@ class MLP:
 
     def _set_trainable(self, layers: int | Iterable[int] | None, trainable: bool) -> None:
         numbers = _checks.numbers_of_layers(layers, len(self.layers))
-        _checks.idle(self._state.fit)
+        _checks.idle(self._state.fit, "freeze or unfreeze layers between two calls of fit")
         self._hold(self._state.with_trainable(numbers, trainable))
 
     # ---- state ----------------------------------------------------------------------------------

@@ -26,6 +26,18 @@ _NO_NAME = "specifications have no names of their own; drop it"
 _QUIET = "it prints nothing; drop it"
 _ANY_BATCH = "results do not depend on the batch size; drop it"
 
+_OF_ESTIMATORS = {
+    "epochs n_epochs num_epochs max_epochs n_iter": "the argument is max_iter",
+    "lr eta0": "the argument is learning_rate_init",
+    "hidden_layers layers layer_sizes hidden_sizes hidden_units hidden_dim n_hidden": (
+        "the argument is hidden_layer_sizes"
+    ),
+    "dropout_rate": "the argument is dropout",
+    "seed random_seed": "the argument is random_state",
+    "validation_split": "the argument is validation_fraction",
+    "n_jobs num_threads nthreads num_workers": "the argument is n_threads",
+}
+
 ARGUMENTS: dict[str, dict[str, str]] = {
     "MLP": table(
         {
@@ -108,6 +120,27 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "early_stopping patience n_iter_no_change tol": _STOPPING,
             "seed random_state": "pass seeds to networks; shuffle takes NumPy Generators",
             "n_jobs num_workers workers": "the argument is n_threads",
+        }
+    ),
+    "Parameters": table(  # the estimators MLPClassifier, MLPRegressor and their ensembles
+        {
+            **_OF_ESTIMATORS,
+            "patience": "the argument is n_iter_no_change",
+            "l2 regularization": "the argument is alpha",
+            "validation_data": "pass the rows to fit: fit(X, y, X_val=..., y_val=...)",
+            "n_estimators n_members n_nets n_models": (
+                "it belongs to MLPEnsembleClassifier and MLPEnsembleRegressor, as n_members"
+            ),
+        }
+    ),
+    "BaseEnsemble": table({"n_estimators n_nets n_models": "the argument is n_members"}),
+    "TabularParameters": table(
+        {
+            **_OF_ESTIMATORS,
+            "n_estimators n_members n_models": "the argument is n_nets",
+            "early_stopping n_iter_no_change patience": (
+                "the validation rows always decide when training ends; drop it"
+            ),
         }
     ),
     "MLP.evaluate": table(

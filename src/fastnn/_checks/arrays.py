@@ -7,6 +7,7 @@ checked in targets.py.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from fastnn._precision import MIXED_BFLOAT16, PRECISIONS
 from fastnn.sparse_rows import SparseRows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -59,11 +60,19 @@ def as_array(name: str, value: Any, takes_csr: bool = False) -> NDArray[Any]:
     if hasattr(value, "tocsr") or hasattr(value, "todense"):
         rows = f"{name}.tocsr() or " if takes_csr and hasattr(value, "tocsr") else ""
         raise TypeError(f"{name} is a sparse matrix; pass {rows}{name}.toarray()")
+    if hasattr(value, "collect"):
+        raise TypeError(f"{name} is lazy; pass {name}.collect()")
     no_masked_values(name, value)
     try:
         array = _conversion.read(value)
     except (ValueError, TypeError, RuntimeError, BufferError) as error:
         raise TypeError(f"{name} cannot be read as an array: {error}") from error
+    is_unread = array.ndim == 0 and array.dtype.kind == "O"
+    if is_unread and isinstance(value, Iterable) and not isinstance(value, Mapping):
+        raise TypeError(
+            f"{name} must be an array, not an iterable: pass list({name}) if it gives rows; only "
+            "fit takes batches, so make a call for each"
+        )
     _require_numbers(name, array.dtype, value)
     return array
 

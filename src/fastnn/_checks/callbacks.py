@@ -184,7 +184,9 @@ def monitored(value: str, names: Sequence[str], metrics: Mapping[str, str]) -> N
             + another
         )
     else:
-        remedy = another + did_you_mean(value, names)
+        logger = f"; a callback that logs {value!r} must be before this one in the list, and append"
+        logger += " the name to params['monitors'] in on_train_begin"
+        remedy = another + (did_you_mean(value, names) or logger)
     raise ValueError(f"the logs have no {value!r}, only {quoted(names)}; {remedy}")
 
 
@@ -200,17 +202,25 @@ def logged(owner: str, monitor: str, epoch: int, logs: Mapping[str, Any]) -> flo
     return float(value)
 
 
-def logs_of_hook(hook: Callable[..., Any], epoch: int, logs: Mapping[str, Any]) -> None:
-    """Check that the logs of an epoch hold only numbers after a callback's hook."""
+def logs_of_hook(hook: Callable[..., Any], epoch: int, logs: dict[str, Any]) -> None:
+    """Make the numbers in the logs of an epoch floats after a callback's hook; refuse other values.
+
+    The owner of an array of no dimensions may change it later, and so would change the history.
+    """
+    owner = type(getattr(hook, "__self__", hook)).__name__
     for name, value in logs.items():
-        if type(value) is float or isinstance(value, numbers.Real):
+        if not isinstance(name, str):
+            raise TypeError(
+                f"{owner} has put {shown(name)} into the logs of epoch {epoch + 1}; names must be "
+                f"text, such as {str(name)!r}"
+            )
+        if type(value) is float or is_bool(value):
             continue
         try:
             if isinstance(value, str | bytes | bytearray) or np.ndim(value) > 0:
                 raise TypeError
-            float(value)
+            logs[name] = float(value)
         except (TypeError, ValueError, OverflowError):
-            owner = type(getattr(hook, "__self__", hook)).__name__
             raise TypeError(
                 f"{owner} has put {name}={shown(value)} into the logs of epoch {epoch + 1}; log a "
                 "number, nan if there is none, and keep other values in an attribute"

@@ -40,7 +40,8 @@ def explaining(kind: _Class) -> _Class:
     """
     owners = [base.__name__ for base in kind.__mro__]
     kind.__init__ = _explained(kind.__init__, owners)  # type: ignore[misc]  # replaced on purpose
-    if dataclasses.is_dataclass(kind):
+    options: Any = getattr(kind, "__dataclass_params__", None)
+    if dataclasses.is_dataclass(kind) and options.frozen:
         kind.__setattr__ = _frozen(kind.__setattr__)  # type: ignore[method-assign]  # on purpose
     return kind
 

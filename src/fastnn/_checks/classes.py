@@ -122,8 +122,8 @@ def as_numbers(name: str, value: Any, loss: Loss, n_out: int, known: Classes | N
     """
     if known is None:
         if loss.n_classes(n_out) is None:
-            if loss.targets == "probability" and np.ndim(value) == 1 and _are_labels(value):
-                _number_of_classes(loss, n_out, f"{name} holds labels")
+            if loss.targets == "probability":
+                _no_labels(name, value, loss, n_out)
             return value
         if not _are_labels(value):
             return value
@@ -143,6 +143,32 @@ def as_numbers(name: str, value: Any, loss: Loss, n_out: int, known: Classes | N
             f"{name}[{found.index(wrong)}] is {wrong!r}, which is not among the network's classes "
             f"{_listed(known)}{near}"
         ) from None
+
+
+def _no_labels(name: str, value: Any, loss: Loss, n_out: int) -> None:
+    """Check that the targets of several sigmoid outputs are neither labels nor lists of labels."""
+    are_labels = _are_labels(value)
+    if are_labels and np.ndim(value) == 1:
+        _number_of_classes(loss, n_out, f"{name} holds labels")
+    is_frame = _conversion.column_labels(value) is not None  # its columns of text are named later
+    if not is_frame and (are_labels or _are_lists_of_labels(value)):
+        raise TypeError(
+            f"{name} holds labels, but each of the {n_out} outputs takes 0 or 1; pass an array of "
+            f"shape (n, {n_out}), as scikit-learn's MultiLabelBinarizer makes it from lists of "
+            "labels"
+        )
+
+
+def _are_lists_of_labels(value: Any) -> bool:
+    """Whether rows are sets, or lists of text; the first row that is not empty decides."""
+    is_column = getattr(getattr(value, "dtype", None), "kind", None) == "O"  # of a data frame
+    for row in np.asarray(value) if is_column else value if isinstance(value, list | tuple) else ():
+        labels = row.tolist() if isinstance(row, np.ndarray) else row
+        if isinstance(labels, set | frozenset) or not isinstance(labels, list | tuple):
+            return isinstance(labels, set | frozenset)
+        if labels:
+            return isinstance(labels[0], str)
+    return False
 
 
 def _labels(name: str, value: Any) -> list[Any]:

@@ -260,10 +260,10 @@ def number_of_output(value: object, n_out: int) -> int:
         ) from None
 
 
-def idle(fit: object) -> None:
+def idle(fit: object, remedy: str = "wait, or fit a copy of it") -> None:
     """Check that no fit of the network is in progress."""
     if fit is not None:
-        raise RuntimeError("this network is being fitted already; wait, or fit a copy of it")
+        raise RuntimeError(f"this network is being fitted already; {remedy}")
 
 
 def not_trained(now: tuple[int, int], before: tuple[int, int]) -> None:

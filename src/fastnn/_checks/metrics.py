@@ -94,7 +94,7 @@ def rows_of_probabilities(name: str, t: NDArray[Any], metric_name: str) -> None:
             f"{name} holds {worst:g} but metric {metric_name!r} takes probabilities from 0 to 1; "
             "for one class per row pass labels"
         )
-    sum_to_1(name, t)
+    sum_to_1(name, t, 'pass targets="probability"')
 
 
 def zeros_and_ones(name: str, t: NDArray[Any], metric_name: str) -> None:

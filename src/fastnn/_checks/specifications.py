@@ -449,7 +449,9 @@ def _instead(value: object, base: type, names: Sequence[str], hints: Mapping[str
     """Return the end of a message: what to pass instead of this object."""
     if isinstance(value, type) and issubclass(value, base):
         return f"; pass an object, such as {value.__name__}()"
-    return instead_of(value, names, hints)
+    known = instead_of(value, names, hints)
+    is_function = hints is LOSSES and callable(value) and not isinstance(value, type)
+    return known or "; if it computes a loss, pass it as CustomLoss(object)" * is_function
 
 
 def plain_descent(layers: Sequence[Layer], dropout: type[Layer], within: str = "layers") -> None:

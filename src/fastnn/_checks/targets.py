@@ -147,17 +147,24 @@ def targets_in_range(name: str, t: NDArray[Any], loss: Loss) -> None:
             f"{name} must be {limits} for loss {loss.name!r}; it holds {worst}{remedy}"
         )
     if takes.are_classes:
-        sum_to_1(name, t)
+        outputs = f"end the layers with Dense({t.shape[1]}, 'sigmoid')"
+        sum_to_1(name, t, f"use loss 'binary_cross_entropy' and {outputs}")
 
 
-def sum_to_1(name: str, t: NDArray[Any]) -> None:
-    """Check that each row of t (n, n_classes) sums to 1."""
+def sum_to_1(name: str, t: NDArray[Any], of_several: str) -> None:
+    """Check that each row of t (n, n_classes) sums to 1.
+
+    `of_several` is the remedy if rows may have several classes, or none.
+    """
     sums = t.sum(axis=1, dtype=np.float64)
     at = int(np.argmax(np.abs(sums - 1)))
     if abs(sums[at] - 1) > 1e-3:
+        remedy = "divide each row by its sum"
+        if np.isin(t[at], (0, 1)).all():
+            remedy = f"if a row may have several classes or none, {of_several}"
         raise ValueError(
             f"{name}[{at}] sums to {sums[at]:.6g}; rows of class probabilities (or one-hot rows) "
-            "sum to 1: divide each row by its sum"
+            f"sum to 1: {remedy}"
         )
 
 
@@ -211,10 +218,10 @@ def sample_weight(
     if n_out == 1 and array.shape == shape:
         array = array[:, 0]
     if array.shape not in ((n_rows,), shape):
+        by_output = n_out > 1 and (loss is None or loss.by_output)
         raise ValueError(
             f"{name} has shape {array.shape} but {rows_of} has {counted(n_rows, 'row')}; pass "
-            "shape "
-            f"({n_rows},)" + f" or, with a weight for each output, {shape}" * (n_out > 1)
+            f"shape ({n_rows},)" + f" or, with a weight for each output, {shape}" * by_output
         )
     if array.ndim == 2 and loss is not None and not loss.by_output:
         raise ValueError(
@@ -303,9 +310,10 @@ def class_weight(value: object, loss: Loss, n_out: int) -> dict[int, float] | st
         value = text(value)
     n_classes = loss.n_classes(n_out)
     if n_classes is None:
+        by_output = f" of shape (n, {n_out})" * (loss.by_output and loss.targets == "probability")
         raise ValueError(
             f"class_weight needs classes, or one output with targets 0 and 1; this network has "
-            f"loss {loss.name!r} and {counted(n_out, 'output')}: pass sample_weight"
+            f"loss {loss.name!r} and {counted(n_out, 'output')}: pass sample_weight{by_output}"
         )
     if isinstance(value, str):
         return value

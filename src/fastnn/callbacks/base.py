@@ -25,9 +25,9 @@ class Callback:
     A hook ends `fit` by ``self.model.stop_training = True``: in `on_train_begin` before the first
     epoch, in a hook for epochs after the epoch, and in a hook for batches or progress after the
     current rows. An epoch that ends early counts as an epoch. Hooks get a dict of logs:
-    ``{"loss": ..., "val_loss": ...}`` at the end of an epoch, the loss so far during an epoch, and
-    an empty dict otherwise. Later callbacks and the history see the names that a hook adds to the
-    logs of an epoch.
+    ``{"loss": ..., "val_loss": ...}`` at the end of an epoch, the loss of the batch after an
+    update, the loss of the epoch so far in `on_progress`, and an empty dict otherwise. Later
+    callbacks and the history see the names that a hook adds to the logs of an epoch.
 
     A fit that is resumed from a checkpoint trains on even if a hook had ended it, for instance
     because its time was up. If the end is final, the callback keeps that in its state (`get_state`,
@@ -38,8 +38,9 @@ class Callback:
     model : MLP
         The network in training; set by `fit`.
     params : dict
-        Parameters of this `fit`: "epochs", their total number; "steps", batches per epoch, and
-        "samples", rows per epoch, each None if unknown; "batch_size"; "verbose"; "monitors", the
+        Parameters of this `fit`: "epochs", their total number; "steps", batches per epoch (of an
+        iterable, at most), and "samples", rows per epoch, each None if unknown; "batch_size";
+        "verbose"; "monitors", the
         names in the logs at the end of an epoch; "metrics", the metrics among them by name;
         "judges_averages", whether validation uses the moving averages of the weights. A callback
         that adds a name to the logs must append it to the list of monitors in `on_train_begin`.

@@ -37,6 +37,8 @@ class History(Callback):
     history : dict of str to list of float
         "loss", metrics and, with validation data, "val_loss", ...: one value per epoch. The loss is
         the average (or sum) over the epoch of the losses of the batches, each before its update.
+        With a schedule also "learning_rate": the rate of the epoch, or of the update after it if
+        the schedule goes by steps.
     """
 
     def __init__(self) -> None:

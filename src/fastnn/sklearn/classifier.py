@@ -16,7 +16,7 @@ from sklearn.utils.multiclass import (
     unique_labels,
 )
 
-from fastnn import losses
+from fastnn import _checks, losses
 from fastnn.sklearn.base import BaseMLP, if_stochastic, with_valid_parameters
 from fastnn.sklearn.parameters import ClassifierParameters, constraints, documented
 
@@ -200,6 +200,7 @@ class ClassifierOutputs(ClassifierMixin):  # type: ignore[misc]  # scikit-learn 
         return tags
 
 
+@_checks.explaining
 @documented
 class MLPClassifier(ClassifierOutputs, ClassifierParameters, BaseMLP):
     """Multi-layer perceptron classifier, with scikit-learn's interface.

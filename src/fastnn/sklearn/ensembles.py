@@ -360,6 +360,7 @@ def _described(cls: type[T]) -> type[T]:
     return documented(cls, attributes, is_stochastic=True)
 
 
+@_checks.explaining
 @_described
 class MLPEnsembleClassifier(ClassifierOutputs, EnsembleClassifierParameters, BaseEnsemble):
     """Ensemble of MLP classifiers that differ in their seeds and, optionally, in their rows.
@@ -418,6 +419,7 @@ class MLPEnsembleClassifier(ClassifierOutputs, EnsembleClassifierParameters, Bas
         self.oob_decision_function_ = self._probabilities(outputs)
 
 
+@_checks.explaining
 @_described
 class MLPEnsembleRegressor(RegressorOutputs, EnsembleRegressorParameters, BaseEnsemble):
     """Ensemble of MLP regressors that differ in their seeds and, optionally, in their rows.

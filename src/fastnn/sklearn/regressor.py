@@ -11,7 +11,7 @@ import numpy as np
 import scipy.special
 from sklearn.base import RegressorMixin
 
-from fastnn import losses
+from fastnn import _checks, losses
 from fastnn.losses import Poisson, SquaredError
 from fastnn.metrics import R2
 from fastnn.sklearn.base import BaseMLP, if_stochastic, with_valid_parameters
@@ -93,6 +93,7 @@ class RegressorOutputs(RegressorMixin):  # type: ignore[misc]  # scikit-learn ha
         return outputs.ravel() if outputs.shape[1] == 1 else outputs
 
 
+@_checks.explaining
 @documented
 class MLPRegressor(RegressorOutputs, RegressorParameters, BaseMLP):
     """Multi-layer perceptron regressor, with scikit-learn's interface.

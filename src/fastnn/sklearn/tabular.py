@@ -74,6 +74,7 @@ def _require_no_texts(y: Any) -> None:
             ) from None
 
 
+@_checks.explaining
 @_described("Accuracy")
 class TabularClassifier(ClassifierMixin, TabularClassifierParameters, BaseTabular):  # type: ignore[misc]
     """Classifier for tables of mixed columns: an ensemble of networks that needs no tuning.
@@ -193,6 +194,7 @@ class TabularClassifier(ClassifierMixin, TabularClassifierParameters, BaseTabula
         return self._outputs(X)
 
 
+@_checks.explaining
 @_described("R²")
 class TabularRegressor(RegressorMixin, TabularRegressorParameters, BaseTabular):  # type: ignore[misc]
     """Regressor for tables of mixed columns: an ensemble of networks that needs no tuning.

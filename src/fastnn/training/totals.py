@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from fastnn.training.rows import Block
     from fastnn.training.state import State
 
+    #: Targets, outputs, and weights or None.
+    Arrays = tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]
+
+
+def _copies(arrays: Arrays) -> Arrays:
+    """Return copies for a user's metric, which may change its arrays; metrics after it use them."""
+    y, out, weights = arrays
+    return y.copy(), out.copy(), None if weights is None else weights.copy()
+
 
 class Totals:
     """The loss and the number of rows so far; with metrics also targets, outputs and weights."""
@@ -25,7 +34,7 @@ class Totals:
         self.tally: Tally = state.network.tally()
         self.rows = self.batches = 0
         self._shape = state.specification.n_out, state.specification.dtype
-        self._kept: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]] = []
+        self._kept: list[Arrays] = []
 
     def add(self, tally: Tally) -> None:
         """Add the tally of a batch."""
@@ -51,10 +60,13 @@ class Totals:
         logs = {"loss": self.tally.value + penalties}
         if self.metrics:
             arrays = self._concatenated()
-            logs |= {name: metric(*arrays) for name, metric in self.metrics.items()}
+            last = list(self.metrics)[-1]
+            for name, metric in self.metrics.items():
+                is_shared = metric.kernel is None and name != last
+                logs[name] = metric(*(_copies(arrays) if is_shared else arrays))
         return logs
 
-    def _concatenated(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
+    def _concatenated(self) -> Arrays:
         """Concatenate targets, outputs and weights; some batches may have labels, some one-hot."""
         y, out, weights = (list(arrays) for arrays in zip(*self._kept, strict=True))
         if len({t.ndim for t in y}) > 1:  # labels become one-hot rows, too
