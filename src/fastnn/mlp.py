@@ -629,8 +629,9 @@ class MLP:
         losses that are computed from pre-activations (the cross-entropies and ``poisson``) agree
         up to rounding.
 
-        If the network has dropout, compute `dY` from the outputs ``net(X, training=True)``, which
-        have the masks of the next update.
+        If the network has dropout or is trained by `ScheduleFreeAdamW`, compute `dY` from the
+        outputs ``net(X, training=True)`` instead: they have the masks of the next update and, with
+        this optimizer, the weights at which its gradients are computed.
 
         Examples
         --------
@@ -736,14 +737,15 @@ class MLP:
         return calls.predict(self._state, X, out) if outputs is None else outputs
 
     def __call__(self, X: Inputs, *, training: bool = False) -> NDArray[Any]:
-        """Return the outputs for rows of inputs, as `predict` does, or with dropout as in training.
+        """Return the outputs for rows of inputs, as `predict` does, or as in the next update.
 
         Parameters
         ----------
         X : array-like of shape (n, n_in)
         training : bool, default False
             Whether dropout is applied, with the masks of the next update. `X` is then one batch:
-            a row's masks depend on its place in `X`.
+            a row's masks depend on its place in `X`. With `ScheduleFreeAdamW` the outputs are those
+            of the weights at which the next update computes its gradients.
 
         Returns
         -------
