@@ -344,11 +344,12 @@ class MLP:
         sample_weight : array-like of shape (n,) or (n, n_out), optional
             Weights of the losses of the rows, or of each output's term if the loss is a sum over
             the outputs (not "cross_entropy", "gaussian_nll" or a CustomLoss). A target with weight
-            0 is missing: it may be NaN, so ``~numpy.isnan(y)`` masks missing targets. Weights are 0
-            or more, or of any sign for losses of bounded slope ("cross_entropy",
-            "binary_cross_entropy", "huber", "absolute_error", "quantile"), for "linear" and for a
-            CustomLoss. ``reduction="mean"`` divides by the sum of ``|weight|``
-            over the rows; a row with a weight for each output counts with their mean.
+            0 is missing: it may be NaN, so ``~numpy.isnan(y)`` masks missing targets; only classes
+            of "cross_entropy" must be valid. Weights are 0 or more, or of any sign for losses of
+            bounded slope ("cross_entropy", "binary_cross_entropy", "huber", "absolute_error",
+            "quantile"), for "linear" and for a CustomLoss. ``reduction="mean"`` divides by the sum
+            of ``|weight|`` over the rows; a row with a weight for each output counts with their
+            mean.
         class_weight : dict of label to float, or "balanced", optional
             Weights of the rows of each class (by label, or by a target of 0 or 1) in the losses of
             training and validation; multiplied by sample_weight. Classes not in the dict have
