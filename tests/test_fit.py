@@ -320,6 +320,17 @@ def test_single_precision_metrics_are_scikit_learns():
     assert history["val_accuracy"][-1] == pytest.approx(score, abs=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_weights_of_1_for_each_output_change_no_bit_of_the_updates(dtype):
+    """Losses are sums of weighted terms, and are equal up to rounding."""
+    nets = [regressor(2, dtype=dtype) for _ in range(2)]
+    plain, weighted = (net.fit(PATIENTS, TWO_COURSES, epochs=3, sample_weight=w)
+                       for net, w in zip(nets, (None, np.ones((442, 2))), strict=True))  # fmt: skip
+    assert sha256(nets[0]) == sha256(nets[1])
+    losses = plain.history["loss"], weighted.history["loss"]
+    assert np.allclose(*losses, rtol=64 * np.finfo(dtype).eps, atol=0)
+
+
 # ---- class weights ------------------------------------------------------------------------------
 
 BY_CLASS = {0: 3.0, 1: 0.25, 2: 0.0}

@@ -20,6 +20,7 @@ from fastnn import (
     SGD,
     Adam,
     AdamW,
+    Dense,
     _cpu,
     check_gradients,
     embedding,
@@ -175,6 +176,21 @@ def test_predictions_do_not_depend_on_the_batch(isa, stack):
     whole = net.predict(X)
     for n in (1, 2, 5, 96, 97):
         assert np.array_equal(net.predict(X[:n]), whole[:n])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "mixed_bfloat16"])
+@pytest.mark.parametrize("n_out", [1, 2, 5])
+@pytest.mark.parametrize("width", [3, 16, 17, 20, 61])
+def test_an_infinite_hidden_output_is_read_with_real_weights_only(isa, width, n_out, dtype):
+    """The columns behind the last have weights 0, and 0 times infinity is NaN."""
+    layers = [Dense(1, "exp"), Dense(width, "tanh"), Dense(n_out)]
+    net = MLP(1, layers, loss="squared_error", optimizer="sgd", dtype=dtype, seed=0)
+    X = np.array([[1e4], [-1e4], [0.5]] * 3, net.dtype)
+    assert np.isinf(net.activations(X)[0]).any()
+    exact = reference.Network.like(net.copy(dtype="float64")).predict(X)
+    near = 0.05 if dtype == "mixed_bfloat16" else 1e-5
+    np.testing.assert_allclose(net.predict(X), exact, rtol=0, atol=near)
+    np.testing.assert_array_equal(net.predict(X[:1]), net.predict(X)[:1])
 
 
 def test_members_of_fit_many_have_the_bits_of_their_own_fits(stack):

@@ -282,6 +282,35 @@ def test_a_loss_of_ones_own_has_outputs_where_gradients_are_taken(data):
     assert np.allclose(own.get_flat_weights(), net.get_flat_weights(), **EXACT)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "mixed_bfloat16"])
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_gradients_of_outputs_are_computed_where_the_update_takes_them(data, dtype, n_threads):
+    """A step by given gradients is that of the loss, if they come from outputs in training."""
+    net, twin = (network(dtype=dtype, n_threads=n_threads) for _ in range(2))
+    X, y = (part.astype(net.dtype) for part in data)
+    for _ in range(5):
+        net.train_on_batch(X, y)
+        twin.train_on_output_gradients(X, twin(X, training=True) - y)
+        assert state_of(net) == state_of(twin)
+
+
+def test_outputs_in_training_without_dropout_are_those_of_other_weights(data):
+    X, y = data
+    net = network(layers=[Dense(17, "tanh"), Dense(3)])
+    assert np.array_equal(net(X, training=True), net(X))
+    net.fit(X, y, epochs=3)
+    seen = []
+
+    def look(y_true, y_pred):
+        seen.append(y_pred.copy())
+        return 0.0
+
+    outputs = net(X, training=True)
+    assert not np.array_equal(outputs, net(X))
+    net.fit(X, y, batch_size=None, shuffle=False, metrics=[look])
+    assert np.array_equal(outputs, seen[0])
+
+
 def test_a_diverged_fit_goes_back(data):
     X, y = data
     net = network(ScheduleFreeAdamW(0.02), dtype="float32", layers=[Dense(17, "relu"), Dense(3)])
@@ -309,8 +338,12 @@ def test_a_handler_of_signals_reads_the_average(rng):
     X, y = rng.normal(size=(400, 5)), rng.normal(size=(400, 3))
     found = []
 
+    def seen():
+        outputs = net.predict(X[:9]), net(X[:9], training=True)
+        return net.step, digest(net.get_weights()), digest(outputs)
+
     def handler(*_):
-        found.append((net.step, digest(net.get_weights()), net.predict(X[:9]).tobytes()))
+        found.append(seen())
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGALRM, handler)
@@ -325,7 +358,7 @@ def test_a_handler_of_signals_reads_the_average(rng):
                 found.clear()
     finally:
         signal.signal(signal.SIGALRM, before)
-    assert found[0] == (net.step, digest(net.get_weights()), net.predict(X[:9]).tobytes())
+    assert found[0] == seen()
 
 
 def test_predictions_beside_a_fit_do_not_change_its_validation(rng):

@@ -1089,7 +1089,7 @@ cdef class Driver(Parameters):
         cdef bint is_brief = asked.rows.n * self.net.row_flops < BRIEF_FLOPS()
         cdef Net judged
         cdef Net *net = &self.net
-        if averages or self.net.in_training:
+        if averages != self.net.in_training:
             judged = judged_net(&self.net, True)
             net = &judged
         try:

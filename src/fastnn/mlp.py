@@ -344,11 +344,12 @@ class MLP:
         sample_weight : array-like of shape (n,) or (n, n_out), optional
             Weights of the losses of the rows, or of each output's term if the loss is a sum over
             the outputs (not "cross_entropy", "gaussian_nll" or a CustomLoss). A target with weight
-            0 is missing: it may be NaN, so ``~numpy.isnan(y)`` masks missing targets. Weights are 0
-            or more, or of any sign for losses of bounded slope ("cross_entropy",
-            "binary_cross_entropy", "huber", "absolute_error", "quantile"), for "linear" and for a
-            CustomLoss. ``reduction="mean"`` divides by the sum of ``|weight|``
-            over the rows; a row with a weight for each output counts with their mean.
+            0 is missing: it may be NaN, so ``~numpy.isnan(y)`` masks missing targets; only classes
+            of "cross_entropy" must be valid. Weights are 0 or more, or of any sign for losses of
+            bounded slope ("cross_entropy", "binary_cross_entropy", "huber", "absolute_error",
+            "quantile"), for "linear" and for a CustomLoss. ``reduction="mean"`` divides by the sum
+            of ``|weight|`` over the rows; a row with a weight for each output counts with their
+            mean.
         class_weight : dict of label to float, or "balanced", optional
             Weights of the rows of each class (by label, or by a target of 0 or 1) in the losses of
             training and validation; multiplied by sample_weight. Classes not in the dict have
@@ -630,8 +631,9 @@ class MLP:
         losses that are computed from pre-activations (the cross-entropies and ``poisson``) agree
         up to rounding.
 
-        If the network has dropout, compute `dY` from the outputs ``net(X, training=True)``, which
-        have the masks of the next update.
+        If the network has dropout or is trained by `ScheduleFreeAdamW`, compute `dY` from the
+        outputs ``net(X, training=True)`` instead: they have the masks of the next update and, with
+        this optimizer, the weights at which its gradients are computed.
 
         Examples
         --------
@@ -737,14 +739,15 @@ class MLP:
         return calls.predict(self._state, X, out) if outputs is None else outputs
 
     def __call__(self, X: Inputs, *, training: bool = False) -> NDArray[Any]:
-        """Return the outputs for rows of inputs, as `predict` does, or with dropout as in training.
+        """Return the outputs for rows of inputs, as `predict` does, or as in the next update.
 
         Parameters
         ----------
         X : array-like of shape (n, n_in)
         training : bool, default False
             Whether dropout is applied, with the masks of the next update. `X` is then one batch:
-            a row's masks depend on its place in `X`.
+            a row's masks depend on its place in `X`. With `ScheduleFreeAdamW` the outputs are those
+            of the weights at which the next update computes its gradients.
 
         Returns
         -------

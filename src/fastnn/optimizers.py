@@ -364,7 +364,8 @@ class ScheduleFreeAdamW(Optimizer):
     Notes
     -----
     Outside of training steps the weights of the network are x: in predictions, validation,
-    callbacks, checkpoints, files and exports. `MLP.set_weights` restarts all three sequences at the
+    callbacks, checkpoints, files and exports. Only ``net(X, training=True)`` has the outputs at y,
+    for `MLP.train_on_output_gradients`. `MLP.set_weights` restarts all three sequences at the
     new weights, and so does `MLP.freeze` for the layers that it freezes, at their x. Training
     losses are computed at y. x and y are swapped when a fit begins and ends, and around calls of
     callbacks; calls that train one batch, such as `MLP.train_on_batch`, need time for this in each

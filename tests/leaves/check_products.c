@@ -68,7 +68,7 @@ void check_product(void) {
                           1 + random_below(3 * PANEL), random_below(3));
 }
 
-/* a's padding isn't zero where b's is, and the other way round. */
+/* The padding of a or of b holds any numbers; that of the other is zero. */
 static void check_one_narrow(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t width, ptrdiff_t gap) {
     ptrdiff_t last = rows - 1;
     begin_case("rows=%td depth=%td width=%td gap=%td", rows, depth, width, gap);
@@ -76,8 +76,8 @@ static void check_one_narrow(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t width, p
     matrix b = new_matrix("b", width, depth, gap, 0);
     matrix c = new_matrix("c", rows, width, 0, 0), alone = new_matrix("a row of c", 1, width, 0, 0);
     real *bias = gap == 1 ? NULL : new_bias(width);
-    randomize_matrix(&a, gap == 0 ? FINITE : ZERO);
-    randomize_matrix(&b, gap == 0 ? ZERO : FINITE);
+    randomize_matrix(&a, gap == 0 ? FINITE : gap == 1 ? NOT_A_NUMBER : ZERO);
+    randomize_matrix(&b, gap == 2 ? NOT_A_NUMBER : ZERO);
     CALL(ops->narrow(rows, depth, width, a.at, a.jump, b.at, b.jump, bias, c.at));
     expect_product(&c, &a, &b, true, bias);
     CALL(ops->narrow(1, depth, width, a.at + last * PANEL, a.jump, b.at, b.jump, bias, alone.at));
@@ -99,8 +99,8 @@ static void check_one_dots(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, p
     matrix b = new_matrix("b", columns, depth, gap, (PANEL - 1) * PANEL);
     matrix c = new_matrix("c", rows, columns, gap, 0);
     matrix alone = new_matrix("a row of c", 1, columns, gap, 0);
-    randomize_matrix(&a, gap == 0 ? FINITE : ZERO);
-    randomize_matrix(&b, gap == 0 ? ZERO : FINITE);
+    randomize_matrix(&a, gap == 0 ? FINITE : gap == 1 ? NOT_A_NUMBER : ZERO);
+    randomize_matrix(&b, gap == 2 ? NOT_A_NUMBER : ZERO);
     CALL(ops->dots(rows, depth, columns, a.at, a.jump, b.at, b.jump, c.at, c.jump));
     expect_product(&c, &a, &b, true, NULL);
     CALL(ops->dots(1, depth, columns, a.at + last * PANEL, a.jump, b.at, b.jump, alone.at,

@@ -204,9 +204,10 @@ void randomize(real *x, ptrdiff_t n) {
 void randomize_matrix(const matrix *m, enum padding padding) {
     for (ptrdiff_t c = 0; c < panels_of(m->columns) * PANEL; c++)
         for (ptrdiff_t r = 0; r < m->rows; r++)
-            m->at[offset(m, r, c)] = c < m->columns      ? (real)uniform(-2, 2)
-                                     : padding == FINITE ? (real)uniform(1e6, 2e6)
-                                                         : 0;
+            m->at[offset(m, r, c)] = c < m->columns            ? (real)uniform(-2, 2)
+                                     : padding == FINITE       ? (real)uniform(1e6, 2e6)
+                                     : padding == NOT_A_NUMBER ? (real)NAN
+                                                               : 0;
 }
 
 /* ---- results ---- */

@@ -76,9 +76,9 @@ uint64_t random_bits(void);
 double uniform(double low, double high);
 ptrdiff_t random_below(ptrdiff_t n);
 
-/* n numbers in (-2, 2); a matrix of them with such padding, or with zeros there. */
+/* n numbers in (-2, 2); a matrix of them with zeros, large numbers or NaN in the padding. */
 void randomize(real *x, ptrdiff_t n);
-enum padding { ZERO, FINITE };
+enum padding { ZERO, FINITE, NOT_A_NUMBER };
 void randomize_matrix(const matrix *m, enum padding padding);
 /* A third of the numbers is -0. */
 void put_minus_zeros(real *x, ptrdiff_t n);

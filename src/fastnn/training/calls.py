@@ -35,9 +35,10 @@ EVALUATION_ROWS = 8 * CHUNK_ROWS
 
 def outputs_in_training(state: State, X: Any) -> NDArray[Any]:
     """Return the outputs (n, n_out) that the next update would compute for the batch X."""
-    X = sources.inputs(state, "X", X)
+    X, network = sources.inputs(state, "X", X), state.network
     out = _output(state, len(X), None, X)
-    state.network.predict(X, out, state.n_threads, dropout=True)
+    # An optimizer that averages the weights itself takes gradients at other weights.
+    network.predict(X, out, state.n_threads, dropout=True, averages=network.averages)
     return out
 
 

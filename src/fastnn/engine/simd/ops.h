@@ -10,8 +10,9 @@
  * A panel is thus contiguous, and so is any run of its rows. The layout is the same for all
  * instruction sets. Weights (n_in, n_out) have stride n_in; those of narrow layers, n_out <=
  * NARROW, are stored transposed, (n_out, n_in). Rows of a batch have the stride of their buffers.
- * Columns past the last are padding: finite, and zero in weights and deltas. All panels are 64-byte
- * aligned. Lengths `n` of flat arrays are multiples of PANEL.
+ * Columns past the last are padding: zero in weights and deltas; any number in outputs of layers,
+ * also NaN, since 0 times an infinite input is NaN. All panels are 64-byte aligned. Lengths `n` of
+ * flat arrays are multiples of PANEL.
  */
 #ifndef FASTNN_OPS_H
 #define FASTNN_OPS_H
@@ -28,8 +29,8 @@ typedef void fastnn_product_fn(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels
                                real *c, ptrdiff_t c_jump);
 
 /* The same with b transposed, for products that are too small to transpose b first. Sums run across
- * the lanes, so the padding of a or of b must be zero. LANES rows are read at a time, so that up to
- * PANEL - 1 rows past the end of a (narrow) or of b (dots) must be readable.
+ * the lanes without the padding, which may be any number. LANES rows are read at a time, so that up
+ * to PANEL - 1 rows past the end of a (narrow) or of b (dots) must be readable.
  *
  * narrow: c = bias + a @ b.T, a (rows, depth), b (width <= NARROW, depth), c (rows, width), a panel
  * dots:   c = a @ b.T, a (rows, depth), b (columns, depth), c (rows, columns) */

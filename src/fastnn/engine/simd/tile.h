@@ -259,14 +259,15 @@ static void product(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels, const rea
 #endif
 
 /* Products of n rows of x with the row y, both in panels, summed along the depth for each column of
- * DOT_VECTORS vectors of a panel; x and y point to the first of these vectors. */
-INLINE void add_dots(int n, ptrdiff_t depth, const real *x, ptrdiff_t x_jump, const real *y,
-                     ptrdiff_t y_jump, vec acc[][DOT_VECTORS]) {
+ * DOT_VECTORS vectors of a panel, which begin with column `first`. */
+INLINE void add_dots(int n, int first, ptrdiff_t depth, const real *x, ptrdiff_t x_jump,
+                     const real *y, ptrdiff_t y_jump, vec acc[][DOT_VECTORS]) {
 #pragma GCC unroll 16
     for (int i = 0; i < n; i++)
 #pragma GCC unroll 4
         for (int v = 0; v < DOT_VECTORS; v++) acc[i][v] = (vec){0};
-    do {
+    x += first, y += first;
+    for (; depth >= PANEL; depth -= PANEL, x += x_jump, y += y_jump) {
 #pragma GCC unroll 4
         for (int v = 0; v < DOT_VECTORS; v++) {
             vec other = load(y + v * LANES);
@@ -274,8 +275,17 @@ INLINE void add_dots(int n, ptrdiff_t depth, const real *x, ptrdiff_t x_jump, co
             for (int i = 0; i < n; i++)
                 acc[i][v] = multiply_add(load(x + i * PANEL + v * LANES), other, acc[i][v]);
         }
-        depth -= PANEL, x += x_jump, y += y_jump;
-    } while (depth > 0);
+    }
+    if (depth == 0) return;
+#pragma GCC unroll 4
+    for (int v = 0; v < DOT_VECTORS; v++) {
+        ivec inside = lanes_below(depth - first - v * LANES);
+        vec other = keep(inside, load(y + v * LANES));
+#pragma GCC unroll 16
+        for (int i = 0; i < n; i++)
+            acc[i][v] =
+                multiply_add(keep(inside, load(x + i * PANEL + v * LANES)), other, acc[i][v]);
+    }
 }
 
 /* The same for whole panels, with the sums of each row of x folded into one vector. */
@@ -285,7 +295,7 @@ INLINE void panel_dots(int n, ptrdiff_t depth, const real *x, ptrdiff_t x_jump, 
 #pragma GCC unroll 4
     for (int first = 0; first < PANEL_VECTORS; first += DOT_VECTORS) {
         vec acc[LANES][DOT_VECTORS];
-        add_dots(n, depth, x + first * LANES, x_jump, y + first * LANES, y_jump, acc);
+        add_dots(n, first * LANES, depth, x, x_jump, y, y_jump, acc);
 #pragma GCC unroll 16
         for (int i = 0; i < n; i++)
 #pragma GCC unroll 4

@@ -74,13 +74,23 @@ cdef inline Py_ssize_t lay_out(const Stage *stage, StageBuffers *buffers, Py_ssi
 
 cdef inline void pair_up(const Pass *work, Py_ssize_t columns, const real *x,
                          fastnn_pair *by_columns, fastnn_pair *by_rows) noexcept nogil:
-    """Round the rows of the pass to pairs of columns and, unless by_rows is NULL, of rows."""
-    cdef Py_ssize_t stride = work.buffers.stride
+    """Round the rows of the pass to pairs of columns and, unless by_rows is NULL, of rows.
+
+    An odd number of columns ends with pairs of the last column and 0. What follows it in x is
+    padding, which may be NaN.
+    """
+    cdef Py_ssize_t stride = work.buffers.stride, r
+    cdef fastnn_pair *last
     if by_rows != NULL:
         by_rows += work.at // 2 * PANEL
     work.net.ops.pair_up(work.rows, panels_of(columns), x, stride * PANEL,
                          by_columns + (work.at - work.shift) * PAIRS, stride * PAIRS,
                          by_rows, pair_rows(stride) * PANEL)
+    if columns % 2 == 1:
+        last = by_columns + (columns // PANEL * stride + work.at - work.shift) * PAIRS
+        last += columns % PANEL // 2
+        for r in range(work.rows):
+            last[r * PAIRS] = last[r * PAIRS] >> 16 << 16  # the first number is the upper half
 
 
 cdef inline void forward(const Stage *stage, const StageBuffers *buffers,
