@@ -1,7 +1,7 @@
-"""Rows of a training with their weights, parts of rows, and the order that scikit-learn draws.
+"""Rows of a training with their weights, parts of rows, and weights of rows by their classes.
 
 Here: X and y as scikit-learn validates them. Not here: encoding targets for a network
-(classifier.py, regressor.py).
+(classifier.py, regressor.py), and the orders of rows (training/orders.py).
 """
 
 from __future__ import annotations
