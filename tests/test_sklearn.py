@@ -927,6 +927,22 @@ def test_lbfgs_on_sparse_rows_of_which_many_have_no_weight(rng):
     assert_same_weights(dense, sparse, 1e-9)
 
 
+@pytest.mark.parametrize(("scale", "words"), [
+    ((1e30, 1), "Solver produced non-finite parameter weights"),
+    ((1, 1e25), "y holds numbers up to .*, whose squares are too large for float32; scale y"),
+    ((1e18, 1e25), "y holds numbers up to"),
+])  # fmt: skip
+def test_lbfgs_on_too_large_numbers_raises_the_error_of_the_other_solvers(rng, scale, words):
+    """The loss was infinite without an error, or the error was about an argument `weights`."""
+    X = rng.normal(size=(200, 5)).astype(np.float32)
+    mine = MLPRegressor(hidden_layer_sizes=10, solver="lbfgs", max_iter=30, random_state=0)
+    mine.fit(X, X[:, 0])
+    before = dict(vars(mine))
+    with pytest.raises(ValueError, match=words), np.errstate(all="ignore"):
+        mine.fit(X * np.float32(scale[0]), X[:, 0] * np.float32(scale[1]))
+    assert all(vars(mine)[name] is before[name] for name in before)
+
+
 @pytest.mark.parametrize("kind", [scipy.sparse.csr_array, scipy.sparse.csc_matrix])
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
 def test_sparse_rows_give_the_model_of_dense_ones(kind, solver):

@@ -462,9 +462,25 @@ class BaseMLP(TakesSparseRows, Parameters):
         net, state = self.net_, self._random_state
         shape, last = (net.n_in, net.n_out), self._output_and_loss()
         work = network(self, shape, *last, net.dtype_policy, state, for_lbfgs=True)
-        self.n_iter_, loss, penalty = lbfgs.minimize(self, net, work, rows)
+        try:
+            self.n_iter_, loss, penalty = lbfgs.minimize(self, net, work, rows)
+        except FloatingPointError as error:
+            raise self._divergence_error(rows.y) from error
         loss /= self.n_outputs_ if self._averages_outputs() else 1
         self.loss_ = float(loss + penalty + rows.mean(self._loss_offsets(rows.y)))
+
+    def _divergence_error(self, y: NDArray[Any]) -> ValueError:
+        """Return the error for a training on targets y whose loss is no longer finite."""
+        largest, dtype = float(np.abs(y).max()), self.net_.dtype
+        if largest > np.sqrt(np.finfo(dtype).max):
+            return ValueError(
+                f"y holds numbers up to {largest:.3g}, whose squares are too large for {dtype}; "
+                "scale y, for example by TransformedTargetRegressor"
+            )
+        return ValueError(  # scikit-learn's words
+            "Solver produced non-finite parameter weights. The input data may contain large values "
+            "and need to be preprocessed."
+        )
 
     def _is_minimized(self) -> bool:
         """Return whether L-BFGS trains, instead of stochastic gradient descent."""

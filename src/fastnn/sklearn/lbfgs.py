@@ -51,15 +51,23 @@ def minimize(
     work : MLP
         A network of the same layers without penalties, used for losses and gradients.
     rows : LabelledRows
+
+    Raises
+    ------
+    FloatingPointError
+        If a weight or the loss is no longer finite; `net` is then unchanged.
     """
     if not scipy.sparse.issparse(rows.X):
         rows.X = np.ascontiguousarray(rows.X, work.dtype)
     total = len(rows) if rows.sample_weight is None else rows.sample_weight.sum()
     is_penalized = np.concatenate([np.full(w.size, float(w.ndim > 1)) for w in net.get_weights()])
     penalty_scale = parameters.alpha / total * is_penalized
+    largest = np.finfo(work.dtype).max
 
     def parts(weights: NDArray[np.float64]) -> tuple[float, float, NDArray[np.float64]]:
         """Return the loss of the rows, the penalty, and the gradient of loss plus penalty."""
+        if not np.abs(weights).max() <= largest:  # nor if one is NaN
+            raise FloatingPointError("the weights are no longer finite")
         work.set_flat_weights(weights)
         loss, gradient = 0.0, penalty_scale * weights
         penalty = 0.5 * np.dot(gradient, weights)
@@ -93,6 +101,8 @@ def minimize(
             ConvergenceWarning,
         )
     loss, penalty, _ = parts(found.x)
+    if not np.isfinite(loss + penalty):
+        raise FloatingPointError(f"the loss became {loss + penalty}")
     net.set_flat_weights(found.x)
     return int(found.nit), loss, penalty
 
