@@ -146,9 +146,10 @@ def test_parameters_are_documented_and_validated_in_the_order_of_the_signature(n
 
 
 def test_estimators_are_at_their_public_path():
-    for name in NAMES:
+    for name in ours.__all__:
         estimator = getattr(ours, name)
         assert (estimator.__module__, estimator.__qualname__) == ("fastnn.sklearn", name)
+    for estimator in (ours.TableEncoder, *(getattr(ours, name) for name in NAMES)):
         assert type(pickle.loads(pickle.dumps(estimator()))) is estimator
 
 

@@ -482,10 +482,6 @@ class BaseMLP(TakesSparseRows, Parameters):
             "and need to be preprocessed."
         )
 
-    def _is_minimized(self) -> bool:
-        """Return whether L-BFGS trains, instead of stochastic gradient descent."""
-        return self.solver == "lbfgs" and self.optimizer is None
-
     def _is_stochastic(self) -> bool:
         """Return True, or raise scikit-learn's AttributeError: "lbfgs" has no partial_fit."""
         if self._is_minimized():

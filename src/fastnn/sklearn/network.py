@@ -97,8 +97,8 @@ def refuse_other_losses(parameters: Any, output: str, loss: str | Loss) -> None:
 
 def _optimizer(parameters: Parameters) -> Optimizer:
     """Return the optimizer that the parameters describe: solver, optimizer and their numbers."""
-    rate, is_adam = parameters.learning_rate_init, parameters.solver == "adam"
-    if parameters.weight_decay and parameters.optimizer is None and parameters.solver == "lbfgs":
+    rate = parameters.learning_rate_init
+    if parameters.weight_decay and parameters._is_minimized():
         raise ValueError(
             f"weight_decay={parameters.weight_decay!r} needs a stochastic solver, 'adam' or "
             "'sgd'; use alpha"
@@ -111,7 +111,7 @@ def _optimizer(parameters: Parameters) -> Optimizer:
     elif parameters.solver == "sgd":
         momentum = parameters.momentum
         rule = SGD(rate, momentum, parameters.nesterovs_momentum and momentum > 0)
-    elif is_adam:
+    elif parameters.solver == "adam":
         # A value of epsilon beyond these bounds has the same effect as the bound.
         numbers: dict[str, Any] = {
             "beta_1": parameters.beta_1,

@@ -89,6 +89,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     >>> model = model.fit(frame, [0.7, 0.9, 0.6, 1.5])  # doctest: +SKIP
     """
 
+    __module__ = "fastnn.sklearn"  # the public path, for pickles and documentation
+
     recipe_: Recipe
     n_features_in_: int
     _knows_order: bool = True  # whether feature_names_in_ has the order of the columns in `fit`
@@ -167,9 +169,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises
         ------
-        ValueError
-            If a column is missing, a date does not show its order of day and month and those of
-            `fit` do not either, or, with ``unknown="error"``, a text did not occur in `fit`.
+        NotFittedError, ValueError
+            If the encoder is not fitted, a column is missing, a date does not show its order of day
+            and month and those of `fit` do not either, or, with ``unknown="error"``, a text did not
+            occur in `fit`.
         """
         check_is_fitted(self)
         return self.recipe_.inputs(self._table(X, reset=False), self.unknown, self.dtype)
@@ -185,6 +188,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         ndarray of shape (n_inputs,)
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            If the encoder is not fitted, or the names are not those of the columns in `fit`.
         """
         check_is_fitted(self)
         if input_features is not None:

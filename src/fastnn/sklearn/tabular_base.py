@@ -75,7 +75,7 @@ class BaseTabular(TabularParameters):
         """Return the activation of the last layer, and the loss."""
         raise NotImplementedError
 
-    def _described(self, recipe: Recipe, target: str) -> Recipe:
+    def _with_target(self, recipe: Recipe, target: str) -> Recipe:
         """Return a recipe of inputs with the task and target added."""
         raise NotImplementedError
 
@@ -169,7 +169,7 @@ class BaseTabular(TabularParameters):
             ) from error
         self.fits_ = trained.fits
         self.validation_score_ = self._score_out_of_sample(trained, inputs, targets, own_weight)
-        self._keep(self._described(self._encoder.recipe_, str(getattr(y, "name", None) or "y")))
+        self._keep(self._with_target(self._encoder.recipe_, str(getattr(y, "name", None) or "y")))
 
     def _weights(self, y: Any, weight: NDArray[Any] | None) -> NDArray[Any] | None:
         """Return the weights (n,) of rows, multiplied by class weights; None without any."""
