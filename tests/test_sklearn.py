@@ -928,6 +928,17 @@ def test_lbfgs_on_sparse_rows_of_which_many_have_no_weight(rng):
     assert_same_weights(dense, sparse, 1e-9)
 
 
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_class_weights_that_leave_no_row_are_named(solver):
+    """The message was about sample_weight, and L-BFGS had divided by 0 before."""
+    mine = MLPClassifier(5, solver=solver, max_iter=3, class_weight={0: 0, 1: 0})
+    with pytest.raises(ValueError, match="weights of all rows are 0; give some classes or rows"):
+        mine.fit(DIGITS, DIGIT % 2)
+    several = ours.MLPByGroup(None, mine.set_params(solver="adam"))
+    with pytest.raises(ValueError, match="weights of all rows are 0"):
+        several.fit(DIGITS, DIGIT % 2, groups=DIGIT % 3)
+
+
 @pytest.mark.parametrize(("scale", "words"), [
     ((1e30, 1), "Solver produced non-finite parameter weights"),
     ((1, 1e25), "y holds numbers up to .*, whose squares are too large for float32; scale y"),

@@ -28,6 +28,7 @@ from fastnn.sklearn.rows import (
     LabelledRows,
     TakesSparseRows,
     checked_inputs,
+    require_weight,
     validated,
     weights_by_class,
 )
@@ -374,6 +375,7 @@ class BaseMLP(TakesSparseRows, Parameters):
         if class_weight is not None:
             by_class = weights_by_class(class_weight, original, self.classes_)
             sample_weight = by_class if sample_weight is None else sample_weight * by_class
+        require_weight(sample_weight)
         validation = None if X_val is None else self._validation_rows(X_val, y_val)
         return LabelledRows(X, self._encoded(y), sample_weight), validation
 

@@ -211,8 +211,6 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
             found = [weight[part].any() for part in parts]
             parts = [part for part, is_there in zip(parts, found, strict=True) if is_there]
             self.groups_ = self.groups_[found]
-        if not parts:
-            raise ValueError("sample_weight is 0 for every row, so that no class or number is left")
         descents = [
             self._descent(rows.some(part), f"group {label!r}: ")
             for part, label in zip(parts, _checks.keys_of_labels(self.groups_), strict=True)

@@ -130,6 +130,14 @@ def weights_by_class(
     return found
 
 
+def require_weight(weight: NDArray[Any] | None) -> None:
+    """Check that the product of class weights and sample weights is not 0 for every row."""
+    if weight is not None and not weight.any():
+        raise ValueError(
+            "the weights of all rows are 0; give some classes or rows a weight above 0"
+        )
+
+
 def check_indices(X: Any) -> None:
     """Raise a ValueError if SciPy would read or write a sparse X out of bounds."""
     if not scipy.sparse.issparse(X) or X.ndim != 2:

@@ -19,6 +19,7 @@ from fastnn import _checks, _conversion
 from fastnn._precision import POLICIES
 from fastnn.many import Fits
 from fastnn.sklearn.base import all_or_nothing, with_valid_parameters
+from fastnn.sklearn.rows import require_weight
 from fastnn.sklearn.table_encoder import TableEncoder
 from fastnn.sklearn.tabular_parameters import TabularParameters, settings_of
 from fastnn.tabular import ensemble, report
@@ -179,10 +180,7 @@ class BaseTabular(TabularParameters):
             used = np.ones(len(y), bool) if weight is None else weight > 0
             by_class[used] = compute_sample_weight(self.class_weight, labels[used])
             weight = by_class if weight is None else weight * by_class
-        if weight is not None and not weight.any():
-            raise ValueError(
-                "the weights of all rows are 0; give some classes or rows a weight above 0"
-            )
+        require_weight(weight)
         return weight
 
     def _score_out_of_sample(
