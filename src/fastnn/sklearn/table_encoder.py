@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnn import _checks, tables
 from fastnn.sklearn.base import all_or_nothing
-from fastnn.tabular.frames import is_frame, require_loaded
+from fastnn.tabular.errors import FRAME
+from fastnn.tabular.frames import is_frame, keys_of, require_loaded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -228,8 +229,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _learn_columns(self, X: Any) -> None:
         """Store the names and the number of a frame's columns."""
-        names = list(X) if isinstance(X, dict) else getattr(X, "column_names", None)
-        names = list(X.columns) if names is None else names
+        names = list(keys_of(X, FRAME).values())
         self.n_features_in_ = len(names)
         self.feature_names_in_ = np.array(names, dtype=object)
 
