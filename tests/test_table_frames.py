@@ -26,7 +26,7 @@ from sklearn.utils.estimator_checks import check_estimator
 import fastnn
 from fastnn import MLP, Dense, tables
 from fastnn.cli import main
-from fastnn.sklearn import MLPClassifier, MLPRegressor, TableEncoder
+from fastnn.sklearn import MLPClassifier, MLPRegressor, TableEncoder, TabularRegressor
 from fastnn.tables import TableError
 
 RNG = np.random.default_rng(0)
@@ -497,6 +497,9 @@ def test_an_encoder_takes_every_mapping_of_columns():
         encoder = TableEncoder().fit(rows)
         assert encoder.feature_names_in_.tolist() == ["area", "city"]
         assert np.array_equal(encoder.transform(rows), expected)
+    kinds = types.MappingProxyType({"area": "category"})
+    model = TabularRegressor(n_nets=1, max_iter=1, kinds=kinds).fit(columns, [1.0, 2.0, 3.0])
+    assert model.recipe_.kinds == {"area": "category", "city": "category"}
 
 
 def test_a_list_of_rows_keeps_its_numbers():

@@ -114,7 +114,7 @@ class TabularParameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
     )
     kinds: Mapping[str, str] | None = parameter(
         None,
-        [dict, None],
+        [Mapping, None],
         """dict of str to str
         The kinds of columns, by column name: "number", "category", "date", "day-first date"
         (31/1/2020) or "month-first date" (1/31/2020). By default, the kind is inferred from a
@@ -184,7 +184,7 @@ class TabularClassifierParameters(TabularParameters):
         that minimizes the log loss of the validation rows, and of one more row with a random label.
         Without validation rows (``validation_fraction=0``) nothing is calibrated.""",
     )
-    class_weight: Mapping[Any, float] | str | None = parameter(
+    class_weight: dict[Any, float] | str | None = parameter(
         None,
         [dict, StrOptions({"balanced"}), None],
         """dict of class to float, or "balanced"
