@@ -413,7 +413,7 @@ class Fits:
     def __repr__(self) -> str:
         kinds = [status.kind for status in self.statuses]
         counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in KINDS if kind in kinds)
-        return f"<Fits of {_checks.counted(len(self), 'network')}: {counts}>"
+        return f"<Fits of {_checks.counted(len(self), 'network')}{counts and f': {counts}'}>"
 
 
 def _reduced(outputs: NDArray[np.float64], reduce: str, levels: NDArray[Any]) -> NDArray[Any]:
