@@ -245,6 +245,11 @@ def seed(value: object) -> int | None:
     return found
 
 
+def epsilon_in_range(value: Any) -> float:
+    """Return an epsilon limited to the range of float32, beyond which it has no other effect."""
+    return min(max(float(value), SMALLEST), LARGEST)
+
+
 @overload
 def n_threads(value: object, default: int) -> int: ...
 @overload
