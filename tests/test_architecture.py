@@ -178,6 +178,12 @@ def unused_cimports(text):
     return [name for name in names if not re.search(rf"(?<![\w.]){name}\b", rest)]
 
 
+def listed_modules(docstring):
+    """Return the modules in the list of a package's docstring, in the order of the list."""
+    items = re.findall(r"^    (\w+)\.py |`(\w+)`", docstring, flags=re.MULTILINE)
+    return list(dict.fromkeys(name for item in items for name in item if name))
+
+
 def without(graph, pairs):
     """Return a graph without some imports."""
     return {name: {i for i in found if (name, i) not in pairs} for name, found in graph.items()}
@@ -221,6 +227,26 @@ def test_reserved_modules_are_imported_only_where_allowed():
 def test_the_reference_imports_nothing_of_ours():
     ours = {name for name in GRAPH if is_in(name, "reference")}
     assert set().union(*(GRAPH[name] for name in ours)) <= ours
+
+
+#: Packages whose docstrings list their modules.
+LISTING = ("benchmarking", "many", "sklearn", "tabular", "tabular.report", "training")
+
+#: Those whose lists are in the order of imports.
+IN_ORDER = ("many", "tabular", "training")
+
+
+@pytest.mark.parametrize("package", LISTING)
+def test_docstrings_of_packages_list_all_modules(package):
+    listed = listed_modules(ast.get_docstring(ast.parse(MODULES[package].read_text("utf-8"))))
+    inner = {name for name in MODULES if is_in(name, package)} - {package}
+    modules = {name.removeprefix(f"{package}.").split(".")[0] for name in inner} - {"__main__"}
+    assert modules - set(listed) == set()
+    if package in IN_ORDER:
+        place = {f"{package}.{name}": number for number, name in enumerate(listed)}
+        later = {(name, other) for name in place for other in GRAPH.get(name, ())
+                 if place.get(other, -1) > place[name]}  # fmt: skip
+        assert later == set()
 
 
 ENGINE = ROOT / "engine"
@@ -271,6 +297,12 @@ def test_parts_and_cimports_are_read():
     assert listed_parts(text) == {"a": 0, "b": 1, "c": 1}
     text = "from fastnn.engine.stages.dense cimport x\nfrom libc.math cimport exp\n"
     assert cimports_of(f"{text}from fastnn.engine.net cimport (\n    y,\n)\n") == {"stages", "net"}
+
+
+def test_lists_of_modules_are_read():
+    text = "A package.\n\n    a.py   the ground\n    b.py   more: see c.py\n"
+    assert listed_modules(text) == ["a", "b"]
+    assert listed_modules("- `a`, `b`: ground\n- `c`: more; `d` adds to it") == list("abcd")
 
 
 def test_an_unused_cimport_is_found():

@@ -536,21 +536,22 @@ def test_other_methods_may_have_any_name():
     ("monitor", "names", "message"),
     [
         ("val_loss", ["loss"], "the logs have no 'val_loss', only 'loss'; pass validation_data or "
-         "validation_split to fit (X_val and y_val to an estimator), or monitor 'loss'"),
+         "validation_split to fit (validation to fit_many, X_val and y_val to an estimator), or "
+         "monitor 'loss'"),
         ("val_loss", ["loss", "accuracy"], "the logs have no 'val_loss', only 'loss', 'accuracy'; "
-         "pass validation_data or validation_split to fit (X_val and y_val to an estimator), or "
-         "monitor one of these"),
+         "pass validation_data or validation_split to fit (validation to fit_many, X_val and y_val "
+         "to an estimator), or monitor one of these"),
         ("val_mae", ["loss"], "the logs have no 'val_mae', only 'loss'; pass metrics=['mae'] and "
-         "validation_data to MLP.fit, or monitor 'loss'"),
+         "validation_data to MLP.fit (validation to fit_many), or monitor 'loss'"),
         ("val_accuracy", ["loss", "val_loss"], "the logs have no 'val_accuracy', only 'loss', "
-         "'val_loss'; pass metrics=['accuracy'] to MLP.fit, or monitor one of these"),
-        ("acc", ["loss"], "the logs have no 'acc', only 'loss'; pass metrics=['acc'] to MLP.fit, "
-         "or monitor 'loss'"),
+         "'val_loss'; pass metrics=['accuracy'] to MLP.fit or fit_many, or monitor one of these"),
+        ("acc", ["loss"], "the logs have no 'acc', only 'loss'; pass metrics=['acc'] to MLP.fit "
+         "or fit_many, or monitor 'loss'"),
         ("val_acc", ["loss", "val_loss", "val_accuracy"], "the logs have no 'val_acc', only "
          "'loss', 'val_loss', 'val_accuracy'; monitor 'val_accuracy'"),
         ("val_mae", ["loss", "mae"], "the logs have no 'val_mae', only 'loss', 'mae'; pass "
-         "validation_data or validation_split to fit (X_val and y_val to an estimator), or "
-         "monitor one of these"),
+         "validation_data or validation_split to fit (validation to fit_many, X_val and y_val to "
+         "an estimator), or monitor one of these"),
         ("lr", ["loss"], "the logs have no 'lr', only 'loss'; monitor 'loss' or 'val_loss'; a "
          "callback that sets the rate logs 'learning_rate'"),
         ("val_los", ["loss", "val_loss"], "the logs have no 'val_los', only 'loss', 'val_loss'; "

@@ -125,6 +125,17 @@ def test_slow_modules_are_imported_only_when_needed():
     assert run(code).stdout.split() == []
 
 
+@pytest.mark.parametrize("cpus", [200, 256, 257, 512])
+def test_the_default_number_of_threads_can_be_passed_as_an_argument(monkeypatch, cpus):
+    """The engine uses up to 256 threads, however many CPUs there are."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(_cpu, "_cgroup_cpus", lambda: None)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(cpus)), raising=False)
+    net = fastnn.MLP(1, [fastnn.Dense(1)], loss="squared_error", optimizer="sgd")
+    assert net.n_threads == min(cpus, 256)
+    assert net.copy(n_threads=net.n_threads).n_threads == net.n_threads
+
+
 def test_a_control_groups_quota_counts(monkeypatch):
     files = {}
     monkeypatch.setattr(_cpu, "_words", lambda path: files[path.rpartition("/")[2]].split())

@@ -239,6 +239,17 @@ def test_the_docstring_of_mlp_names_all_losses_and_optimizers():
         assert set(re.findall(r'``"(\w+)"``', described)) == set(registry.NAMES)
 
 
+def test_the_docstring_of_activation_names_all_activations():
+    described = re.search(r"\nname : str\n((?:    .*\n)+)", inspect.getdoc(fastnn.Activation))[1]
+    aliases = set(activations._ALIASES)
+    assert set(re.findall(r'``"(\w+)"``', described)) == set(activations.NAMES) | aliases
+
+
+def test_the_docstring_of_fit_names_all_metrics():
+    described = re.search(r"\nmetrics : .*\n((?:    .*\n)+)", inspect.getdoc(fastnn.MLP.fit))[1]
+    assert set(re.findall(r'``"(\w+)"``', described)) == set(metrics.NAMES)
+
+
 def test_the_changelog_names_all_activations_losses_and_optimizers():
     text = (ROOT / "CHANGELOG.md").read_text()
 

@@ -411,6 +411,12 @@ def test_class_weights_leave_metrics_alone():
         assert weighed[name] != plain[name]
 
 
+def test_class_weights_that_leave_no_row_have_a_remedy():
+    message = "makes every row weigh 0, so no row would count; give one of their classes a weight"
+    with pytest.raises(ValueError, match=message):
+        classifier().fit(DIGITS, DIGIT, class_weight=dict.fromkeys(range(10), 0.0))
+
+
 @pytest.mark.parametrize("as_batches", [False, True])
 @pytest.mark.parametrize(
     ("class_weight", "sample_weight", "message"),

@@ -115,6 +115,12 @@ def test_float32_stays_float32():
         ({"beta_1": 0.8, "epsilon": 1e-6}, Adam(beta_1=0.8, epsilon=1e-6, epsilon_hat=True)),
         ({"solver": "sgd", "learning_rate_init": 0.1}, SGD(0.1, 0.9, nesterov=True)),
         ({"solver": "sgd", "momentum": 0.0}, SGD(0.001)),
+        ({"epsilon": 1e-300}, Adam(epsilon=2.0**-126, epsilon_hat=True)),
+        ({"solver": "lbfgs", "epsilon": 1e-300}, Adam(epsilon=2.0**-126, epsilon_hat=True)),
+        (
+            {"solver": "sgd", "learning_rate": "adaptive", "n_iter_no_change": 10**30},
+            SGD(0.001, 0.9, nesterov=True),
+        ),
     ],
 )
 def test_training_goes_on_with_the_estimators_rule(options, optimizer):

@@ -109,6 +109,12 @@ def test_networks_that_cannot_be_chosen(fits, chosen, error, message):
 # ---- what a grid takes over ---------------------------------------------------------------------
 
 
+def test_reprs_without_anything_to_list(fits):
+    assert repr(fits.some([])) == "<Fits of 0 networks>"
+    assert repr(networks(base())) == "<1 Networks>"
+    assert repr(networks(base(), n=2)) == "<2 Networks: 2 seeds>"
+
+
 def test_networks_know_the_classes_and_columns_of_their_base():
     net = MLP(2, [Dense(2, "softmax")], loss="cross_entropy", optimizer="adam", seed=0)
     net.fit(np.eye(2), ["no", "yes"])

@@ -146,9 +146,10 @@ def test_parameters_are_documented_and_validated_in_the_order_of_the_signature(n
 
 
 def test_estimators_are_at_their_public_path():
-    for name in NAMES:
+    for name in ours.__all__:
         estimator = getattr(ours, name)
         assert (estimator.__module__, estimator.__qualname__) == ("fastnn.sklearn", name)
+    for estimator in (ours.TableEncoder, *(getattr(ours, name) for name in NAMES)):
         assert type(pickle.loads(pickle.dumps(estimator()))) is estimator
 
 
@@ -925,6 +926,33 @@ def test_lbfgs_on_sparse_rows_of_which_many_have_no_weight(rng):
     sparse = MLPRegressor(**options).fit(X, y, weight)
     dense = MLPRegressor(**options).fit(X.toarray(), y, weight)
     assert_same_weights(dense, sparse, 1e-9)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_class_weights_that_leave_no_row_are_named(solver):
+    """The message was about sample_weight, and L-BFGS had divided by 0 before."""
+    mine = MLPClassifier(5, solver=solver, max_iter=3, class_weight={0: 0, 1: 0})
+    with pytest.raises(ValueError, match="weights of all rows are 0; give some classes or rows"):
+        mine.fit(DIGITS, DIGIT % 2)
+    several = ours.MLPByGroup(None, mine.set_params(solver="adam"))
+    with pytest.raises(ValueError, match="weights of all rows are 0"):
+        several.fit(DIGITS, DIGIT % 2, groups=DIGIT % 3)
+
+
+@pytest.mark.parametrize(("scale", "words"), [
+    ((1e30, 1), "Solver produced non-finite parameter weights"),
+    ((1, 1e25), "y holds numbers up to .*, whose squares are too large for float32; scale y"),
+    ((1e18, 1e25), "y holds numbers up to"),
+])  # fmt: skip
+def test_lbfgs_on_too_large_numbers_raises_the_error_of_the_other_solvers(rng, scale, words):
+    """The loss was infinite without an error, or the error was about an argument `weights`."""
+    X = rng.normal(size=(200, 5)).astype(np.float32)
+    mine = MLPRegressor(hidden_layer_sizes=10, solver="lbfgs", max_iter=30, random_state=0)
+    mine.fit(X, X[:, 0])
+    before = dict(vars(mine))
+    with pytest.raises(ValueError, match=words), np.errstate(all="ignore"):
+        mine.fit(X * np.float32(scale[0]), X[:, 0] * np.float32(scale[1]))
+    assert all(vars(mine)[name] is before[name] for name in before)
 
 
 @pytest.mark.parametrize("kind", [scipy.sparse.csr_array, scipy.sparse.csc_matrix])

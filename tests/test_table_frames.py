@@ -5,10 +5,12 @@ a network that has a recipe, and by the step of a pipeline. Not here: frames of 
 (test_frames.py), text files (test_table_forms.py).
 """
 
+import collections
 import datetime
 import decimal
 import pickle
 import tracemalloc
+import types
 
 import numpy as np
 import pandas as pd
@@ -24,7 +26,7 @@ from sklearn.utils.estimator_checks import check_estimator
 import fastnn
 from fastnn import MLP, Dense, tables
 from fastnn.cli import main
-from fastnn.sklearn import MLPClassifier, MLPRegressor, TableEncoder
+from fastnn.sklearn import MLPClassifier, MLPRegressor, TableEncoder, TabularRegressor
 from fastnn.tables import TableError
 
 RNG = np.random.default_rng(0)
@@ -486,6 +488,18 @@ def test_the_columns_of_an_array_are_those_of_the_frame_by_position(names):
     recipe = tables.prepare(pd.DataFrame(RNG.normal(size=(9, 4)), columns=digits)).recipe
     with pytest.raises(TableError, match="the data are an array, whose columns have no names"):
         recipe.inputs(RNG.normal(size=(9, 4)))
+
+
+def test_an_encoder_takes_every_mapping_of_columns():
+    columns = {"area": [50.0, 80.0, 65.0], "city": ["Bonn", "Trier", "Bonn"]}
+    expected = TableEncoder().fit_transform(columns)
+    for rows in (types.MappingProxyType(columns), collections.UserDict(columns)):
+        encoder = TableEncoder().fit(rows)
+        assert encoder.feature_names_in_.tolist() == ["area", "city"]
+        assert np.array_equal(encoder.transform(rows), expected)
+    kinds = types.MappingProxyType({"area": "category"})
+    model = TabularRegressor(n_nets=1, max_iter=1, kinds=kinds).fit(columns, [1.0, 2.0, 3.0])
+    assert model.recipe_.kinds == {"area": "category", "city": "category"}
 
 
 def test_a_list_of_rows_keeps_its_numbers():

@@ -60,10 +60,11 @@ def available_threads() -> int:
     """Return the number of threads to use.
 
     It is the minimum of the number of CPUs that this process may run on, the quota of its control
-    group, and OMP_NUM_THREADS.
+    group, OMP_NUM_THREADS, and the most threads that the engine uses.
     """
     affinity = getattr(os, "sched_getaffinity", None)
-    limits = [len(affinity(0)) if affinity else os.cpu_count() or 1, _cgroup_cpus()]
+    cpus = len(affinity(0)) if affinity else os.cpu_count() or 1
+    limits = [cpus, _cgroup_cpus(), _checks.MAX_THREADS]
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     limits.append(int(wanted) if wanted.isdecimal() and int(wanted) > 0 else None)
     return min(limit for limit in limits if limit is not None)

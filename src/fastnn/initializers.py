@@ -6,6 +6,7 @@ Not here: the default initializer of a layer (activations.py).
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,21 +33,27 @@ def _fan_average(shape: Shape) -> float:
     return (shape[0] + shape[1]) / 2
 
 
-def _scaled(scale: float, fan: Callable[[Shape], float], uniform: bool) -> Initializer:
-    """Return a uniform or normal initializer with variance ``scale / fan``."""
+@dataclass(frozen=True)
+class _Scaled:
+    """A uniform or normal initializer with variance ``scale / fan``."""
 
-    def deviation(shape: Shape) -> float:
-        return math.sqrt(scale / fan(shape))
+    scale: float
+    fan: Callable[[Shape], float]
+    is_uniform: bool
 
-    def draw_uniform(rng: Random, shape: Shape, rows: int) -> NDArray[np.float64]:
-        bound = math.sqrt(3) * deviation(shape)
-        return rng.uniform(-bound, bound, (rows, shape[1]))
+    def deviation(self, shape: Shape) -> float:
+        """Return the standard deviation."""
+        return math.sqrt(self.scale / self.fan(shape))
 
-    def draw_normal(rng: Random, shape: Shape, rows: int) -> NDArray[np.float64]:
-        return rng.normal(0.0, deviation(shape), (rows, shape[1]))
+    def bound(self, shape: Shape) -> float:
+        """Return the bound of the uniform distribution."""
+        return math.sqrt(3) * self.deviation(shape)
 
-    draw_uniform.bound = lambda shape: math.sqrt(3) * deviation(shape)  # type: ignore[attr-defined]
-    return draw_uniform if uniform else draw_normal
+    def __call__(self, rng: Random, shape: Shape, rows: int) -> NDArray[np.float64]:
+        if self.is_uniform:
+            bound = self.bound(shape)
+            return rng.uniform(-bound, bound, (rows, shape[1]))
+        return rng.normal(0.0, self.deviation(shape), (rows, shape[1]))
 
 
 def _orthogonal(rng: Random, shape: Shape, rows: int) -> NDArray[np.float64]:
@@ -75,12 +82,12 @@ def _standard_normal(rng: Random, shape: Shape, rows: int) -> NDArray[np.float64
 
 
 _BY_NAME: dict[str, Initializer] = {
-    "glorot_uniform": _scaled(1.0, _fan_average, uniform=True),  # Glorot, Bengio, AISTATS 2010
-    "glorot_normal": _scaled(1.0, _fan_average, uniform=False),
-    "he_uniform": _scaled(2.0, _fan_in, uniform=True),  # He et al., ICCV 2015
-    "he_normal": _scaled(2.0, _fan_in, uniform=False),
-    "lecun_uniform": _scaled(1.0, _fan_in, uniform=True),  # LeCun et al., Efficient BackProp 1998
-    "lecun_normal": _scaled(1.0, _fan_in, uniform=False),
+    "glorot_uniform": _Scaled(1.0, _fan_average, is_uniform=True),  # Glorot, Bengio, AISTATS 2010
+    "glorot_normal": _Scaled(1.0, _fan_average, is_uniform=False),
+    "he_uniform": _Scaled(2.0, _fan_in, is_uniform=True),  # He et al., ICCV 2015
+    "he_normal": _Scaled(2.0, _fan_in, is_uniform=False),
+    "lecun_uniform": _Scaled(1.0, _fan_in, is_uniform=True),  # LeCun et al. 1998
+    "lecun_normal": _Scaled(1.0, _fan_in, is_uniform=False),
     "orthogonal": _orthogonal,
     "zeros": _zeros,
     "ones": _ones,
@@ -118,8 +125,8 @@ def bound(name: str | tuple[str, float], shape: Shape) -> float | None:
     """Return the bound of a uniform initializer, or None for another distribution."""
     if isinstance(name, tuple):
         return name[1] if name[0] == "uniform" else None
-    found: Callable[[Shape], float] | None = getattr(_BY_NAME[name], "bound", None)
-    return None if found is None else found(shape)
+    found = _BY_NAME[name]
+    return found.bound(shape) if isinstance(found, _Scaled) and found.is_uniform else None
 
 
 #: Numbers drawn at a time, so that memory never holds a second copy of large weights.

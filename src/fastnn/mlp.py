@@ -1315,12 +1315,43 @@ class MLP:
         return cls(**configuration.arguments_of(config))
 
     def to_json(self, indent: int | None = None) -> str:
-        """Return the dict of `get_config` as JSON text."""
+        """Return the dict of `get_config` as JSON text.
+
+        Parameters
+        ----------
+        indent : int, optional
+            Number of spaces by which each level is indented; by default the text is one line.
+
+        Returns
+        -------
+        str
+        """
         return json.dumps(self.get_config(), indent=indent)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Build a network from the JSON text of `to_json`, with new initial weights."""
+        """Build a network from the JSON text of `to_json`, with new initial weights.
+
+        Parameters
+        ----------
+        text : str or bytes
+
+        Returns
+        -------
+        MLP
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the text is not JSON, or an item in it is unknown, missing or out of its range.
+
+        Examples
+        --------
+        >>> from fastnn import MLP, Dense
+        >>> net = MLP(3, [Dense(1)], loss="squared_error", optimizer="sgd")
+        >>> MLP.from_json(net.to_json())
+        <MLP 3-1, squared_error, sgd, float32>
+        """
         return cls.from_config(_checks.json_object("text", text))
 
     def save(self, path: Path) -> None:

@@ -6,30 +6,7 @@ reference/. ARCHITECTURE.md lists the places where a new optimizer is added.
 In the formulas ``w`` is a weight or bias, ``g = dE/dw``, ``lr`` the learning rate; ``t`` counts
 updates from 1. Every epsilon is added outside the square root.
 
-Every optimizer takes these keyword arguments in addition to its own:
-
-learning_rate : float or Schedule
-    A `Schedule` changes the rate with every step or epoch.
-clipvalue, clipnorm, global_clipnorm : float, optional
-    At most one of these may be given. Gradients are clipped before the rule is applied: each number
-    to ``[-clipvalue, clipvalue]``; each W and each b to a Euclidean norm of at most `clipnorm`; or
-    all arrays together to `global_clipnorm`, with ``g <- g * c / max(norm, c)`` (Pascanu et al.,
-    ICML 2013). Gradients include penalties.
-use_ema : bool, default False
-    Whether to keep an exponential moving average of weights and biases: after the first update
-    ``average = w``, then ``average <- ema_momentum * average + (1 - ema_momentum) * w``. Training
-    and predictions don't use the average; `MLP.averaged` returns a network that does, and with the
-    callback `SwapEMAWeights` a fit validates the averages and can restore the best ones.
-ema_momentum : float, default 0.99
-    Momentum of the moving average, at least 0 and below 1.
-weight_decay : float, default 0.0, in `AdamW` 0.01
-    Decoupled weight decay (Loshchilov, Hutter, ICLR 2019): ``w <- w - lr * weight_decay * w`` for
-    weights, not biases, before the rule is applied. It is not part of the gradient, so it does not
-    affect moments or clipping. At least 0.
-maximize : bool, default False
-    Whether updates go up the gradient, so that the loss grows: the rule is applied with ``-g``.
-    Weight decay still shrinks the weights. Layers with penalties raise an error, since a penalty
-    would grow, too. Callbacks that monitor a loss need ``mode="max"``.
+Every optimizer takes the keyword arguments of `fastnn.optimizers.Optimizer` in addition to its own.
 """
 
 import dataclasses
@@ -43,7 +20,34 @@ from fastnn.schedules import Schedule
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
-    """The base class of optimizers: a name, clipping, averaging, direction, hyper-parameters."""
+    """The base class of optimizers: the keyword arguments that every optimizer takes.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule
+        A `Schedule` changes the rate with every step or epoch.
+    clipvalue, clipnorm, global_clipnorm : float, optional
+        At most one of these may be given. Gradients are clipped before the rule is applied: each
+        number to ``[-clipvalue, clipvalue]``; each W and each b to a Euclidean norm of at most
+        `clipnorm`; or all arrays together to `global_clipnorm`, with ``g <- g * c / max(norm, c)``
+        (Pascanu et al., ICML 2013). Gradients include penalties.
+    use_ema : bool, default False
+        Whether to keep an exponential moving average of weights and biases: after the first update
+        ``average = w``, then ``average <- ema_momentum * average + (1 - ema_momentum) * w``.
+        Training and predictions don't use the average; `MLP.averaged` returns a network that does,
+        and with the callback `SwapEMAWeights` a fit validates the averages and can restore the best
+        ones.
+    ema_momentum : float, default 0.99
+        Momentum of the moving average, at least 0 and below 1.
+    weight_decay : float, default 0.0, in `AdamW` 0.01
+        Decoupled weight decay (Loshchilov, Hutter, ICLR 2019): ``w <- w - lr * weight_decay * w``
+        for weights, not biases, before the rule is applied. It is not part of the gradient, so it
+        does not affect moments or clipping. At least 0.
+    maximize : bool, default False
+        Whether updates go up the gradient, so that the loss grows: the rule is applied with ``-g``.
+        Weight decay still shrinks the weights. Layers with penalties raise an error, since a
+        penalty would grow, too. Callbacks that monitor a loss need ``mode="max"``.
+    """
 
     name: ClassVar[str]
     #: Fields that select a rule or initial moments, and are not numbers in the formula of the rule.
@@ -134,6 +138,10 @@ class SGD(Optimizer):
     momentum : float, default 0.0
         From 0 to 1.
     nesterov : bool, default False
+
+    See Also
+    --------
+    fastnn.optimizers.Optimizer : the keyword arguments that every optimizer takes.
     """
 
     learning_rate: float | Schedule = 0.01
@@ -163,6 +171,10 @@ class Adagrad(Optimizer):
     initial_accumulator_value : float, default 0.0
         Initial value of s; at least 0.
     epsilon : float, default 1e-10
+
+    See Also
+    --------
+    fastnn.optimizers.Optimizer : the keyword arguments that every optimizer takes.
     """
 
     learning_rate: float | Schedule = 0.01
@@ -196,6 +208,10 @@ class RMSProp(Optimizer):
         From 0 to 1.
     epsilon : float, default 1e-8
     centered : bool, default False
+
+    See Also
+    --------
+    fastnn.optimizers.Optimizer : the keyword arguments that every optimizer takes.
     """
 
     learning_rate: float | Schedule = 1e-3
@@ -237,6 +253,10 @@ class Adam(Optimizer):
         Whether epsilon is added to the root before the bias correction instead, as in Keras and
         scikit-learn: ``w <- w - lr * sqrt(1 - beta_2**t) * m^ / (sqrt(v) + epsilon)`` (the paper's
         epsilon hat, at the end of its section 2).
+
+    See Also
+    --------
+    fastnn.optimizers.Optimizer : the keyword arguments that every optimizer takes.
     """
 
     learning_rate: float | Schedule = 1e-3
@@ -268,6 +288,10 @@ class AdamW(Adam):
         As for `Adam`.
     weight_decay : float, default 0.01
         At least 0.
+
+    See Also
+    --------
+    fastnn.optimizers.Optimizer : the keyword arguments that every optimizer takes.
     """
 
     weight_decay: float = 0.01
@@ -295,6 +319,10 @@ class NAdam(Optimizer):
         Added to the bias-corrected root.
     momentum_decay : float, default 0.004
         At least 0. With 0 the momentum is always ``beta_1 / 2``.
+
+    See Also
+    --------
+    fastnn.optimizers.Optimizer : the keyword arguments that every optimizer takes.
     """
 
     learning_rate: float | Schedule = 1e-3
@@ -322,6 +350,10 @@ class Lion(Optimizer):
         At least 0 and below 1.
     beta_2 : float, default 0.99
         At least 0 and below 1.
+
+    See Also
+    --------
+    fastnn.optimizers.Optimizer : the keyword arguments that every optimizer takes.
     """
 
     learning_rate: float | Schedule = 1e-4
@@ -360,6 +392,10 @@ class ScheduleFreeAdamW(Optimizer):
     weight_decay : float, default 0.0
         Decoupled weight decay, computed at y: ``z <- z - lr[t] * weight_decay * y`` for weights,
         not biases.
+
+    See Also
+    --------
+    fastnn.optimizers.Optimizer : the keyword arguments that every optimizer takes.
 
     Notes
     -----

@@ -87,6 +87,8 @@ class Constant(Schedule):
     Parameters
     ----------
     learning_rate : float, default 0.001
+    per : {"step", "epoch"}, default "step"
+        The unit of time of the warm-up before it.
     """
 
     learning_rate: float = 1e-3

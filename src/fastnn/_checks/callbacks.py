@@ -174,14 +174,16 @@ def monitored(value: str, names: Sequence[str], metrics: Mapping[str, str]) -> N
     if same in names:
         remedy = f"monitor {same!r}"
     elif metric in metrics and metric not in names:
-        more = " and validation_data" if lacks_validation and metric != value else ""
-        remedy = f"pass metrics=[{metric!r}]{more} to MLP.fit, or {another}"
+        where = "to MLP.fit or fit_many"
+        if lacks_validation and metric != value:
+            where = "and validation_data to MLP.fit (validation to fit_many)"
+        remedy = f"pass metrics=[{metric!r}] {where}, or {another}"
     elif value in ("lr", "val_lr"):
         remedy = "monitor 'loss' or 'val_loss'; a callback that sets the rate logs 'learning_rate'"
     elif lacks_validation and metric in names:
         remedy = (
-            "pass validation_data or validation_split to fit (X_val and y_val to an estimator), or "
-            + another
+            "pass validation_data or validation_split to fit (validation to fit_many, X_val and "
+            f"y_val to an estimator), or {another}"
         )
     else:
         logger = f"; a callback that logs {value!r} must be before this one in the list, and append"

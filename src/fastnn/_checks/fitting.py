@@ -21,16 +21,17 @@ if TYPE_CHECKING:
 # ---- options ------------------------------------------------------------------------------------
 
 
-def verbosity(value: object) -> int:
-    """Return 0 or 1; True and False are accepted as these."""
+#: What a fit shows with verbose=1.
+_LINES = "prints one line per epoch, as 2 does in Keras; the callback ProgressBar() shows a bar"
+
+
+def verbosity(value: object, effect: str = _LINES) -> int:
+    """Return 0 or 1; True and False are accepted as these. `effect` says what 1 does."""
     if is_bool(value):
         return int(bool(value))
     if isinstance(value, str) or (isinstance(value, int) and value == 2):
         kind = TypeError if isinstance(value, str) else ValueError
-        raise kind(
-            f"verbose must be an integer from 0 to 1; got {shown(value)}: 1 prints one line "
-            "per epoch, as 2 does in Keras; the callback ProgressBar() shows a bar"
-        )
+        raise kind(f"verbose must be an integer from 0 to 1; got {shown(value)}: 1 {effect}")
     return integer("verbose", value, low=0, high=1)
 
 
@@ -81,12 +82,10 @@ def resumable(resume: object, shuffle: object) -> None:
         )
 
 
-def validation_data(value: Any) -> tuple[Any, Any, Any]:
+def validation_data(value: Any, name: str = "validation_data") -> tuple[Any, Any, Any]:
     """Return (X, y, sample_weight or None)."""
     if not isinstance(value, tuple | list) or len(value) not in (2, 3):
-        raise TypeError(
-            f"validation_data must be (X, y) or (X, y, sample_weight); got {shown(value)}"
-        )
+        raise TypeError(f"{name} must be (X, y) or (X, y, sample_weight); got {shown(value)}")
     X, y, weight = (*value, None)[:3]
     return X, y, weight
 

@@ -254,7 +254,7 @@ def validation(value: Any) -> Any:
             )
         return "rest"
     if isinstance(value, tuple):
-        return validation_data(value)
+        return validation_data(value, "validation")
     if is_bool(value) or not isinstance(value, int | float | np.number):
         raise TypeError(
             'validation must be None, a fraction of the rows, (X, y), "rest" or a list with an '

@@ -341,7 +341,7 @@ def row_weights(
             "scale it or sample_weight down"
         )
     if found[at] == 0 and (products.any() or not may_be_zero):
-        rounded, remedy = "", ""
+        rounded, remedy = "", "; give one of their classes a weight above 0"
         if products.any():
             rounded, remedy = f", rounded to {found.dtype}", "; scale it up"
         raise ValueError(

@@ -15,7 +15,9 @@ from fastnn._checks.names import plain
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_MAX_THREADS = 256
+#: The most threads of a call: FASTNN_MAX_THREADS of engine/pool.h.
+MAX_THREADS = 256
+
 _MOST_SEED_BITS = 4096
 
 
@@ -243,6 +245,11 @@ def seed(value: object) -> int | None:
     return found
 
 
+def epsilon_in_range(value: Any) -> float:
+    """Return an epsilon limited to the range of float32, beyond which it has no other effect."""
+    return min(max(float(value), SMALLEST), LARGEST)
+
+
 @overload
 def n_threads(value: object, default: int) -> int: ...
 @overload
@@ -253,7 +260,7 @@ def n_threads(value: object, default: int | None) -> int | None:
         return default
     if isinstance(value, int) and value == -1:
         raise ValueError("n_threads must be from 1 to 256; got -1: None means all CPUs")
-    return integer("n_threads", value, low=1, high=_MAX_THREADS)
+    return integer("n_threads", value, low=1, high=MAX_THREADS)
 
 
 def switch(name: str, value: str | None) -> bool:

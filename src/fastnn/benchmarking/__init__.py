@@ -2,7 +2,7 @@
 
 - `cells`, `real_rows`: networks, batches, optimizers, rows, and the reference results
 - `modes`: rows with zeros, sparse rows and bfloat16 compared with dense rows in float32
-- `contenders`, `jax_peer`, `torch_peer`, `predictors`: the cells in each library
+- `contender`, `contenders`, `jax_peer`, `torch_peer`, `predictors`: the cells in each library
 - `protocol`, `machine`, `limits`: the comparison, the machine, and a model of its limits
 - `command`, `session`: the command, and its measuring process
 - `tables`, `notes`: the text that the command prints

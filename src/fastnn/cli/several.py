@@ -67,11 +67,8 @@ class Common:
         nets: list[MLP],
         groups: Sequence[NDArray[np.intp]] | None = None,
         batch_sizes: list[int] | None = None,
-    ) -> tuple[Fits, bool]:
-        """Train networks on all used rows, or each on its group of them.
-
-        Return all of them, and whether Ctrl-C interrupted the call.
-        """
+    ) -> Fits:
+        """Train networks on all used rows, or each on its group of them; return all of them."""
         options, n = self.job.options, len(self.used)
         recipe, output = self.job.recipe, self.job.objective.output
         is_class = recipe.classes is not None
@@ -106,7 +103,7 @@ class Common:
         for number, scaling in enumerate(scalings):
             if fits.statuses[number].is_trained:
                 scaling.undo(nets[number])
-        return fits, fits.interrupted
+        return fits
 
 
 def _with_options(job: Job, **changes: Any) -> Job:
@@ -153,9 +150,8 @@ def ensemble(common: Common, optimizer: Optimizer, n: int) -> tuple[Model, dict[
     """
     seed = common.job.options.seed
     nets = [network_of(_with_options(common.job, seed=seed + i), optimizer) for i in range(n)]
-    fits, interrupted = common.fit(nets)
-    fits = _trained(fits)
-    return Model(fits), {"ensemble": len(fits)}, interrupted
+    fits = _trained(common.fit(nets))
+    return Model(fits), {"ensemble": len(fits)}, fits.interrupted
 
 
 # ---- a network for each value of a column -------------------------------------------------------
@@ -164,7 +160,10 @@ def ensemble(common: Common, optimizer: Optimizer, n: int) -> tuple[Model, dict[
 def by_column(
     common: Common, optimizer: Optimizer, column: Column
 ) -> tuple[Model, dict[str, Any], bool]:
-    """Train a network for each text of a column, on the rows with this text."""
+    """Train a network for each text of a column, on the rows with this text.
+
+    Return the same as `ensemble`.
+    """
     options, values = common.job.options, column.values[common.used]
     texts = [text for i, text in enumerate(column.texts) if (values == i).any()]
     groups = [np.flatnonzero(values == column.texts.index(text)) for text in texts]
@@ -181,9 +180,9 @@ def by_column(
                 "--test 0"
             )
     nets = [network_of(common.job, optimizer) for _ in groups]
-    fits, interrupted = common.fit(nets, groups)
+    fits = common.fit(nets, groups)
     fits.groups = np.array(texts, object)
-    return Model(_trained(fits), column.name), {"by": column.name}, interrupted
+    return Model(_trained(fits), column.name), {"by": column.name}, fits.interrupted
 
 
 # ---- a search -----------------------------------------------------------------------------------
@@ -217,6 +216,7 @@ def search(common: Common, optimizer: Optimizer) -> tuple[Model, dict[str, Any],
     """Train networks with other layers and rates, and return the one of least validation loss.
 
     The first trial has the options of the command line, so the result is never worse than these.
+    Return the same as `ensemble`.
     """
     options = common.job.options
     rng = np.random.default_rng([options.seed, 1])  # a different stream than that of the split
@@ -230,7 +230,9 @@ def search(common: Common, optimizer: Optimizer) -> tuple[Model, dict[str, Any],
         if n_done == 0:
             given = {name: getattr(options, name) for name in trials[0]}
             trials[0] = {**given, "learning_rate": rate}
-        fits, interrupted = common.fit(*_networks(common, optimizer, trials))
+        nets = [_network(common, optimizer, trial) for trial in trials]
+        fits = common.fit(nets, batch_sizes=[trial["batch_size"] for trial in trials])
+        interrupted = fits.interrupted
         n_done += int(fits.is_trained.sum())
         if fits.is_trained.any():
             number = fits.best()
@@ -250,16 +252,11 @@ def search(common: Common, optimizer: Optimizer) -> tuple[Model, dict[str, Any],
     return Model(fits), summary, interrupted
 
 
-def _networks(
-    common: Common, optimizer: Optimizer, trials: list[dict[str, Any]]
-) -> tuple[list[MLP], None, list[int]]:
-    """Return the networks of trials, None for their groups (all rows), and their batch sizes."""
-    nets = []
-    for trial in trials:
-        net = network_of(_with_options(common.job, **trial), optimizer)
-        net.learning_rate = trial["learning_rate"]
-        nets.append(net)
-    return nets, None, [trial["batch_size"] for trial in trials]
+def _network(common: Common, optimizer: Optimizer, trial: dict[str, Any]) -> MLP:
+    """Return the untrained network of a trial."""
+    net = network_of(_with_options(common.job, **trial), optimizer)
+    net.learning_rate = trial["learning_rate"]
+    return net
 
 
 def described(trial: dict[str, Any]) -> str:

@@ -77,7 +77,8 @@ def from_sklearn(
     loss : str or Loss, optional
         By default the estimator's loss.
     optimizer : str or Optimizer, optional
-        By default the optimizer for the estimator's `solver` and its parameters; Adam for "lbfgs".
+        By default the optimizer for the estimator's `solver` and its parameters, Adam for "lbfgs";
+        for an estimator of ``fastnn.sklearn`` that of its network.
     seed : int, optional
         Seed of the order of rows in further training.
 
@@ -259,7 +260,8 @@ def _sgd_of(est: Any) -> Optimizer:
 
 def _adam_of(est: Any) -> Optimizer:
     rate = float(est.learning_rate_init)
-    return Adam(rate, est.beta_1, est.beta_2, est.epsilon, epsilon_hat=True)
+    epsilon = _checks.epsilon_in_range(est.epsilon)
+    return Adam(rate, est.beta_1, est.beta_2, epsilon, epsilon_hat=True)
 
 
 def _constant(est: Any) -> float:
@@ -274,7 +276,7 @@ def _reached(est: Any) -> float:
 def _adaptive(est: Any) -> Schedule | float:
     patience = est.n_iter_no_change + 1  # epochs without improvement after which the rate drops
     rate = _reached(est)
-    return rate if patience == np.inf else Adaptive(rate, patience=int(patience), tol=est.tol)
+    return rate if patience > sys.maxsize else Adaptive(rate, patience=patience, tol=est.tol)
 
 
 def _schedule_of(est: Any) -> Optimizer | None:

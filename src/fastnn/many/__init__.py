@@ -3,12 +3,13 @@
 Each module imports only those above it in this list:
 
     grid.py        networks() and Networks: members that differ in seed, rate, layers, ...
-    members.py     the checked arguments of each member, one of the networks of a call
     outcomes.py    a network after its training, and its Status
+    members.py     the checked arguments of each member, one of the networks of a call
     plain.py       conversion of parameters and labels of groups to JSON
     files.py       many networks as tensors and JSON
     results.py     Fits: networks, histories and statuses; predictions and values of all networks
     progress.py    a progress bar over the networks
+    interrupts.py  Ctrl-C while a call ends
     digests.py     digests of the arguments of a call
     checkpoints.py a file to which networks are added as they finish
     unattended.py  members that the engine trains without Python

@@ -25,8 +25,9 @@ from fastnn import _checks, _files
 from fastnn.exchange import model_files, safetensors
 from fastnn.exchange.safetensors import ModelFileError
 from fastnn.many import digests, files
+from fastnn.many.interrupts import without_collections
 from fastnn.many.outcomes import DIVERGED, NOT_STARTED
-from fastnn.many.progress import Progress, without_collections
+from fastnn.many.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -156,7 +156,7 @@ def fit_many(
     raises = _checks.choice("on_error", on_error, ("raise", "record")) == "raise"
     executor = _checks.executor(executor)
     threads = _checks.n_threads(n_threads, 1 if executor else _cpu.available_threads())
-    show = bool(_checks.verbosity(verbose))
+    show = bool(_checks.verbosity(verbose, "shows progress over the networks"))
     plan = members.make(
         found,
         X,

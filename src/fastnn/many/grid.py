@@ -148,4 +148,4 @@ class Networks(Sequence[MLP]):
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{len(values)} {name}" for name, values in self._axes.items())
-        return f"<{len(self)} Networks: {sizes}>"
+        return f"<{len(self)} Networks{sizes and f': {sizes}'}>"

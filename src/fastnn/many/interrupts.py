@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 def despite_ctrl_c(function: Callable[..., None], *args: Any) -> None:
@@ -19,3 +21,15 @@ def despite_ctrl_c(function: Callable[..., None], *args: Any) -> None:
             interrupt = error
     if interrupt is not None:
         raise interrupt
+
+
+@contextlib.contextmanager
+def without_collections() -> Iterator[None]:
+    """Disable the garbage collector, which takes a second for the objects of 100,000 networks."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

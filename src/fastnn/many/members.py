@@ -268,8 +268,13 @@ def _rows_of_members(
         return None, _checks.rows_of_members("rows", rows, n, n_rows)
     labels, numbers = _checks.groups(groups, n_rows)
     _checks.a_network_for_each_group(n, labels)
+    return labels, list(rows_of_groups(numbers))
+
+
+def rows_of_groups(numbers: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Return the numbers of the rows of each group, from the number of each row's group (n,)."""
     order = np.argsort(numbers, kind="stable")
-    return labels, list(np.split(order, np.cumsum(np.bincount(numbers))[:-1]))
+    return np.split(order, np.cumsum(np.bincount(numbers))[:-1])
 
 
 def _callbacks(callbacks: Any) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import sys
 import threading
 import time
@@ -12,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from fastnn.many.outcomes import DIVERGED, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
@@ -74,18 +71,6 @@ class Progress:
             self.bar.close()
         elif self.is_shown and not 0 < self._told == self.done:
             self._write_line()
-
-
-@contextlib.contextmanager
-def without_collections() -> Iterator[None]:
-    """Disable the garbage collector, which takes a second for the objects of 100,000 networks."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _bar(n: int) -> Any:

@@ -326,9 +326,17 @@ class Fits:
         *,
         metrics: Metrics = (),
     ) -> dict[str, NDArray[np.float64]]:
-        """Return the loss and the metrics of each network for rows, by name: arrays (n_nets,).
+        """Return the loss and the metrics of each network for rows.
 
-        Values are NaN for networks that are not trained. The arguments are those of `MLP.evaluate`.
+        Parameters
+        ----------
+        X, y, sample_weight, metrics
+            As for `MLP.evaluate`.
+
+        Returns
+        -------
+        dict of str to ndarray of shape (n_nets,)
+            "loss" and the metrics by name; NaN for networks that are not trained.
 
         Raises
         ------
@@ -405,7 +413,7 @@ class Fits:
     def __repr__(self) -> str:
         kinds = [status.kind for status in self.statuses]
         counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in KINDS if kind in kinds)
-        return f"<Fits of {_checks.counted(len(self), 'network')}: {counts}>"
+        return f"<Fits of {_checks.counted(len(self), 'network')}{counts and f': {counts}'}>"
 
 
 def _reduced(outputs: NDArray[np.float64], reduce: str, levels: NDArray[Any]) -> NDArray[Any]:

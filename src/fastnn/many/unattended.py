@@ -11,10 +11,9 @@ import numpy as np
 from fastnn import _checks
 from fastnn._precision import KERNELS
 from fastnn.callbacks import EarlyStopping, ReduceLROnPlateau, SwapEMAWeights
-from fastnn.many.interrupts import despite_ctrl_c
+from fastnn.many.interrupts import despite_ctrl_c, without_collections
 from fastnn.many.members import CallbacksOfEach
 from fastnn.many.outcomes import DIVERGED, FINISHED, NOT_STARTED, STOPPED, Status, with_number
-from fastnn.many.progress import without_collections
 from fastnn.metrics import resolve
 from fastnn.training import plan, sources, whole
 from fastnn.training.calls import divergence_of_fit

@@ -9,7 +9,7 @@ Here: the translation of the estimators' parameters for an `MLP`, and scikit-lea
 Not here: the training (`MLP.fit`); the estimators use only the public API of fastnn.
 
 - `parameters`: name, type, default, constraints and documentation of each parameter
-- `rows`: rows and their weights; the order of rows that scikit-learn draws
+- `rows`: rows and their weights, as scikit-learn validates them
 - `network`: the `MLP` that the parameters describe, and its initial weights
 - `descent`: training by stochastic gradient descent, of one estimator or of many together
 - `epochs`: the work after each epoch: loss curves, the learning rate, the end of training
@@ -21,7 +21,7 @@ Not here: the training (`MLP.fit`); the estimators use only the public API of fa
 - `by_group`: a network for each group of rows
 - `table_encoder`: encoding of mixed data frames as inputs, a step of a pipeline
 - `tabular`: estimators for mixed data frames, ensembles that need no tuning
-- `tabular_base`: their common base class
+- `tabular_base`: their common base class; `tabular_parameters`: their parameters
 - `converters`: the estimators for skl2onnx; `hooks` registers them once skl2onnx is imported
 - `base`: the base class of both estimators; `classifier` and `regressor` add targets and
   predictions

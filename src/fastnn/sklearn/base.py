@@ -28,6 +28,7 @@ from fastnn.sklearn.rows import (
     LabelledRows,
     TakesSparseRows,
     checked_inputs,
+    require_weight,
     validated,
     weights_by_class,
 )
@@ -374,6 +375,7 @@ class BaseMLP(TakesSparseRows, Parameters):
         if class_weight is not None:
             by_class = weights_by_class(class_weight, original, self.classes_)
             sample_weight = by_class if sample_weight is None else sample_weight * by_class
+        require_weight(sample_weight)
         validation = None if X_val is None else self._validation_rows(X_val, y_val)
         return LabelledRows(X, self._encoded(y), sample_weight), validation
 
@@ -462,13 +464,25 @@ class BaseMLP(TakesSparseRows, Parameters):
         net, state = self.net_, self._random_state
         shape, last = (net.n_in, net.n_out), self._output_and_loss()
         work = network(self, shape, *last, net.dtype_policy, state, for_lbfgs=True)
-        self.n_iter_, loss, penalty = lbfgs.minimize(self, net, work, rows)
+        try:
+            self.n_iter_, loss, penalty = lbfgs.minimize(self, net, work, rows)
+        except FloatingPointError as error:
+            raise self._divergence_error(rows.y) from error
         loss /= self.n_outputs_ if self._averages_outputs() else 1
         self.loss_ = float(loss + penalty + rows.mean(self._loss_offsets(rows.y)))
 
-    def _is_minimized(self) -> bool:
-        """Return whether L-BFGS trains, instead of stochastic gradient descent."""
-        return self.solver == "lbfgs" and self.optimizer is None
+    def _divergence_error(self, y: NDArray[Any]) -> ValueError:
+        """Return the error for a training on targets y whose loss is no longer finite."""
+        largest, dtype = float(np.abs(y).max()), self.net_.dtype
+        if largest > np.sqrt(np.finfo(dtype).max):
+            return ValueError(
+                f"y holds numbers up to {largest:.3g}, whose squares are too large for {dtype}; "
+                "scale y, for example by TransformedTargetRegressor"
+            )
+        return ValueError(  # scikit-learn's words
+            "Solver produced non-finite parameter weights. The input data may contain large values "
+            "and need to be preprocessed."
+        )
 
     def _is_stochastic(self) -> bool:
         """Return True, or raise scikit-learn's AttributeError: "lbfgs" has no partial_fit."""

@@ -15,11 +15,12 @@ import scipy.sparse
 from sklearn.base import MetaEstimatorMixin, clone, is_classifier
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import _safe_indexing, check_random_state, get_tags
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
 from fastnn import _checks
+from fastnn.many.members import rows_of_groups
 from fastnn.sklearn.base import (
     BaseMLP,
     all_or_nothing,
@@ -28,6 +29,7 @@ from fastnn.sklearn.base import (
 )
 from fastnn.sklearn.descent import Descent, run_all
 from fastnn.sklearn.members import HasMembers
+from fastnn.sklearn.parameters import COUNT
 from fastnn.sklearn.rows import check_indices, checked_inputs
 
 if TYPE_CHECKING:
@@ -126,7 +128,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
         "key": [str, Integral, None],
         "estimator": [HasMethods(["fit"])],
         "handle_unknown": [StrOptions({"error", "default"})],
-        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "n_threads": [COUNT, None],
         "verbose": ["verbose"],
     }
 
@@ -203,15 +205,12 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
         self._prototype = clone(self.estimator)
         self._prototype._validate_params()
         rows, _ = self._prototype._rows(inputs, y, sample_weight)
-        order = np.argsort(numbers, kind="stable")
-        parts = np.split(order, np.cumsum(np.bincount(numbers))[:-1])
+        parts = rows_of_groups(numbers)
         weight = rows.sample_weight
         if weight is not None:  # drop rows of weight 0
             found = [weight[part].any() for part in parts]
             parts = [part for part, is_there in zip(parts, found, strict=True) if is_there]
             self.groups_ = self.groups_[found]
-        if not parts:
-            raise ValueError("sample_weight is 0 for every row, so that no class or number is left")
         descents = [
             self._descent(rows.some(part), f"group {label!r}: ")
             for part, label in zip(parts, _checks.keys_of_labels(self.groups_), strict=True)

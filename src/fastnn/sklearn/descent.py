@@ -127,16 +127,7 @@ class Descent:
         if best is not None:
             est.net_.set_weights(best)
         elif est._divergence is not None and not est.early_stopping:
-            largest, dtype = float(np.abs(self.rows.without_inputs().y).max()), est.net_.dtype
-            if largest > np.sqrt(np.finfo(dtype).max):
-                raise ValueError(
-                    f"y holds numbers up to {largest:.3g}, whose squares are too large for "
-                    f"{dtype}; scale y, for example by TransformedTargetRegressor"
-                ) from est._divergence
-            raise ValueError(  # scikit-learn's words
-                "Solver produced non-finite parameter weights. The input data may contain large "
-                "values and need to be preprocessed."
-            ) from est._divergence
+            raise est._divergence_error(self.rows.without_inputs().y) from est._divergence
 
     def warn_if_unconverged(self) -> None:
         """Warn if `max_iter` ended the training before it converged."""

@@ -116,7 +116,7 @@ class BaseEnsemble(HasMembers, TakesSparseRows, Parameters):
 
     def _refuse_unsupported(self) -> None:
         """Check parameters that depend on each other, and those that members do not support."""
-        if self.solver == "lbfgs" and self.optimizer is None:
+        if self._is_minimized():
             raise ValueError(
                 "solver='lbfgs' trains one network at a time, and an ensemble trains many; use "
                 f"solver='adam' or 'sgd', or {self._member.__name__} within sklearn's Bagging"

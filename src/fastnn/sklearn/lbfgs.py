@@ -15,8 +15,6 @@ from sklearn.exceptions import ConvergenceWarning
 from fastnn.sklearn.notices import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from fastnn.mlp import MLP
@@ -53,33 +51,41 @@ def minimize(
     work : MLP
         A network of the same layers without penalties, used for losses and gradients.
     rows : LabelledRows
+
+    Raises
+    ------
+    FloatingPointError
+        If a weight or the loss is no longer finite; `net` is then unchanged.
     """
     if not scipy.sparse.issparse(rows.X):
         rows.X = np.ascontiguousarray(rows.X, work.dtype)
-    weights = net.get_weights()
-    shapes = [w.shape for w in weights]
-    is_penalized = [np.full(w.shape, w.ndim > 1) for w in weights]
     total = len(rows) if rows.sample_weight is None else rows.sample_weight.sum()
-    penalty_scale = parameters.alpha / total * _packed(is_penalized)
+    is_penalized = np.concatenate([np.full(w.size, float(w.ndim > 1)) for w in net.get_weights()])
+    penalty_scale = parameters.alpha / total * is_penalized
+    largest = np.finfo(work.dtype).max
 
-    def parts(packed: NDArray[np.float64]) -> tuple[float, float, NDArray[np.float64]]:
+    def parts(weights: NDArray[np.float64]) -> tuple[float, float, NDArray[np.float64]]:
         """Return the loss of the rows, the penalty, and the gradient of loss plus penalty."""
-        work.set_weights(_unpacked(packed, shapes))
-        loss, gradient = 0.0, penalty_scale * packed
-        penalty = 0.5 * np.dot(gradient, packed)
-        for part, weight in rows.blocks():
-            part_loss, part_gradients = work.loss_and_gradients(part.X, part.y, part.sample_weight)
-            loss += weight * part_loss
-            gradient += weight * _packed(part_gradients)
+        if not np.abs(weights).max() <= largest:  # nor if one is NaN
+            raise FloatingPointError("the weights are no longer finite")
+        work.set_flat_weights(weights)
+        loss, gradient = 0.0, penalty_scale * weights
+        penalty = 0.5 * np.dot(gradient, weights)
+        for part, fraction in rows.blocks():
+            part_loss, part_gradient = work.loss_and_gradients(
+                part.X, part.y, part.sample_weight, flat=True
+            )
+            loss += fraction * part_loss
+            gradient += fraction * part_gradient.astype(np.float64)
         return loss, penalty, gradient
 
-    def objective(packed: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        loss, penalty, gradient = parts(packed)
+    def objective(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        loss, penalty, gradient = parts(weights)
         return loss + penalty, gradient
 
     found = scipy.optimize.minimize(
         objective,
-        _packed(weights),
+        net.get_flat_weights().astype(np.float64),
         method="L-BFGS-B",
         jac=True,
         callback=_print_loss if parameters.verbose else None,
@@ -95,23 +101,10 @@ def minimize(
             ConvergenceWarning,
         )
     loss, penalty, _ = parts(found.x)
-    net.set_weights(_unpacked(found.x, shapes))
+    if not np.isfinite(loss + penalty):
+        raise FloatingPointError(f"the loss became {loss + penalty}")
+    net.set_flat_weights(found.x)
     return int(found.nit), loss, penalty
-
-
-def _packed(arrays: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
-    """Return arrays as one vector in float64."""
-    return np.concatenate([a.ravel() for a in arrays]).astype(np.float64)
-
-
-def _unpacked(
-    vector: NDArray[np.float64], shapes: Sequence[tuple[int, ...]]
-) -> list[NDArray[np.float64]]:
-    """Return a vector split into arrays of these shapes."""
-    ends = np.cumsum([np.prod(shape) for shape in shapes])
-    return [
-        part.reshape(shape) for part, shape in zip(np.split(vector, ends[:-1]), shapes, strict=True)
-    ]
 
 
 def _print_loss(intermediate_result: Any) -> None:

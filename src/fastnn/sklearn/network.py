@@ -59,16 +59,12 @@ def _dropout_rates(parameters: Parameters) -> list[float]:
     ]
 
 
-#: The range of an MLP's numbers, beyond which float32 would give 0 or infinity.
-_SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
-
-
 def _refuse_beyond_float32(parameters: Parameters) -> None:
     """Check parameters for which scikit-learn allows any value up to infinity."""
     for name in ("alpha", "learning_rate_init"):
         value = getattr(parameters, name)
-        if value > _LARGEST:
-            raise ValueError(f"{name} must be at most {_LARGEST:.2g}, got {value!r}")
+        if value > _checks.LARGEST:
+            raise ValueError(f"{name} must be at most {_checks.LARGEST:.2g}, got {value!r}")
 
 
 def refuse_other_losses(parameters: Any, output: str, loss: str | Loss) -> None:
@@ -97,8 +93,8 @@ def refuse_other_losses(parameters: Any, output: str, loss: str | Loss) -> None:
 
 def _optimizer(parameters: Parameters) -> Optimizer:
     """Return the optimizer that the parameters describe: solver, optimizer and their numbers."""
-    rate, is_adam = parameters.learning_rate_init, parameters.solver == "adam"
-    if parameters.weight_decay and parameters.optimizer is None and parameters.solver == "lbfgs":
+    rate = parameters.learning_rate_init
+    if parameters.weight_decay and parameters._is_minimized():
         raise ValueError(
             f"weight_decay={parameters.weight_decay!r} needs a stochastic solver, 'adam' or "
             "'sgd'; use alpha"
@@ -111,14 +107,10 @@ def _optimizer(parameters: Parameters) -> Optimizer:
     elif parameters.solver == "sgd":
         momentum = parameters.momentum
         rule = SGD(rate, momentum, parameters.nesterovs_momentum and momentum > 0)
-    elif is_adam:
-        # A value of epsilon beyond these bounds has the same effect as the bound.
-        numbers: dict[str, Any] = {
-            "beta_1": parameters.beta_1,
-            "beta_2": parameters.beta_2,
-            "epsilon": min(max(parameters.epsilon, _SMALLEST), _LARGEST),
-        }
-        rule = (AdamW if parameters.weight_decay else Adam)(rate, epsilon_hat=True, **numbers)
+    elif parameters.solver == "adam":
+        kind = AdamW if parameters.weight_decay else Adam
+        epsilon = _checks.epsilon_in_range(parameters.epsilon)
+        rule = kind(rate, parameters.beta_1, parameters.beta_2, epsilon, epsilon_hat=True)
     else:
         rule = SGD(rate)  # L-BFGS uses none; net_ needs one for further training
     if parameters.weight_decay:

@@ -37,10 +37,11 @@ REGRESSION_LOSSES = [
     if losses.KINDS[name].targets in ("real", "positive") and losses.KINDS[name].predicts_targets
 ]
 
-_AT_LEAST_0 = Interval(Real, 0, None, closed="left")
-_ABOVE_0 = Interval(Real, 0, None, closed="neither")
-_FROM_0_BELOW_1 = Interval(Real, 0, 1, closed="left")
-_COUNT = Interval(Integral, 1, None, closed="left")
+#: Ranges of numbers, for constraints.
+AT_LEAST_0 = Interval(Real, 0, None, closed="left")
+ABOVE_0 = Interval(Real, 0, None, closed="neither")
+FROM_0_BELOW_1 = Interval(Real, 0, 1, closed="left")
+COUNT = Interval(Integral, 1, None, closed="left")
 
 
 def parameter(default: T, constraints: list[Any], doc: str) -> T:
@@ -58,7 +59,7 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
 
     hidden_layer_sizes: int | Sequence[int] = parameter(
         (100,),
-        ["array-like", _COUNT],
+        ["array-like", COUNT],
         """int or array-like of int
         Number of units of each hidden layer.""",
     )
@@ -79,7 +80,7 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     )
     alpha: float = parameter(
         0.0001,
-        [_AT_LEAST_0],
+        [AT_LEAST_0],
         """float
         Strength of the L2 penalty ``alpha / 2 * sum(W**2)``. Like the sum of the losses of a
         batch, the penalty is divided by the number of rows of the batch, or by the sum of their
@@ -87,7 +88,7 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     )
     batch_size: int | str = parameter(
         "auto",
-        [StrOptions({"auto"}), _COUNT],
+        [StrOptions({"auto"}), COUNT],
         """int or "auto"
         Number of rows per update; "auto" is ``min(200, n_samples)``. Ignored by "lbfgs".""",
     )
@@ -103,19 +104,19 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     )
     learning_rate_init: float = parameter(
         0.001,
-        [_ABOVE_0],
+        [ABOVE_0],
         """float
         The initial learning rate of "sgd" and "adam".""",
     )
     power_t: float = parameter(
         0.5,
-        [_AT_LEAST_0],
+        [AT_LEAST_0],
         """float
         The exponent of the learning rate schedule "invscaling".""",
     )
     max_iter: int = parameter(
         200,
-        [_COUNT],
+        [COUNT],
         """int
         Maximum number of epochs, or of iterations for "lbfgs".""",
     )
@@ -134,7 +135,7 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     )
     tol: float = parameter(
         1e-4,
-        [_AT_LEAST_0],
+        [AT_LEAST_0],
         """float
         Training ends when the loss (with early stopping, the validation score) has not improved by
         at least `tol` for `n_iter_no_change` epochs. With "lbfgs", training ends when no component
@@ -174,38 +175,38 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     )
     validation_fraction: float = parameter(
         0.1,
-        [_FROM_0_BELOW_1],
+        [FROM_0_BELOW_1],
         """float
         The fraction of the rows held out for early stopping, unless X_val and y_val are passed to
         `fit`.""",
     )
     beta_1: float = parameter(
         0.9,
-        [_FROM_0_BELOW_1],
+        [FROM_0_BELOW_1],
         """float
         The decay rate of the first moment of "adam".""",
     )
     beta_2: float = parameter(
         0.999,
-        [_FROM_0_BELOW_1],
+        [FROM_0_BELOW_1],
         """float
         The decay rate of the second moment of "adam".""",
     )
     epsilon: float = parameter(
         1e-8,
-        [_ABOVE_0],
+        [ABOVE_0],
         """float
         Constant that "adam" adds to the square root of the second moment.""",
     )
     n_iter_no_change: float = parameter(
         10,
-        [_COUNT, Options(Real, {np.inf})],
+        [COUNT, Options(Real, {np.inf})],
         """int or inf
         Number of epochs without an improvement by `tol` after which training ends.""",
     )
     max_fun: int = parameter(
         15000,
-        [_COUNT],
+        [COUNT],
         """int
         Maximum number of evaluations of the loss by "lbfgs".""",
     )
@@ -219,21 +220,21 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     )
     dropout: float | Sequence[float] = parameter(
         0.0,
-        [_FROM_0_BELOW_1, "array-like"],
+        [FROM_0_BELOW_1, "array-like"],
         """float or list of float
         Dropout rate of the outputs of the hidden layers in training. A list has one rate for each
         layer.""",
     )
     weight_decay: float = parameter(
         0.0,
-        [_AT_LEAST_0],
+        [AT_LEAST_0],
         """float
         Decoupled weight decay, applied to weights but not to biases, with any optimizer. The solver
         "adam" becomes AdamW. Not available for the solver "lbfgs".""",
     )
     clipnorm: float | None = parameter(
         None,
-        [_ABOVE_0, None],
+        [ABOVE_0, None],
         """float
         Maximum Euclidean norm of the gradient of each W and each b. A gradient with a larger norm
         is scaled down to this norm.""",
@@ -254,12 +255,16 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     )
     n_threads: int | None = parameter(
         None,
-        [_COUNT, None],
+        [COUNT, None],
         """int
         Number of threads used for training; by default, the number of CPUs that this process may
         use. The result has the same bits for any number of threads. Small networks are trained
         on one thread.""",
     )
+
+    def _is_minimized(self) -> bool:
+        """Return whether L-BFGS trains, instead of stochastic gradient descent."""
+        return self.solver == "lbfgs" and self.optimizer is None
 
 
 @dataclass(eq=False, repr=False, match_args=False)
@@ -311,7 +316,7 @@ class _Ensemble:
     _: KW_ONLY
     n_members: int = parameter(
         10,
-        [_COUNT],
+        [COUNT],
         """int
         Number of networks. Each has its own seed, which is drawn from `random_state`.""",
     )

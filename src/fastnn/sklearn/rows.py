@@ -1,7 +1,7 @@
-"""Rows of a training with their weights, parts of rows, and the order that scikit-learn draws.
+"""Rows of a training with their weights, parts of rows, and weights of rows by their classes.
 
 Here: X and y as scikit-learn validates them. Not here: encoding targets for a network
-(classifier.py, regressor.py).
+(classifier.py, regressor.py), and the orders of rows (training/orders.py).
 """
 
 from __future__ import annotations
@@ -128,6 +128,14 @@ def weights_by_class(
     else:
         found = compute_sample_weight(class_weight, y)
     return found
+
+
+def require_weight(weight: NDArray[Any] | None) -> None:
+    """Check that the product of class weights and sample weights is not 0 for every row."""
+    if weight is not None and not weight.any():
+        raise ValueError(
+            "the weights of all rows are 0; give some classes or rows a weight above 0"
+        )
 
 
 def check_indices(X: Any) -> None:

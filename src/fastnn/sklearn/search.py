@@ -10,7 +10,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Integral, Real
+from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -26,6 +26,7 @@ from sklearn.utils import indexable, resample
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_method_params, _num_samples
 
+from fastnn.sklearn.parameters import COUNT
 from fastnn.sklearn.trials import Trials, require_mlp
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 
 #: Default number of candidates drawn for the strategy "random".
 _N_ITER = 10
-
-_COUNT = Interval(Integral, 1, None, closed="left")
 
 
 class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no types
@@ -156,14 +155,14 @@ class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         "estimator": [HasMethods(["fit"])],
         "params": [dict, list],
         "strategy": [StrOptions({"grid", "random", "halving"})],
-        "n_iter": [_COUNT, None],
+        "n_iter": [COUNT, None],
         "factor": [Interval(Real, 1, None, closed="neither")],
         "resource": [str],
-        "min_resources": [_COUNT, StrOptions({"exhaust", "smallest"})],
-        "max_resources": [_COUNT, StrOptions({"auto"})],
+        "min_resources": [COUNT, StrOptions({"exhaust", "smallest"})],
+        "max_resources": [COUNT, StrOptions({"auto"})],
         "aggressive_elimination": ["boolean"],
         "scoring": [StrOptions(set(get_scorer_names())), callable, list, tuple, dict, None],
-        "n_threads": [_COUNT, None],
+        "n_threads": [COUNT, None],
         "refit": ["boolean", str, callable],
         "cv": ["cv_object"],
         "verbose": ["verbose"],

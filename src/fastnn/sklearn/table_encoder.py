@@ -14,7 +14,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnn import _checks, tables
 from fastnn.sklearn.base import all_or_nothing
-from fastnn.tabular.frames import is_frame, require_loaded
+from fastnn.tabular.errors import FRAME
+from fastnn.tabular.frames import is_frame, keys_of, require_loaded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,6 +89,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     >>> model = make_pipeline(TableEncoder(), MLPRegressor(max_iter=5, tol=0))
     >>> model = model.fit(frame, [0.7, 0.9, 0.6, 1.5])  # doctest: +SKIP
     """
+
+    __module__ = "fastnn.sklearn"  # the public path, for pickles and documentation
 
     recipe_: Recipe
     n_features_in_: int
@@ -167,9 +170,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises
         ------
-        ValueError
-            If a column is missing, a date does not show its order of day and month and those of
-            `fit` do not either, or, with ``unknown="error"``, a text did not occur in `fit`.
+        NotFittedError, ValueError
+            If the encoder is not fitted, a column is missing, a date does not show its order of day
+            and month and those of `fit` do not either, or, with ``unknown="error"``, a text did not
+            occur in `fit`.
         """
         check_is_fitted(self)
         return self.recipe_.inputs(self._table(X, reset=False), self.unknown, self.dtype)
@@ -185,6 +189,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         ndarray of shape (n_inputs,)
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            If the encoder is not fitted, or the names are not those of the columns in `fit`.
         """
         check_is_fitted(self)
         if input_features is not None:
@@ -220,8 +229,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _learn_columns(self, X: Any) -> None:
         """Store the names and the number of a frame's columns."""
-        names = list(X) if isinstance(X, dict) else getattr(X, "column_names", None)
-        names = list(X.columns) if names is None else names
+        names = list(keys_of(X, FRAME).values())
         self.n_features_in_ = len(names)
         self.feature_names_in_ = np.array(names, dtype=object)
 

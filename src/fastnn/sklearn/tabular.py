@@ -139,7 +139,7 @@ class TabularClassifier(ClassifierMixin, TabularClassifierParameters, BaseTabula
     def _output_and_loss(self) -> tuple[str, Loss]:
         return "softmax", CrossEntropy(self.label_smoothing)
 
-    def _described(self, recipe: Recipe, target: str) -> Recipe:
+    def _with_target(self, recipe: Recipe, target: str) -> Recipe:
         classes = self.classes_.tolist()
         return dataclasses.replace(recipe, task="classification", target=target, classes=classes)
 
@@ -253,7 +253,7 @@ class TabularRegressor(RegressorMixin, TabularRegressorParameters, BaseTabular):
         refuse_other_losses(self, output, loss)
         return output, loss
 
-    def _described(self, recipe: Recipe, target: str) -> Recipe:
+    def _with_target(self, recipe: Recipe, target: str) -> Recipe:
         return dataclasses.replace(recipe, task="regression", target=target)
 
     def _take(self, recipe: Recipe) -> None:

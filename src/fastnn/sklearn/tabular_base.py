@@ -19,6 +19,7 @@ from fastnn import _checks, _conversion
 from fastnn._precision import POLICIES
 from fastnn.many import Fits
 from fastnn.sklearn.base import all_or_nothing, with_valid_parameters
+from fastnn.sklearn.rows import require_weight
 from fastnn.sklearn.table_encoder import TableEncoder
 from fastnn.sklearn.tabular_parameters import TabularParameters, settings_of
 from fastnn.tabular import ensemble, report
@@ -75,7 +76,7 @@ class BaseTabular(TabularParameters):
         """Return the activation of the last layer, and the loss."""
         raise NotImplementedError
 
-    def _described(self, recipe: Recipe, target: str) -> Recipe:
+    def _with_target(self, recipe: Recipe, target: str) -> Recipe:
         """Return a recipe of inputs with the task and target added."""
         raise NotImplementedError
 
@@ -169,7 +170,7 @@ class BaseTabular(TabularParameters):
             ) from error
         self.fits_ = trained.fits
         self.validation_score_ = self._score_out_of_sample(trained, inputs, targets, own_weight)
-        self._keep(self._described(self._encoder.recipe_, str(getattr(y, "name", None) or "y")))
+        self._keep(self._with_target(self._encoder.recipe_, str(getattr(y, "name", None) or "y")))
 
     def _weights(self, y: Any, weight: NDArray[Any] | None) -> NDArray[Any] | None:
         """Return the weights (n,) of rows, multiplied by class weights; None without any."""
@@ -179,10 +180,7 @@ class BaseTabular(TabularParameters):
             used = np.ones(len(y), bool) if weight is None else weight > 0
             by_class[used] = compute_sample_weight(self.class_weight, labels[used])
             weight = by_class if weight is None else weight * by_class
-        if weight is not None and not weight.any():
-            raise ValueError(
-                "the weights of all rows are 0; give some classes or rows a weight above 0"
-            )
+        require_weight(weight)
         return weight
 
     def _score_out_of_sample(

@@ -10,24 +10,25 @@ constraints and the docstrings are derived (parameters.py), and the effect of a 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 
 from fastnn import tables
 from fastnn._precision import POLICIES
 from fastnn.activations import Activation
 from fastnn.losses import Loss
-from fastnn.sklearn.parameters import REGRESSION_LOSSES, parameter
+from fastnn.sklearn.parameters import (
+    ABOVE_0,
+    AT_LEAST_0,
+    COUNT,
+    FROM_0_BELOW_1,
+    REGRESSION_LOSSES,
+    parameter,
+)
 from fastnn.tabular.ensemble import N_NETS, Settings
-
-_AT_LEAST_0 = Interval(Real, 0, None, closed="left")
-_ABOVE_0 = Interval(Real, 0, None, closed="neither")
-_FROM_0_BELOW_1 = Interval(Real, 0, 1, closed="left")
-_COUNT = Interval(Integral, 1, None, closed="left")
 
 #: The parameters that are settings of the recipe, with their names in `Settings`.
 _OF_RECIPE = {
@@ -50,7 +51,7 @@ class TabularParameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
 
     n_nets: int = parameter(
         N_NETS,
-        [_COUNT],
+        [COUNT],
         """int
         Number of networks. Each has its own seed and its own validation rows; their outputs are
         averaged.""",
@@ -70,13 +71,13 @@ class TabularParameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
     )
     dropout: float = parameter(
         Settings.dropout,
-        [_FROM_0_BELOW_1],
+        [FROM_0_BELOW_1],
         """float
         Dropout rate of the outputs of each hidden layer.""",
     )
     learning_rate_init: float = parameter(
         Settings.learning_rate,
-        [_ABOVE_0],
+        [ABOVE_0],
         """float
         The peak learning rate of AdamW. The rate rises to this value during the first 5 % of the
         updates (warm-up) and then decays to 0 along a cosine. The learning rate of the first layer
@@ -84,19 +85,19 @@ class TabularParameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
     )
     weight_decay: float = parameter(
         Settings.weight_decay,
-        [_AT_LEAST_0],
+        [AT_LEAST_0],
         """float
         Decoupled weight decay.""",
     )
     batch_size: int = parameter(
         Settings.batch_size,
-        [_COUNT],
+        [COUNT],
         """int
         Number of rows per update.""",
     )
     max_iter: int | None = parameter(
         Settings.epochs,
-        [_COUNT, None],
+        [COUNT, None],
         """int
         Maximum number of epochs. The default is 50, raised or lowered so that a network makes 3,000
         to 8,000 updates, but at least 4 and at most 150. The training of a network stops when its
@@ -104,7 +105,7 @@ class TabularParameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
     )
     validation_fraction: float = parameter(
         Settings.validation,
-        [_FROM_0_BELOW_1],
+        [FROM_0_BELOW_1],
         """float
         The fraction of the rows (in classification, of each class, but never all rows of a class)
         that are held out to validate a network after each epoch; at least one row. The network
@@ -113,7 +114,7 @@ class TabularParameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
     )
     kinds: Mapping[str, str] | None = parameter(
         None,
-        [dict, None],
+        [Mapping, None],
         """dict of str to str
         The kinds of columns, by column name: "number", "category", "date", "day-first date"
         (31/1/2020) or "month-first date" (1/31/2020). By default, the kind is inferred from a
@@ -135,7 +136,7 @@ class TabularParameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
     )
     max_categories: int = parameter(
         tables.MAX_CATEGORIES,
-        [_COUNT],
+        [COUNT],
         """int
         Maximum number of categories of a column that have an input of their own, the most frequent
         ones first. All other categories share one further input.""",
@@ -155,7 +156,7 @@ class TabularParameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
     )
     n_threads: int | None = parameter(
         None,
-        [_COUNT, None],
+        [COUNT, None],
         """int
         Number of networks that are trained at the same time; by default, the number of CPUs that
         this process may use. The result does not depend on this number.""",
@@ -175,7 +176,7 @@ class TabularClassifierParameters(TabularParameters):
     _: KW_ONLY
     label_smoothing: float = parameter(
         Settings.label_smoothing,
-        [_FROM_0_BELOW_1],
+        [FROM_0_BELOW_1],
         """float
         Smoothing of the class labels in training, as in `CrossEntropy`. Smoothing increases the
         accuracy but makes the probabilities underconfident. Therefore they are calibrated after
@@ -183,7 +184,7 @@ class TabularClassifierParameters(TabularParameters):
         that minimizes the log loss of the validation rows, and of one more row with a random label.
         Without validation rows (``validation_fraction=0``) nothing is calibrated.""",
     )
-    class_weight: Mapping[Any, float] | str | None = parameter(
+    class_weight: dict[Any, float] | str | None = parameter(
         None,
         [dict, StrOptions({"balanced"}), None],
         """dict of class to float, or "balanced"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from fastnn import _checks
 from fastnn.tabular import dates, remedies, spelling
 from fastnn.tabular.errors import TableError
 from fastnn.tabular.numbers import (
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 #: The precision of polars' types of numbers other than float64.
 _PRECISIONS = {"Float16": "f2", "Float32": "f4"}
 _DOUBLE = np.dtype(np.float64)
-_LARGEST = float(np.finfo(np.float32).max)
 
 #: The kind of a date by whether its day stands before its month; None if no text leaves this open.
 _KIND_OF_DATE = dict(zip((None, True, False), DATES, strict=True))
@@ -175,12 +175,13 @@ def _of_numbers(
         rounded = sentinels.astype(precision).astype(np.float64)
     sentinels = np.append(sentinels, rounded[np.isfinite(rounded)])
     values = np.where(np.isin(values, sentinels), np.nan, values)
-    is_beyond = np.abs(values) > _LARGEST
+    is_beyond = np.abs(values) > _checks.LARGEST
     if is_beyond.any():
         row = int(is_beyond.argmax())
         raise TableError(
             f"{source.path}: column {name!r} holds {values[row]:g} in row {row + 1}; numbers must "
-            f"be between -{_LARGEST:.2g} and {_LARGEST:.2g}; leave a missing value empty"
+            f"be between -{_checks.LARGEST:.2g} and {_checks.LARGEST:.2g}; leave a missing value "
+            "empty"
         )
     if wanted in DATES:
         return _of_other_type(source, name, "number", wanted, values)

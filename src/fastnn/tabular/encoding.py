@@ -180,7 +180,18 @@ class EncodedRows:
     def matrix(
         self, rows: slice | NDArray[Any] = slice(None), dtype: DTypeLike = "float32"
     ) -> NDArray[Any]:
-        """Return the inputs X (n, n_in) of some rows, by default of all."""
+        """Return the inputs of some rows.
+
+        Parameters
+        ----------
+        rows : slice or ndarray of int, optional
+            Numbers of rows; by default all.
+        dtype : {"float32", "float64"}, default "float32"
+
+        Returns
+        -------
+        ndarray of shape (n, n_in)
+        """
         parts = [part[rows] for part in self.parts]
         widths = [[len(code.names(e.name)) for code in e.codes] for e in self.entries]
         X = np.zeros((len(parts[0]), sum(map(sum, widths))), dtype)
@@ -205,13 +216,34 @@ class EncodedRows:
     def inputs(
         self, rows: slice | NDArray[Any] = slice(None), dtype: DTypeLike = "float32"
     ) -> NDArray[Any] | SparseRows:
-        """Return the same inputs as `matrix`, as sparse rows where these are worthwhile."""
+        """Return the inputs of some rows, as sparse rows where these are worthwhile.
+
+        Parameters
+        ----------
+        rows, dtype
+            As for `matrix`.
+
+        Returns
+        -------
+        ndarray or SparseRows of shape (n, n_in)
+            SparseRows if `are_sparse`.
+        """
         return self.sparse(rows, dtype) if self.are_sparse else self.matrix(rows, dtype)
 
     def sparse(
         self, rows: slice | NDArray[Any] = slice(None), dtype: DTypeLike = "float32"
     ) -> SparseRows:
-        """Return the inputs (n, n_in) of some rows as sparse rows, never as a dense array."""
+        """Return the inputs of some rows as sparse rows, without making a dense array.
+
+        Parameters
+        ----------
+        rows, dtype
+            As for `matrix`.
+
+        Returns
+        -------
+        SparseRows of shape (n, n_in)
+        """
         numbers = np.arange(len(self))[rows]
         starts = range(0, max(1, len(numbers)), _BLOCK)
         blocks = [self._sparse_block(numbers[i : i + _BLOCK], dtype) for i in starts]
@@ -242,7 +274,17 @@ class EncodedRows:
         return counts, np.concatenate(inputs)[order], np.concatenate(values)[order]
 
     def blocks(self, dtype: DTypeLike = "float32") -> Iterator[NDArray[Any] | SparseRows]:
-        """Yield the inputs X of all rows, block by block."""
+        """Yield the inputs of all rows, block by block.
+
+        Parameters
+        ----------
+        dtype : {"float32", "float64"}, default "float32"
+
+        Yields
+        ------
+        ndarray or SparseRows of shape (n_block, n_in)
+            As from `inputs`.
+        """
         for start in range(0, len(self), _BLOCK):
             yield self.inputs(slice(start, start + _BLOCK), dtype)
 

@@ -64,7 +64,7 @@ class Frame:
         require_loaded(value, name)
         self._value, self._name, self._missing = value, name, frozenset(missing)
         self.is_matrix = isinstance(value, np.ndarray)
-        self._keys = _keys_of(value, name)
+        self._keys = keys_of(value, name)
         self.names = list(self._keys)
 
     def load(self, some: list[str]) -> dict[str, Raw]:
@@ -81,7 +81,7 @@ class Frame:
         return found
 
 
-def _keys_of(value: Any, name: str) -> dict[str, Any]:
+def keys_of(value: Any, name: str) -> dict[str, Any]:
     """Return the key of each column of a frame or an array by the column's name."""
     if isinstance(value, np.ndarray) and value.dtype.names is None:
         if value.ndim != 2:

@@ -104,13 +104,32 @@ class Recipe:
         encoding: str | None = None,
         header: bool = True,
     ) -> Table:
-        """Read the columns that the network needs from a file or a data frame; see `read`.
+        """Read the columns that the network needs from a file or a data frame.
 
-        `by` is a further column of categories to read. By default, the numbers of text files are
-        read as those of the training file: with its decimal point, and in each column with points
-        that separate thousands or do not. The order of day and month is that of the training rows,
-        too. If it is unknown, because all training rows have the year first or the name of the
-        month, each date must show it: 13/11/2020 or 3.11.2020, but not 3/11/2020.
+        Parameters
+        ----------
+        data : data frame, path, dict of columns or ndarray
+            As in `read`.
+        by : str, optional
+            A further column of categories to read.
+        separator, decimal, encoding, header
+            As in `read`; by default, `decimal` is that of the training file.
+
+        Returns
+        -------
+        Table
+
+        Raises
+        ------
+        TableError
+            If the table cannot be read, or lacks a column.
+
+        Notes
+        -----
+        Points in the numbers of a column separate thousands if they do so in the training file. The
+        order of day and month is that of the training rows. If it is unknown, because all training
+        rows have the year first or the name of the month, each date must show it: 13/11/2020 or
+        3.11.2020, but not 3/11/2020.
         """
         kinds = self.kinds if by is None else {**self.kinds, by: "category"}
         decimal = self.decimal if decimal is None else decimal
@@ -187,7 +206,18 @@ class Recipe:
             net.classes = tuple(self.classes)
 
     def decode(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """Return predictions (n,), numbers or classes, for the network's outputs (n, n_out)."""
+        """Return the prediction of each row.
+
+        Parameters
+        ----------
+        outputs : ndarray of shape (n, n_out)
+            Outputs of the network.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Numbers, or classes of a classification.
+        """
         predicted: NDArray[Any]
         if self.classes is None:
             predicted = outputs[:, 0]
@@ -212,7 +242,22 @@ class Recipe:
 
     @classmethod
     def from_plain(cls, plain: Any) -> Recipe:
-        """Return the recipe from the result of `to_plain`; a ValueError names the problem."""
+        """Return a recipe from plain data.
+
+        Parameters
+        ----------
+        plain : dict
+            As `to_plain` returns it.
+
+        Returns
+        -------
+        Recipe
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an item of the dict is unknown, missing or malformed.
+        """
         names = ("task", "target", "classes", "columns", "ignored", "missing")
         added = ("decimal", "thousands", "by_position")  # older files lack them
         plain = _checks.fields("the recipe", plain, None, ("format",))

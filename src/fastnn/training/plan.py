@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastnn import _checks
 from fastnn import metrics as metric_kinds
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from fastnn._checks.classes import Classes
     from fastnn.metrics import Resolved
     from fastnn.training.state import State
+
+    Arguments = tuple[Any, Any, Any]  # X, y and sample_weight
 
 
 @dataclass(eq=False, repr=False)
@@ -82,23 +84,16 @@ def make(
         classes = _checks.classes_of("y", y, spec.loss, spec.n_out)
     split = _checks.validation_split(validation_split, validation_data)
     given = None if validation_data is None else _checks.validation_data(validation_data)
-    source: Rows | Batches
-    validation, feature_names = None, None
     if y is None and _checks.are_batches(X):
         _checks.for_batches(sample_weight, split, class_weight)
-        by_class, source = _batches(state, X, class_weight, steps_per_epoch, metrics, given)
+        found = _batches(state, X, class_weight, steps_per_epoch, metrics, given)
     else:
         _checks.no_batches(X, y)
         _checks.no_steps(steps_per_epoch)
-        rows = sources.source(state, X, y, sample_weight, classes=classes)
-        by_class, source, validation = _rows(state, rows, class_weight, classes, metrics, split)
-        batch_size = min(batch_size or source.n, source.n)
-        feature_names = sources.column_names(state, X)
-    if given is not None:
-        validation = _validation(state, given, feature_names, classes)
-    if validation is not None:
-        validation = _weighed(state, validation, by_class, metrics, "validation ")
-    inputs = files_of(X, y, sample_weight, *(validation_data or ()))
+        found = _rows(state, (X, y, sample_weight), class_weight, classes, metrics, split)
+        batch_size = min(batch_size or found.source.n, found.source.n)
+    validation = _validation(state, given, found, classes, metrics)
+    inputs = files_of(X, y, sample_weight, *(given or ()))
     _checks.files_written(callbacks, [*inputs, *state.inputs_of_call])
     return Plan(
         metrics=metrics,
@@ -108,12 +103,21 @@ def make(
         callbacks=callbacks,
         verbose=verbose,
         n_threads=n_threads,
-        source=source,
+        source=found.source,
         validation=validation,
-        feature_names=feature_names,
+        feature_names=found.feature_names,
         inputs=inputs,
         classes=classes,
     )
+
+
+class _Training(NamedTuple):
+    """The source of the rows to train on, and what was found with it."""
+
+    source: Any  # Rows or Batches
+    by_class: NDArray[np.float64] | None  # weights of the classes
+    held_out: Rows | None = None  # the last rows, for validation
+    feature_names: tuple[str, ...] | None = None  # columns of X, if it is one data frame
 
 
 def _batches(
@@ -122,9 +126,9 @@ def _batches(
     class_weight: Any,
     steps_per_epoch: int | None,
     metrics: dict[str, Resolved],
-    given: tuple[Any, Any, Any] | None,
-) -> tuple[NDArray[np.float64] | None, Batches]:
-    """Return the weights of the classes, and batches from an iterable as the source.
+    given: Arguments | None,
+) -> _Training:
+    """Return an iterable of batches as the source.
 
     `given` is `validation_data`, whose columns must be those of the batches.
     """
@@ -133,26 +137,42 @@ def _batches(
     steps = _checks.steps(steps_per_epoch)
     validation_X = None if given is None else given[0]
     source = sources.batches(state, X, steps, by_class, metrics.values(), validation_X)
-    return by_class, source
+    return _Training(source, by_class)
 
 
 def _rows(
     state: State,
-    rows: Rows,
+    given: Arguments,
     class_weight: Any,
     classes: Classes | None,
     metrics: dict[str, Resolved],
     split: float,
-) -> tuple[NDArray[np.float64] | None, Rows, Rows | None]:
-    """Return the weights of the classes, the rows to train on as the source, and those held out.
-
-    A fraction `split` of the rows, the last ones, is held out for validation.
-    """
-    held_out = None
+) -> _Training:
+    """Return the given rows as the source; the last fraction `split` of them is held out."""
+    rows, held_out = sources.source(state, *given, classes=classes), None
     if split:
         rows, held_out = divide(rows, split)
     by_class = weights_of_classes(state, class_weight, classes, rows)
-    return by_class, _weighed(state, rows, by_class, metrics), held_out
+    source = _weighed(state, rows, by_class, metrics)
+    return _Training(source, by_class, held_out, sources.column_names(state, given[0]))
+
+
+def _validation(
+    state: State,
+    given: Arguments | None,
+    training: _Training,
+    classes: Classes | None,
+    metrics: dict[str, Resolved],
+) -> Rows | None:
+    """Return the rows to validate on: `validation_data`, rows held out from X, or None."""
+    rows = training.held_out
+    if given is not None:
+        if state.feature_names is None and sources.column_names(state, given[0]) is not None:
+            _checks.same_columns("validation X", given[0], training.feature_names, "X")
+        rows = sources.source(state, *given, where="validation ", classes=classes)
+    if rows is None:
+        return None
+    return _weighed(state, rows, training.by_class, metrics, "validation ")
 
 
 def _weighed(
@@ -166,18 +186,6 @@ def _weighed(
     found = sources.weighed(rows, by_class, state.specification.dtype)
     sources.check_metrics(metrics.values(), found, where)
     return found
-
-
-def _validation(
-    state: State,
-    given: tuple[Any, Any, Any],
-    feature_names: tuple[str, ...] | None,
-    classes: Classes | None,
-) -> Rows:
-    """Return `validation_data` as a source; `feature_names` are the columns of the training X."""
-    if state.feature_names is None and sources.column_names(state, given[0]) is not None:
-        _checks.same_columns("validation X", given[0], feature_names, "X")
-    return sources.source(state, *given, where="validation ", classes=classes)
 
 
 def weights_of_classes(
