@@ -122,6 +122,18 @@ def test_objects_are_what_they_hold():
         tables.learn(table)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [[0, 1, 0, 2], [0.5, np.nan, 0.0, 2.0], [True, False, False, True], ["a", "b", "a", "a"]],
+)
+def test_sparse_columns_of_pandas_are_dense_ones(values):
+    dense = pd.DataFrame({"a": values})
+    sparse = pd.DataFrame({"a": pd.arrays.SparseArray(values)})
+    want, found = (tables.read(frame).columns["a"] for frame in (dense, sparse))
+    assert (found.kind, found.texts) == (want.kind, want.texts)
+    np.testing.assert_array_equal(found.values, want.values)
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("values", [[1, None, 3], [1.5, None, 2.0], [None, None, 7]], ids=str)
 def test_numbers_of_arrow_may_be_missing(values, chunked):
