@@ -93,13 +93,16 @@ def decimal_of(columns: Iterable[Sequence[str]], separator: str) -> str:
 
     It is a comma if a column of numbers has commas that cannot separate thousands, such as 1,5. If
     all commas can, such as in 1,234, they are decimal points unless the separator is a comma, too,
-    or a column of numbers has points that cannot separate thousands, such as 0.977.
+    or a column of numbers has points that cannot separate thousands, such as 0.977. The same holds
+    for a column of numbers with points that can only separate thousands, such as 1.234.567.
     """
     known = [[text for text in texts if not is_placeholder(text)] for texts in columns]
-    with_commas = [texts for texts in known if are_numbers(texts, ",") and "," in "".join(texts)]
+    may_have_commas = [texts for texts in known if are_numbers(texts, ",")]
+    with_commas = [texts for texts in may_have_commas if "," in "".join(texts)]
     if any(not are_numbers([text for text in texts if "," in text], ".") for texts in with_commas):
         return ","
-    is_doubtful = bool(with_commas) and separator != ","
+    are_grouped = any(not are_numbers(texts, ".") for texts in may_have_commas)
+    is_doubtful = (bool(with_commas) or are_grouped) and separator != ","
     return "," if is_doubtful and not any(map(_need_point, known)) else "."
 
 
