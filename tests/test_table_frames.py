@@ -332,6 +332,25 @@ def test_prepared_numbers_are_standardized():
     assert recipe.task == "regression"
 
 
+@pytest.mark.parametrize("codes", ["plain", "rich"])
+def test_a_number_that_never_varies_is_not_scaled_by_rounding_errors(codes):
+    """The mean of six times 0.1 is rounded, so that their deviation from it is 1e-17."""
+    recipe, X, _ = tables.prepare({"a": [0.1] * 6 + [None], "b": range(7)}, codes=codes)
+    assert np.abs(X[:, 0]).max() < 1e-15
+    assert np.abs(recipe.inputs({"a": [0.2], "b": [1]})).max() <= 1
+
+
+@pytest.mark.parametrize("size", [1e-35, 1e-47, 1e-170, 1e-300])
+def test_numbers_near_0_are_not_lost(size):
+    frame = {"a": size * np.arange(8.0), "b": np.arange(8.0)}
+    for options in ({}, {"codes": "rich"}, {"dtype": "float64"}):
+        X = tables.prepare(frame, **options).X
+        np.testing.assert_allclose(X[:, 0], X[:, X.shape[1] // 2], rtol=1e-6)
+    X = tables.prepare(frame, standardize=False).X  # for a Standardize layer, in float32
+    np.testing.assert_allclose(X[:, 0] / X[-1, 0], np.arange(8) / 7, rtol=1e-6)
+    assert X[:, 0].std() == pytest.approx(1)
+
+
 def test_rows_without_a_target_are_left_out():
     town = FRAME["town"].where(FRAME.index > 3, "Bonn")
     recipe, X, y = tables.prepare(FRAME.assign(town=town), "town", dtype="float64")
