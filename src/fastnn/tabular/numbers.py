@@ -31,11 +31,15 @@ _EXPONENT = r"(?:[eE][+-]?\d+)?"
 
 
 def _number_pattern(decimal: str) -> re.Pattern[str]:
-    """Return the pattern of a number: sign, currency, thousands separators, percent sign."""
+    """Return the pattern of a number: sign, currency, thousands separators, percent sign.
+
+    The sign is before or after a currency: -$5 or $-5.
+    """
     thousands = r"[, ']" if decimal == "." else r"[. ']"
     grouped, fraction = rf"[1-9]\d{{0,2}}(?:{thousands}\d{{3}})+", re.escape(decimal)
     number = rf"(?:(?:{grouped}|\d+)(?:{fraction}\d*)?|{fraction}\d+){_EXPONENT}"
-    return re.compile(rf"([+-]?)[{_UNITS}]? ?({number}) ?[{_UNITS}%]?")
+    sign = rf"(?:(?P<sign>[+-]?)[{_UNITS}]? ?|[{_UNITS}] ?(?P<inner>[+-]))"
+    return re.compile(rf"{sign}(?P<digits>{number}) ?[{_UNITS}%]?")
 
 
 _PATTERNS = {decimal: _number_pattern(decimal) for decimal in ".,"}
@@ -58,10 +62,10 @@ def numbers_of(
     for i in doubtful:
         match = pattern.fullmatch(texts[i])
         if match is not None:
-            digits = re.sub("[ ']" if decimal == "," else "[, ']", "", match[2])
+            digits = re.sub("[ ']" if decimal == "," else "[, ']", "", match["digits"])
             if decimal == ",":
                 digits = digits.replace(".", "").replace(",", ".")
-            plain[i] = float(match[1] + digits)
+            plain[i] = float((match["inner"] or match["sign"]) + digits)
     return plain
 
 
