@@ -124,6 +124,18 @@ def test_the_scores_of_an_ensemble_are_those_of_its_mean(here, output_of):
     assert "networks    4 of " in text
 
 
+@pytest.mark.parametrize("words", ["--preset plain", "--preset plain --ensemble 2", "--by city"])
+def test_moments_that_overflow_have_a_remedy_of_the_command_line(words, here, run):
+    """The loss stays finite, but the squares of Adam's gradients do not."""
+    train = ("train", "flats.csv", "--target", "rent", "--hidden", "4", "--epochs", "2", "--quiet")
+    (here / "x").unlink(missing_ok=True)
+    code, _, err = run(*train, *words.split(), "--l2", "1e30", "--out", "x")
+    assert code == 1
+    message = r"layers\.0\.W of (the )?network( 0)? holds inf, so nothing was saved"
+    assert re.search(rf"{message}; lower --learning-rate or --l2\n$", err)
+    assert not (here / "x").exists()
+
+
 # ---- a network for each value -------------------------------------------------------------------
 
 
