@@ -324,6 +324,19 @@ def test_a_target_that_float32_rounds_to_0_is_refused(here, run):
         assert "too small for float32" in err
         assert "--dtype float64" in err
     assert run(*command, *PLAIN, "--dtype", "float64")[0] == 0
+    np.savez("x.npz", x=x, y=2e-200 * x)  # whose squares are 0
+    code, _, err = run(*command, *PLAIN)
+    assert (code, "'y' has standard deviation 1.9" in err, "e-200" in err) == (1, True, True)
+    assert run(*command, *PLAIN, "--dtype", "float64")[0] == 0
+
+
+def test_a_column_that_float32_rounds_to_0_is_learned(here, output_of):
+    x = np.random.default_rng(0).normal(size=300)
+    for size in (1e-35, 1e-47):
+        np.savez("x.npz", x=size * x, y=x)
+        out = output_of("train", "x.npz", "--out", "x.safetensors", "--epochs", "30", "--quiet",
+                        "--json", *PLAIN)  # fmt: skip
+        assert json.loads(out)["test"]["r2"] > 0.9
 
 
 def test_arrays_and_their_targets(here, output_of):
@@ -481,6 +494,8 @@ def test_the_loss_is_an_option(here, output_of, loss, kind, baseline):
         assert 0.75 < (price <= predicted).mean() < 0.99
         assert "pinball loss" in out
         assert output.score("pinball", 1.234e-6) == "1.234e-06"
+        assert output.score("mae", 1.2346e31) == output.number(1.2346e31) == "1.235e+31"
+        assert output.score("mae", 999999999999999.0) == "999,999,999,999,999"
     assert f"{baseline}\n" in output_of("info", "new.safetensors")
 
 

@@ -16,6 +16,7 @@ import pytest
 import fastnn
 from fastnn import tables
 from fastnn.cli import main, several
+from fastnn.cli.splitting import split
 from fastnn.many.outcomes import NOT_STARTED, Status, with_number
 from fastnn.sklearn import TabularRegressor
 
@@ -123,6 +124,18 @@ def test_the_scores_of_an_ensemble_are_those_of_its_mean(here, output_of):
     assert "networks    4 of " in text
 
 
+@pytest.mark.parametrize("words", ["--preset plain", "--preset plain --ensemble 2", "--by city"])
+def test_moments_that_overflow_have_a_remedy_of_the_command_line(words, here, run):
+    """The loss stays finite, but the squares of Adam's gradients do not."""
+    train = ("train", "flats.csv", "--target", "rent", "--hidden", "4", "--epochs", "2", "--quiet")
+    (here / "x").unlink(missing_ok=True)
+    code, _, err = run(*train, *words.split(), "--l2", "1e30", "--out", "x")
+    assert code == 1
+    message = r"layers\.0\.W of (the )?network( 0)? holds inf, so nothing was saved"
+    assert re.search(rf"{message}; lower --learning-rate or --l2\n$", err)
+    assert not (here / "x").exists()
+
+
 # ---- a network for each value -------------------------------------------------------------------
 
 
@@ -167,6 +180,41 @@ def test_a_column_of_numbers_may_select_the_network(here, run, output_of):
     assert fastnn.load_many("shops").groups.tolist() == ["7", "8"]
     (here / "shop.csv").write_text("x,shop\n1,7\n1,8.0\n")
     assert output_of("predict", "shops", "shop.csv", "--quiet").count("\n") == 3
+
+
+def test_a_test_row_whose_value_has_no_network_is_noted(here, run):
+    """The last test rows have a city of their own, which no network is trained on."""
+    frame = pl.read_csv("flats.csv")
+    test = split(SimpleNamespace(test=0.2, seed=0, data="x"), frame["rent"].to_numpy(), None, 0.1)
+    city = frame["city"].to_list()
+
+    def train(n, *words):
+        """Train on the flats, where n of the 80 test rows are in Ulm."""
+        changed = [*city]
+        for i in test["test"][80 - n :]:
+            changed[i] = "Ulm"
+        frame.with_columns(city=pl.Series(changed)).write_csv("ulm.csv")
+        return run("train", "ulm.csv", "--target", "rent", "--by", "city", "--epochs", "2",
+                   "--hidden", "8", "--out", "x", "--json", *words)  # fmt: skip
+
+    code, out, err = train(3)
+    assert (code, json.loads(out)["rows"]["test"]) == (0, 77)
+    assert "note: left out 3 test rows, whose 'city' occurs in no training row and so has" in err
+    assert "without 'rent'" not in err
+    (here / "x").unlink()
+    code, _, err = train(80, "--require", "r2>=0.5")
+    assert code == 1
+    assert "no test row has a value of 'city', the column of --by, that occurs in the" in err
+    assert not (here / "x").exists()
+    assert train(80, "--test", "0")[0] == 0
+
+
+def test_a_column_without_values_selects_no_network(here, run):
+    (here / "none.csv").write_text("area,city,rent\n" + "50,,700\n60,,800\n,Bonn,\n" * 20)
+    code, _, err = run("train", "none.csv", "--target", "rent", "--by", "city", "--out", "x")
+    assert code == 1
+    assert err.endswith("no row with a target has a value in 'city', the column of --by; name "
+                        "another column\n")  # fmt: skip
 
 
 def test_a_value_in_too_few_rows_is_an_error_before_training(here, run):
@@ -321,6 +369,31 @@ def test_ctrl_c_keeps_what_is_trained(words, message, here, run, monkeypatch):
         assert fits.interrupted
         (here / "some.csv").write_text("area,city\n50,Bonn\n50,Köln\n")
         assert run("predict", "x", "some.csv")[0] == 0
+
+
+def test_ctrl_c_may_leave_no_test_row_with_a_network(here, run, monkeypatch):
+    """The network of Bonn is trained first; none of the test rows is in Bonn."""
+    frame = pl.read_csv("flats.csv")
+    test = split(SimpleNamespace(test=0.2, seed=0, data="x"), frame["rent"].to_numpy(), None, 0.1)
+    is_test = pl.Series(np.isin(np.arange(400), test["test"]))
+    frame.with_columns(
+        city=pl.when(is_test & (pl.col("city") == "Bonn")).then(pl.lit("Trier")).otherwise("city")
+    ).write_csv("cities.csv")
+    monkeypatch.setattr(several, "fit_many", interrupted(1))
+    train = ("train", "cities.csv", "--target", "rent", "--by", "city", *PLAIN, "--quiet")
+    (here / "y").unlink(missing_ok=True)
+    code, _, err = run(*train, "--out", "y", "--require", "r2>=0.5,baseline")
+    assert (code, err) == (
+        3,
+        "fastnn: error: the network does not meet --require r2>=0.5, baseline: r2 is undefined; no "
+        "file was written\n",
+    )
+    assert not (here / "y").exists()
+    code, _, err = run(*train, "--out", "y", "--report", "y.html")
+    assert code == 130
+    assert err.endswith("y has the networks whose training was complete; no report was written\n")
+    assert (here / "y").exists()
+    assert not (here / "y.html").exists()
 
 
 @pytest.mark.parametrize("words", ["--ensemble 5", "--by city", "--search 10"])

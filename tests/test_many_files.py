@@ -259,6 +259,26 @@ def test_what_load_would_refuse_is_not_saved(case, tmp_path):
     assert os.listdir(tmp_path) == ["many.safetensors"]
 
 
+def test_a_network_that_diverged_is_named(diverged, tmp_path):
+    moments = MLP(1, [Dense(1)], loss="squared_error", optimizer="adam", seed=0)
+    moments.train_on_output_gradients(np.ones((9, 1), "f4"), np.full((9, 1), 1e25, "f4"))
+    fits = fit_many(networks(net_of(), n=2), X, y)
+    for net, message in (
+        (
+            diverged,
+            r"weights\.layers\.0\.W of network 1 holds -?inf, so it cannot be saved; set",
+        ),
+        (
+            moments,
+            r"optimizer\.1\.layers\.0\.W of network 1 holds inf, .* copy the weights to a new",
+        ),
+    ):
+        fits.nets[1] = net
+        with pytest.raises(ValueError, match=message):
+            fits.save(tmp_path / "many")
+        assert not (tmp_path / "many").exists()
+
+
 def test_a_path_of_another_form_is_refused():
     with pytest.raises(ValueError, match="saved as a safetensors file"):
         Fits([net_of()]).save("many.onnx")

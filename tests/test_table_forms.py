@@ -238,6 +238,27 @@ def test_fields_of_weka(read):
     assert values(table)["town"] == [None, "Land's End, UK", "O'Hara", "?", '6" pipe']
     with pytest.raises(TableError, match="is a sparse ARFF file"):
         read(head + "{0 1, 1 x}\n", "few.arff")
+    quoted = head.replace("size", r"'Anna\'s \"size\"'").replace("town", r'"a \" b"')
+    assert [*read(quoted + "1,x\n", "few.arff").columns] == ['Anna\'s "size"', 'a " b']
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("few.arff", "%\n@relation r\n\n@attribute a real\n@attribute b real\n@data\n\n1,2\n%\n1\n",
+         "has 1 field in line 10, but 2 @attributes; correct the line"),
+        ("few.dat", "@relation r\r\n@attribute a real\r\n@data\r\n1\r\n1,2\r\n",
+         "has 2 fields in line 5, but 1 @attribute; correct the line"),
+        ("few.csv", "sep=;\na;b\n1;2\n1;2;3\n", "has 3 fields in line 4, but 2 names in line 2;"),
+        ("few.csv", "sep=;\na;b\n1;2\n1\n", "has 1 field in line 4, but 2 names in line 2;"),
+        ("few.csv", "\n\n1.5,2.5\n1.5,2,3\n", "has 3 fields in line 4, but 2 in line 3;"),
+        ("few.csv", "1.5,2.5\n1.5,2,3\n", "has 3 fields in line 2, but 2 in its first line;"),
+        ("few.txt", "a b\n" + "\n1 2\n" * 60 + "1 2 3\n", "has 3 fields in line 122, but 2 names"),
+    ],
+)  # fmt: skip
+def test_lines_are_counted_as_in_the_file(read, name, content, message):
+    with pytest.raises(TableError, match=message):
+        read(content, name)
 
 
 @pytest.mark.parametrize("ending", ["bz2", "xz", "zip"])
@@ -255,7 +276,8 @@ def test_files_of_arrow_and_json_lines(expected, tmp_path):
     frame = pl.DataFrame(expected)
     frame.write_ipc(tmp_path / "few.arrow")
     frame.write_ndjson(tmp_path / "few.jsonl")
-    for name in ("few.arrow", "few.jsonl"):
+    (tmp_path / "bom.jsonl").write_text(frame.write_ndjson(), encoding="utf-8-sig")
+    for name in ("few.arrow", "few.jsonl", "bom.jsonl"):
         assert values(tables.read(tmp_path / name)) == expected
 
 
@@ -307,6 +329,21 @@ def test_thousands_are_no_decimals_beside_numbers_with_points(read):
     assert values(table) == {"price": [8840, 977], "weight": [0.977, None]}
     assert values(read("price;cost\n4,321;1,333.33\n"))["price"] == [4321]
     assert values(read("price;cost\n4,321;1.333\n")) == {"price": [4.321], "cost": [1333]}
+
+
+def test_points_that_can_only_separate_thousands_do_so(read, tmp_path):
+    table = read("town;people\nBonn;331.885\nRome;2.761.632\nUlm;900\n")
+    assert values(table)["people"] == [331885, 2761632, 900]
+    assert (table.decimal, table.thousands) == (",", {"people": True})
+    assert table.notes[0].endswith("few.csv have points between thousands")
+    recipe = tables.learn(table)
+    (tmp_path / "new.csv").write_text("people;town\n331.885;Bonn\n")
+    assert recipe.read(tmp_path / "new.csv").columns["people"].values == [331885]
+    assert read("town,people\nBonn,331.885\nRome,2.761.632\n").decimal == "."
+    text = "a;b\n0.977;1.234.567\n1.5;2.345.678\n"  # a needs its points
+    assert values(read(text)) == {"a": [0.977, 1.5], "b": ["1.234.567", "2.345.678"]}
+    many = "".join(f"{i / 1000 + 1:.3f};x\n" for i in range(3000)) + "1.234.567;x\n"
+    assert values(read("a;b\n" + many))["a"][:1] == [1000]
 
 
 def test_the_decimal_point_is_that_of_training(read, tmp_path, monkeypatch):
@@ -364,6 +401,7 @@ def test_a_decimal_comma_may_be_stated(read):
      ("1 234", 1234), ("1'234.5", 1234.5), ("1e3", 1000), ("+.5", 0.5), ("0,123", None),
      ("1\u202f234", 1234), ("1\u00a0234", 1234), ("1\u2009234", 1234), ("1\u2019234", 1234),
      ("\u22120.5", -0.5), ("(0.09)", -0.09), ("($1,234.50)", -1234.5), ("(-5)", None),
+     ("-$5", -5), ("$-5", -5), ("€ -1,200.5", -1200.5), ("$+5", 5), ("-$-5", None), ("($-5)", None),
      ("1,23", None), ("1_000", None), ("12 kg", None), ("", None), ("1-2", None)],
 )  # fmt: skip
 def test_numbers_with_separators_units_and_signs(text, number):

@@ -124,6 +124,18 @@ def test_objects_are_what_they_hold():
         tables.learn(table)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [[0, 1, 0, 2], [0.5, np.nan, 0.0, 2.0], [True, False, False, True], ["a", "b", "a", "a"]],
+)
+def test_sparse_columns_of_pandas_are_dense_ones(values):
+    dense = pd.DataFrame({"a": values})
+    sparse = pd.DataFrame({"a": pd.arrays.SparseArray(values)})
+    want, found = (tables.read(frame).columns["a"] for frame in (dense, sparse))
+    assert (found.kind, found.texts) == (want.kind, want.texts)
+    np.testing.assert_array_equal(found.values, want.values)
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("values", [[1, None, 3], [1.5, None, 2.0], [None, None, 7]], ids=str)
 def test_numbers_of_arrow_may_be_missing(values, chunked):
@@ -320,6 +332,25 @@ def test_prepared_numbers_are_standardized():
     np.testing.assert_allclose(X[:, recipe.names.index("size")].std(), 1, rtol=1e-6)
     np.testing.assert_allclose(y, PRICE, rtol=1e-6)
     assert recipe.task == "regression"
+
+
+@pytest.mark.parametrize("codes", ["plain", "rich"])
+def test_a_number_that_never_varies_is_not_scaled_by_rounding_errors(codes):
+    """The mean of six times 0.1 is rounded, so that their deviation from it is 1e-17."""
+    recipe, X, _ = tables.prepare({"a": [0.1] * 6 + [None], "b": range(7)}, codes=codes)
+    assert np.abs(X[:, 0]).max() < 1e-15
+    assert np.abs(recipe.inputs({"a": [0.2], "b": [1]})).max() <= 1
+
+
+@pytest.mark.parametrize("size", [1e-35, 1e-47, 1e-170, 1e-300])
+def test_numbers_near_0_are_not_lost(size):
+    frame = {"a": size * np.arange(8.0), "b": np.arange(8.0)}
+    for options in ({}, {"codes": "rich"}, {"dtype": "float64"}):
+        X = tables.prepare(frame, **options).X
+        np.testing.assert_allclose(X[:, 0], X[:, X.shape[1] // 2], rtol=1e-6)
+    X = tables.prepare(frame, standardize=False).X  # for a Standardize layer, in float32
+    np.testing.assert_allclose(X[:, 0] / X[-1, 0], np.arange(8) / 7, rtol=1e-6)
+    assert X[:, 0].std() == pytest.approx(1)
 
 
 def test_rows_without_a_target_are_left_out():

@@ -597,6 +597,25 @@ def test_kinds_at_prediction_are_those_of_training(put):
         recipe.read(put("zip,size\n01,1\n01,big\n", "new.csv"))
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "was", "new"),
+    [
+        ("size", "category", "number", "size,zip,day\nbig,x,31/1/2020\n"),
+        ("zip", "number", "category", "size,zip,day\n1,2,31/1/2020\n"),
+        ("day", "category", "day-first date", "size,zip,day\n1,x,today\n"),
+        ("day", "month-first date", "day-first date", "size,zip,day\n1,x,3/1/2020\n"),
+    ],
+)
+def test_a_table_whose_kinds_are_others_than_in_training_is_refused(put, name, kind, was, new):
+    recipe = tables.learn(tables.read(put("size,zip,day\n1,x,31/1/2020\n2,y,1/2/2020\n")))
+    message = f"column '{name}' was read as a {kind} but was a {was} in training; let the recipe"
+    with pytest.raises(TableError, match=message):
+        recipe.encode(tables.read(put(new, "new.csv")))
+    day = recipe.encode(recipe.read(put("size,zip,day\n1,x,3/1/2020\n", "new.csv"))).matrix()
+    iso = tables.read(put("size,zip,day\n1,x,2020-01-03\n", "new.csv"))
+    np.testing.assert_array_equal(recipe.encode(iso).matrix(), day)
+
+
 def test_numbers_far_from_0_keep_their_digits(tmp_path):
     when = 1.7e9 + np.arange(100.0) % 7
     table = column_table(tmp_path, when=when, y=np.arange(100.0))

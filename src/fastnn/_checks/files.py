@@ -160,17 +160,24 @@ _FOR_MOMENTS = (
 )
 
 
-def finite_network(arrays: Mapping[str, NDArray[Any]], verb: str) -> None:
-    """Check that a network's arrays, by their names in a file, are finite, as after divergence.
+class NotFiniteError(ValueError, FloatingPointError):
+    """Weights or moments of a network are not finite, as after a training that diverged."""
 
-    `verb` says what cannot be done with the network otherwise, such as "saved".
+
+def finite_network(
+    arrays: Mapping[str, NDArray[Any]], verb: str, network: str = "the network"
+) -> None:
+    """Check that a network's arrays, by their names in a file, are finite.
+
+    `verb` says what cannot be done with the network otherwise, such as "saved"; `network` is its
+    name in the message.
     """
     for name, array in arrays.items():
         is_finite = np.isfinite(array)
         if not is_finite.all():
             remedy = _FOR_MOMENTS if name.startswith("optimizer.") else _FOR_WEIGHTS
-            raise ValueError(
-                f"{name} of the network holds {array[~is_finite][0]}, so it cannot be {verb}; "
+            raise NotFiniteError(
+                f"{name} of {network} holds {array[~is_finite][0]}, so it cannot be {verb}; "
                 f"{remedy}"
             )
 

@@ -13,6 +13,7 @@ measuring (benchmarking/).
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -69,8 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError:
         return _fail("not enough memory; use fewer rows or columns", 1)
     except FloatingPointError as error:
-        what = str(error).partition(":")[0]
-        return _fail(f"{what}, so nothing was saved; lower --learning-rate", 1)
+        what = re.split("[:;]", str(error))[0].removesuffix(", so it cannot be saved")
+        or_l2 = " or --l2" if getattr(options, "l2", None) else ""
+        return _fail(f"{what}, so nothing was saved; lower --learning-rate{or_l2}", 1)
     except (ValueError, TypeError, ImportError, RuntimeError) as error:
         return _fail(str(error), 1)
 

@@ -36,7 +36,12 @@ class Condition(NamedTuple):
         return f"{self.score}{self.relation}{self.limit:g}" if self.score else "baseline"
 
     def holds(self, record: Mapping[str, Any], loss: Loss) -> bool:
-        """Return whether the scores of a training with a loss meet the condition."""
+        """Return whether the scores of a training with a loss meet the condition.
+
+        Without scores it is not met: after Ctrl-C, the networks for the test rows may be missing.
+        """
+        if record["test"] is None:
+            return False
         if not self.score:
             return beats_baseline(record, loss)
         value = record["test"][self.score]
@@ -46,7 +51,7 @@ class Condition(NamedTuple):
         """Return what the score is, for a message; None if the condition is on several scores."""
         if not self.score:
             return None
-        value = record["test"][self.score]
+        value = None if record["test"] is None else record["test"][self.score]
         return f"{self.score} is {'undefined' if value is None else score(self.score, value)}"
 
 

@@ -112,10 +112,13 @@ def writing(path: str) -> Iterator[None]:
 
 # ---- numbers and names --------------------------------------------------------------------------
 
+#: From this number on, float64 does not know all digits before the point.
+_MANY_DIGITS = 1e15
+
 
 def number(value: float) -> str:
-    """Return a number with four digits, or with all digits before the point."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    """Return a number with four digits, or with all digits before the point up to 15."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < _MANY_DIGITS else f"{value:.4g}"
 
 
 def score(name: str, value: float | None) -> str:
@@ -124,7 +127,7 @@ def score(name: str, value: float | None) -> str:
         return "-"
     if name not in ("mae", "rmse", "pinball"):
         return f"{value:.4f}".replace("-0.0000", "0.0000")
-    return f"{value:,.0f}" if value >= 1000 else f"{value:#.4g}"
+    return f"{value:,.0f}" if 1000 <= value < _MANY_DIGITS else f"{value:#.4g}"
 
 
 def two_columns(pairs: Iterable[tuple[str, str]]) -> str:

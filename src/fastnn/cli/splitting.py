@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from fastnn.tabular.table import Column
+
 
 def split(
     options: argparse.Namespace, y: NDArray[Any], classes: list[Any] | None, validation: float
@@ -60,3 +62,34 @@ def split(
             f"{n:,} rows with a target for training; lower {held_out}"
         )
     return {"training": known, **rows}
+
+
+# ---- a network for each value of a column (--by) ------------------------------------------------
+
+
+def with_value(
+    options: argparse.Namespace, column: Column, y: NDArray[Any], classes: list[Any] | None
+) -> NDArray[Any]:
+    """Return the targets (n,) without those of rows that lack a value in the column of --by."""
+    found = np.where(column.values < 0, np.nan if classes is None else -1, y)
+    if not (~np.isnan(found) if classes is None else found >= 0).any():
+        raise TableError(
+            f"{options.data}: no row with a target has a value in {column.name!r}, the column of "
+            "--by; name another column"
+        )
+    return found
+
+
+def with_network(
+    options: argparse.Namespace, column: Column, rows: dict[str, NDArray[np.intp]]
+) -> NDArray[np.intp]:
+    """Return the test rows whose value in the column of --by also occurs in other rows."""
+    test, others = rows["test"], np.concatenate([rows["training"], rows["validation"]])
+    found = test[np.isin(column.values[test], column.values[others])]
+    if len(test) and not len(found):
+        raise TableError(
+            f"{options.data}: no test row has a value of {column.name!r}, the column of --by, that "
+            "occurs in the training rows, so no network can be scored; choose a column with fewer "
+            "values, or compute no scores: --test 0"
+        )
+    return found

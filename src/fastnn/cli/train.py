@@ -28,7 +28,7 @@ from fastnn.cli.options import UsageError, form_of
 from fastnn.cli.output import counted, print_now, protect, tell, two_columns, writing
 from fastnn.cli.result_text import best_epoch_note, epochs, refit_note, score_table, task_facts
 from fastnn.cli.scores import names_of, scores
-from fastnn.cli.splitting import split
+from fastnn.cli.splitting import split, with_network, with_value
 from fastnn.cli.train_options import parser_of
 from fastnn.tabular import remedies
 from fastnn.tabular.errors import TableError
@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
             model.save(options.out)
     report = None
     with contextlib.suppress(KeyboardInterrupt):  # the file is saved: print the scores, too
-        if options.report is not None:
+        if options.report is not None and record["test"] is not None:
             report_page.write(job, scored, record, warnings)
             report = options.report
     result = _Result(options, model, recipe, record, seconds, warnings, not unmet, report)
@@ -106,14 +106,16 @@ def _job(options: argparse.Namespace, target: str) -> Job:
     """Return the data of the training; errors in the options or the table are raised here."""
     table, target = _read(options, target)
     task, classes, y = tables.target_of(table, target, options.task)
-    if options.by is not None:  # rows without a value have no network
-        y = np.where(table.columns[options.by].values < 0, -1 if classes else np.nan, y)
+    if options.by is not None:
+        y = with_value(options, table.columns[options.by], y, classes)
     objective = objective_of(options.loss, task, table.columns[target].kind == "category")
     is_weighted = weights_of(options.class_weight, classes) is not None
     known = names_of(objective.loss, len(classes or ()), is_weighted)
     require_scores(options.require, known, task)
     # Each network of the preset good takes its own validation rows from the training rows.
     rows = split(options, y, classes, 0.0 if options.preset == "good" else options.validation)
+    if options.by is not None:
+        rows["test"] = with_network(options, table.columns[options.by], rows)
     check_target(objective, table.path, target, y[np.concatenate([*rows.values()])])
     recipe = _recipe(options, table, target, task, classes, rows["training"])
     encoded = recipe.encode(table, unknown="missing")
@@ -329,10 +331,14 @@ def _note(job: Job) -> None:
     options = job.options
     for note in job.table.notes:
         tell(f"note: {note}")
-    without = job.table.n - sum(map(len, job.rows.values()))
-    if without:
+    n_known = int((~np.isnan(job.y) if job.recipe.classes is None else job.y >= 0).sum())
+    if n_known < job.table.n:
         names = " or ".join(map(repr, filter(None, (job.recipe.target, options.by))))
-        tell(f"note: left out {counted(without, 'row')} without {names}")
+        tell(f"note: left out {counted(job.table.n - n_known, 'row')} without {names}")
+    unscored = n_known - sum(map(len, job.rows.values()))
+    if unscored:
+        tell(f"note: left out {counted(unscored, 'test row')}, whose {options.by!r} occurs in no "
+             "training row and so has no network")  # fmt: skip
     target = job.table.columns.get(job.recipe.target or "")
     doubtful = doubt(target, job.recipe.task or "") if target and not options.task else None
     if doubtful:

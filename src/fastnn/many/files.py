@@ -80,6 +80,17 @@ def state_of(outcome: Outcome) -> State:
 # ---- writing ------------------------------------------------------------------------------------
 
 
+def require_finite(number: int, outcome: Outcome) -> None:
+    """Check that the weights and moments of a network with this number are finite."""
+    names = _names_of_blocks("", _moments(outcome), outcome.specification.optimizer.use_ema)
+    arrays = {
+        f"{name}.{parameter}": array
+        for name, block in zip(names, outcome.snapshot.blocks, strict=True)
+        for parameter, array in zip(outcome.specification.shapes, block, strict=True)
+    }
+    _checks.finite_network(arrays, "saved", f"network {number}")
+
+
 def encode(outcomes: Sequence[Outcome], others: dict[str, Any]) -> tuple[Tensors, dict[str, str]]:
     """Encode networks as tensors and metadata; the plain data `others` is added to the index."""
     index = _Index()

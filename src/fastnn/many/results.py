@@ -190,8 +190,9 @@ class Fits:
         ------
         TypeError, ValueError
             If the path cannot be that of a file, or is that of a checkpoint of `fit_many`; or if
-            `parameters`, `groups` or metadata have values that the file cannot hold. An old file
-            is left unchanged.
+            `parameters`, `groups` or metadata have values that the file cannot hold; or if weights
+            of a network, or the state of its optimizer, are not finite. An old file is left
+            unchanged.
         OSError
             If the file cannot be written.
 
@@ -217,6 +218,8 @@ class Fits:
             "modes": self._modes,
         }
         outcomes = [self.outcome(i) for i in range(len(self))]
+        for number, outcome in enumerate(outcomes):
+            files.require_finite(number, outcome)
         tensors, metadata = files.encode(outcomes, others)
         _parsed(dict(tensors), metadata)  # raises the errors that load_many would raise
         safetensors.write(path, tensors, metadata)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
+from fastnn._checks import counted
 from fastnn.tabular import text_files
 from fastnn.tabular.errors import TableError, one_line_about, polars_for, polars_path
 from fastnn.tabular.numbers import decimal_of
@@ -28,10 +29,15 @@ if TYPE_CHECKING:
 
     from fastnn.tabular.text_files import Form
 
+#: Points that can only separate thousands, as in 1.234.567.
+_GROUPS = r"\.\d{3}\."
+
 #: Which texts of a column are examined to find the decimal point, as patterns of polars, and how
-#: many distinct ones that match each pattern. Texts whose comma or point cannot separate thousands
-#: are in a sample of their own, so that thousands of others before them do not hide them.
-_EXAMINED = (r",(\d{0,2}\D*$|\d{4,})", r"\.(\d{0,2}\D*$|\d{4,})", ",", r"\.", "^[^,.]*$")
+#: many distinct ones that match each pattern. Texts whose comma or point cannot separate thousands,
+#: or can do nothing else, are in samples of their own, so that thousands of others before them do
+#: not hide them.
+_EXAMINED = (r",(\d{0,2}\D*$|\d{4,})", r"\.(\d{0,2}\D*$|\d{4,})", _GROUPS, ",", r"\.",
+             "^[^,.]*$")  # fmt: skip
 _SAMPLE = 1000
 
 #: The most characters of a field; Python's csv takes a C long, which may have 32 bits.
@@ -59,6 +65,7 @@ class CsvFile:
         self.notes: list[str] = []
         if path != "-":
             open(path, "rb").close()  # its errors say more than those of polars
+        self._n_above = 0  # lines that were removed from the top of the content
         self._content = text_files.content_of(path)
         self._head = text_files.head_of(path, self._content)
         is_utf8 = text_files.encoding_of(self._head) in ("utf-8", "utf-8-sig")
@@ -102,12 +109,17 @@ class CsvFile:
         """
         if self._form.decimal is not None:
             return self._form.decimal
-        if not any(series.str.contains(",", literal=True).any() for series in columns.values()):
+        texts = columns.values()
+        has_commas = any(series.str.contains(",", literal=True).any() for series in texts)
+        may_be_comma = has_commas or (
+            self._separator != "," and any(series.str.contains(_GROUPS).any() for series in texts)
+        )
+        if not may_be_comma:
             return "."
-        decimal = decimal_of((_some_texts(each, missing) for each in columns.values()),
-                             self._separator)  # fmt: skip
+        decimal = decimal_of((_some_texts(each, missing) for each in texts), self._separator)
         if decimal == ",":
-            self.notes.append(f"numbers of {self._path} have decimal commas")
+            how = "have decimal commas" if has_commas else "have points between thousands"
+            self.notes.append(f"numbers of {self._path} {how}")
         return decimal
 
     def _decode(self) -> None:
@@ -133,11 +145,11 @@ class CsvFile:
         stated = text_files.SEPARATOR_LINE.match(head)
         if stated:
             self._rewrite(lambda text: text_files.SEPARATOR_LINE.sub("", text, count=1))
-            head = head[stated.end() :]
+            head, self._n_above = head[stated.end() :], 1
         lines = text_files.lines_of(head, size <= len(self._head))
         ending = os.path.splitext(self._path.removesuffix(".gz"))[1].lower()
-        if "@" in head and text_files.without_attributes(self._path, head) is not None:
-            self._rewrite(lambda text: text_files.without_attributes(self._path, text) or text)
+        if text_files.is_of_weka(head):
+            self._rewrite(lambda text: text_files.without_attributes(self._path, text))
             self._separator, self._has_names = ",", True
             return
         given = self._form.separator or (stated and stated[1])
@@ -158,6 +170,7 @@ class CsvFile:
                 "'1', ..."
             )
         if not self._has_names and len(first) > 1 and head[:1] in ("\r", "\n"):
+            self._n_above += len(head[: -len(head.lstrip("\r\n"))].splitlines())
             self._rewrite(lambda text: text.lstrip("\r\n"))  # else polars finds no columns
         if len(set(widths[1:])) == 1 and widths[1] == widths[0] + 1 and self._has_names:
             if any(row[-1].strip() for row in rows[1:]):
@@ -230,11 +243,9 @@ class CsvFile:
                 if blank or not is_blank:  # polars skips blank lines before the first line
                     blank.append(is_blank)
                 if len(row) < width and not is_blank:
-                    plural = "s" if len(row) > 1 else ""
                     raise TableError(
-                        f"{self._path} has {len(row)} field{plural} in line {rows.line_num}, but "
-                        f"{width} names in its first line; the file may be cut off: complete the "
-                        "line, or write missing values as empty fields"
+                        f"{self._n_fields(len(row), rows.line_num, width)}; the file may be cut "
+                        "off: complete the line, or write missing values as empty fields"
                     )
         found = np.array(blank[self._has_names :], bool)
         if len(found) != n and found.any():
@@ -243,6 +254,15 @@ class CsvFile:
                 "quotes or line ends are damaged; remove the blank lines"
             )
         return found if len(found) == n else np.zeros(n, bool)
+
+    def _n_fields(self, n: int, line: int, width: int) -> str:
+        """Return how many fields a line of the content has, and how many it should have."""
+        first = f"line {self._n_above + 1}" if self._n_above else "its first line"
+        names = " names" if self._has_names else ""
+        return (
+            f"{self._path} has {counted(n, 'field')} in line {self._n_above + line}, but "
+            f"{width}{names} in {first}"
+        )
 
     @contextlib.contextmanager
     def _rows(self) -> Iterator[Any]:
@@ -269,9 +289,8 @@ class CsvFile:
                 for row in rows:
                     if len(row) > width:
                         return (
-                            f"{self._path} has {len(row)} fields in line {rows.line_num}, but "
-                            f"{width} names in its first line; correct the line, or quote fields "
-                            "that contain the separator, or name it: --separator"
+                            f"{self._n_fields(len(row), rows.line_num, width)}; correct the line, "
+                            "or quote fields that contain the separator, or name it: --separator"
                         )
         return f"{self._path} cannot be read as CSV: {first}; look for a quote that is never closed"
 

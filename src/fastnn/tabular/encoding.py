@@ -18,7 +18,7 @@ from fastnn.tabular import codes
 from fastnn.tabular.codes import MISSING, UNKNOWN, Code, Missing, OneHot, Ordered
 from fastnn.tabular.errors import FRAME, TableError, listed, suggestion
 from fastnn.tabular.spelling import Lookup
-from fastnn.tabular.table import KINDS
+from fastnn.tabular.table import DATES, KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -103,6 +103,7 @@ def encode(entries: Sequence[Entry], table: Table, unknown: str) -> EncodedRows:
     replaced: dict[str, int] = {}
     others: dict[str, int] = {}
     for column, entry in zip(columns, entries, strict=True):
+        _require_kind(table.path, column, entry)
         if entry.category is None:
             parts.append(column.values)
         else:
@@ -111,6 +112,18 @@ def encode(entries: Sequence[Entry], table: Table, unknown: str) -> EncodedRows:
             if n_unknown:
                 (others if entry.category.other else replaced)[column.name] = n_unknown
     return EncodedRows(entries, parts, replaced, others)
+
+
+def _require_kind(path: str, column: Column, entry: Entry) -> None:
+    """Check that a column has the kind of its entry, as in every table that the recipe reads.
+
+    Dates with the year first, or of a type of dates, suit any kind of date.
+    """
+    if column.kind != entry.kind and not (column.kind == DATES[0] and entry.kind in DATES):
+        raise TableError(
+            f"{path}: column {column.name!r} was read as a {column.kind} but was a {entry.kind} in "
+            "training; let the recipe read the table: pass the data, or recipe.read(data)"
+        )
 
 
 def _indices(

@@ -118,6 +118,8 @@ def _raw(frame: str, name: str, column: Any, missing: Collection[str]) -> Raw:
     """
     if type(column).__module__.startswith("polars"):
         return column
+    if hasattr(column, "sparse"):  # a sparse column of pandas
+        column = column.sparse.to_dense()
     dtype = getattr(column, "dtype", None)
     if hasattr(getattr(dtype, "pyarrow_dtype", None), "index_type"):  # a dictionary of Arrow
         column = getattr(column, "array", column).__arrow_array__()

@@ -26,6 +26,7 @@ from fastnn.tabular.codes import (
     Value,
     Weekday,
 )
+from fastnn.tabular.deviation import deviation
 from fastnn.tabular.encoding import Entry
 from fastnn.tabular.errors import FRAME, TableError, listed
 from fastnn.tabular.reading import read
@@ -56,6 +57,10 @@ CODES = ("plain", "rich")
 #: Intervals of a piecewise linear code; the most inputs of a table with such codes; the fewest rows
 #: of a text that gets an input of its own with rich codes.
 _INTERVALS, _MOST_INPUTS, _FEWEST_ROWS = 16, 1500, 5
+
+#: Numbers with a smaller standard deviation are scaled for a network that standardizes its inputs.
+#: The smallest numbers that float32 holds with all digits are near 1e-38.
+_LEAST_SPREAD = 1e-30
 
 #: Column names that pandas, R and collections of R data sets give to row numbers.
 _UNNAMED = ("", "Unnamed: 0", "__index_level_0__", "rownames")
@@ -297,12 +302,14 @@ def _codes(
 
 def _of_number(known: NDArray[Any], values: NDArray[Any], standardize: bool) -> list[Code]:
     """Return the codes of a column of numbers; `known` holds the values that are not missing."""
-    median, spread = float(np.median(known)), float(known.std()) or 1.0
+    median, spread = float(np.median(known)), deviation(known) or 1.0
     if standardize:
         filled = np.where(np.isnan(values), median, values)
-        return [Value(median, float(filled.mean()), float(filled.std()) or 1.0)]
+        return [Value(median, float(filled.mean()), deviation(filled) or 1.0)]
     # Far from 0, float32 would lose the digits in which the values differ, so subtract the median.
-    return [Value(median, median if abs(median) > 1000 * spread else 0.0, 1.0)]
+    # It cannot hold values that are very close to 0, so divide by their deviation.
+    shift = median if abs(median) > 1000 * spread else 0.0
+    return [Value(median, shift, spread if spread < _LEAST_SPREAD else 1.0)]
 
 
 def _of_date(known: NDArray[Any], values: NDArray[Any], standardize: bool) -> list[Code]:

@@ -31,11 +31,15 @@ _EXPONENT = r"(?:[eE][+-]?\d+)?"
 
 
 def _number_pattern(decimal: str) -> re.Pattern[str]:
-    """Return the pattern of a number: sign, currency, thousands separators, percent sign."""
+    """Return the pattern of a number: sign, currency, thousands separators, percent sign.
+
+    The sign is before or after a currency: -$5 or $-5.
+    """
     thousands = r"[, ']" if decimal == "." else r"[. ']"
     grouped, fraction = rf"[1-9]\d{{0,2}}(?:{thousands}\d{{3}})+", re.escape(decimal)
     number = rf"(?:(?:{grouped}|\d+)(?:{fraction}\d*)?|{fraction}\d+){_EXPONENT}"
-    return re.compile(rf"([+-]?)[{_UNITS}]? ?({number}) ?[{_UNITS}%]?")
+    sign = rf"(?:(?P<sign>[+-]?)[{_UNITS}]? ?|[{_UNITS}] ?(?P<inner>[+-]))"
+    return re.compile(rf"{sign}(?P<digits>{number}) ?[{_UNITS}%]?")
 
 
 _PATTERNS = {decimal: _number_pattern(decimal) for decimal in ".,"}
@@ -58,10 +62,10 @@ def numbers_of(
     for i in doubtful:
         match = pattern.fullmatch(texts[i])
         if match is not None:
-            digits = re.sub("[ ']" if decimal == "," else "[, ']", "", match[2])
+            digits = re.sub("[ ']" if decimal == "," else "[, ']", "", match["digits"])
             if decimal == ",":
                 digits = digits.replace(".", "").replace(",", ".")
-            plain[i] = float(match[1] + digits)
+            plain[i] = float((match["inner"] or match["sign"]) + digits)
     return plain
 
 
@@ -93,13 +97,16 @@ def decimal_of(columns: Iterable[Sequence[str]], separator: str) -> str:
 
     It is a comma if a column of numbers has commas that cannot separate thousands, such as 1,5. If
     all commas can, such as in 1,234, they are decimal points unless the separator is a comma, too,
-    or a column of numbers has points that cannot separate thousands, such as 0.977.
+    or a column of numbers has points that cannot separate thousands, such as 0.977. The same holds
+    for a column of numbers with points that can only separate thousands, such as 1.234.567.
     """
     known = [[text for text in texts if not is_placeholder(text)] for texts in columns]
-    with_commas = [texts for texts in known if are_numbers(texts, ",") and "," in "".join(texts)]
+    may_have_commas = [texts for texts in known if are_numbers(texts, ",")]
+    with_commas = [texts for texts in may_have_commas if "," in "".join(texts)]
     if any(not are_numbers([text for text in texts if "," in text], ".") for texts in with_commas):
         return ","
-    is_doubtful = bool(with_commas) and separator != ","
+    are_grouped = any(not are_numbers(texts, ".") for texts in may_have_commas)
+    is_doubtful = (bool(with_commas) or are_grouped) and separator != ","
     return "," if is_doubtful and not any(map(_need_point, known)) else "."
 
 

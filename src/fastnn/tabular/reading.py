@@ -6,9 +6,11 @@ Here: `read`, the file formats, and which columns are read. Not here: the text o
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -30,7 +32,7 @@ from fastnn.tabular.table import DATES, KINDS, Table
 from fastnn.tabular.text_files import Form
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -286,15 +288,26 @@ def _open_frame(path: str, form: str, schema: str, function: str) -> _Lazy:
     read_some = getattr(pl, function)
 
     def load(some: list[str]) -> Mapping[str, Raw]:
-        # An open file: polars would take [, * and ? in a path for a pattern of several files.
-        with open(path, "rb") as file, one_line_about(path, form, *errors):
+        with _binary(path) as file, one_line_about(path, form, *errors):
             options = {"columns": some} if schema else _EVERY_ROW
             columns: Mapping[str, Raw] = read_some(file, **options).select(some).to_dict()
         return columns
 
-    with open(path, "rb") as file, one_line_about(path, form, *errors):
+    with _binary(path) as file, one_line_about(path, form, *errors):
         names = getattr(pl, schema)(file) if schema else read_some(file, **_EVERY_ROW).columns
     return _Lazy(list(names), load)
+
+
+@contextlib.contextmanager
+def _binary(path: str) -> Iterator[BinaryIO]:
+    """Open a file, after the byte order mark that some programs write before JSON.
+
+    An open file, since polars takes [, * and ? in a path for a pattern of several files.
+    """
+    with open(path, "rb") as file:
+        if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+            file.seek(0)
+        yield file
 
 
 def _arrays(path: str) -> dict[str, NDArray[Any]]:

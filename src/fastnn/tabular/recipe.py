@@ -155,7 +155,8 @@ class Recipe:
         Raises
         ------
         TableError
-            If the table lacks a column, or holds an unknown text.
+            If the table lacks a column, holds an unknown text, or has a column of another kind than
+            in training, because `tables.read` found its kind from other rows.
         """
         _checks.choice("unknown", unknown, ("error", "missing"))
         table = table if isinstance(table, Table) else self.read(table)

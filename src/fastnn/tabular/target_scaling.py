@@ -13,6 +13,7 @@ import numpy as np
 
 from fastnn import _checks
 from fastnn._precision import POLICIES
+from fastnn.tabular.deviation import deviation
 
 if TYPE_CHECKING:
     from typing import Self
@@ -46,13 +47,13 @@ class TargetScaling:
         large, so far from 0, or so close to 0 that a network of `dtype` cannot predict it.
         """
         _checks.size_of_target(name, y, POLICIES[dtype].name)
-        mean, deviation = float(y.mean()), float(y.std())
+        mean, spread = float(y.mean()), deviation(y)
         if output == "exp":
             return cls(0.0, mean or 1.0, output)
         if y.min() < y.max():
-            _checks.spread_of_target(name, deviation, POLICIES[dtype].name)
-            _checks.offset_of_target(name, mean, deviation, dtype)
-        return cls(mean, deviation or 1.0, output)
+            _checks.spread_of_target(name, spread, POLICIES[dtype].name)
+            _checks.offset_of_target(name, mean, spread, dtype)
+        return cls(mean, spread or 1.0, output)
 
     def scaled(self, y: NDArray[Any]) -> NDArray[Any]:
         """Return the target as networks are trained on it."""

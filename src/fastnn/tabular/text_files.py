@@ -213,7 +213,7 @@ def with_single_separators(text: str) -> str:
     """Return text with the runs of spaces and tabs between columns replaced by one tab."""
     lines = (re.sub(r'("[^"\n]*")|[ \t]+', lambda m: m[1] or "\t", line.strip())
              for line in text.splitlines())  # fmt: skip
-    return "\n".join(line for line in lines if line) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def cannot_be_names(names: list[str]) -> bool:
@@ -233,36 +233,53 @@ def _numbers(names: list[str]) -> list[str]:
     return [name for name in names if as_number(name) == as_number(name)]
 
 
-#: A field of a Weka file and the comma after it: in single quotes, in double quotes, or plain.
-_WEKA_FIELD = re.compile(r"""[ \t]*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^,]*?))[ \t]*,""")
+#: A text of a Weka file in single quotes, or in double quotes.
+_WEKA_QUOTED = r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\""""
+
+#: A field of a row and the comma after it; the name of a column; the line above the rows.
+_WEKA_FIELD = re.compile(rf"[ \t]*(?:{_WEKA_QUOTED}|([^,]*?))[ \t]*,")
+_WEKA_NAME = re.compile(rf"(?im)^\s*@attribute\s+(?:{_WEKA_QUOTED}|([^\s{{]+))")
+_WEKA_DATA = re.compile(r"(?im)^\s*@data\s*$")
 
 
-def without_attributes(path: str, text: str) -> str | None:
-    """Return a file of Weka (ARFF) or KEEL as CSV; None for other texts.
+def is_of_weka(head: str) -> bool:
+    """Return whether the start of a text is that of a file of Weka (ARFF) or KEEL."""
+    starts_so = head.lstrip()[:1] in ("%", "@")
+    return starts_so and re.search(r"(?im)^\s*@relation\b", head) is not None
+
+
+def without_attributes(path: str, text: str) -> str:
+    """Return a file of Weka (ARFF) or KEEL as CSV.
 
     The head of such a file has a line "@attribute NAME ..." per column and ends with "@data".
     """
-    if text.lstrip()[:1] not in ("%", "@") or not re.search(r"(?im)^\s*@relation\b", text):
-        return None
-    head, *rest = re.split(r"(?im)^\s*@data\s*$", text, maxsplit=1)
-    body = rest[0] if rest else ""
-    found = re.findall(r"""(?im)^\s*@attribute\s+(?:'([^']*)'|"([^"]*)"|([^\s{]+))""", head)
-    names = ",".join('"{}"'.format("".join(parts).replace('"', '""')) for parts in found)
-    lines = [line for line in map(str.strip, body.splitlines()) if line and line[0] != "%"]
-    if lines and lines[0].startswith("{"):
-        raise TableError(
-            f"{path} is a sparse ARFF file, whose rows, such as {{0 1, 2 3}}, list only some "
-            "columns; convert it by Weka's filter SparseToNonSparse, or save it as CSV"
-        )
-    return "\n".join([names, *map(_weka_row, lines)]) + "\n"
+    data = _WEKA_DATA.search(text)
+    end = len(text) if data is None else data.end()
+    names = [_unescaped(*parts) for parts in _WEKA_NAME.findall(text, 0, end)]
+    rows = [",".join('"{}"'.format(name.replace('"', '""')) for name in names)]
+    for number, line in enumerate(text[end:].split("\n"), text.count("\n", 0, end) + 1):
+        line = line.strip()
+        if not line or line[0] == "%":
+            continue
+        if line[0] == "{" and len(rows) == 1:
+            raise TableError(
+                f"{path} is a sparse ARFF file, whose rows, such as {{0 1, 2 3}}, list only some "
+                "columns; convert it by Weka's filter SparseToNonSparse, or save it as CSV"
+            )
+        fields = _WEKA_FIELD.findall(f"{line},")
+        if len(fields) != len(names):
+            raise TableError(
+                f"{path} has {_checks.counted(len(fields), 'field')} in line {number}, but "
+                f"{_checks.counted(len(names), '@attribute')}; correct the line: quote fields that "
+                "contain a comma, and write ? for a missing value"
+            )
+        rows.append(",".join("" if f[2] == "?" else quoted(_unescaped(*f)) for f in fields))
+    return "\n".join(rows) + "\n"
 
 
-def _weka_row(line: str) -> str:
-    """Return a row of a Weka file as a line of CSV; an unquoted ? stands for a missing value."""
-    return ",".join(
-        "" if plain == "?" else quoted(re.sub(r"\\(.)", r"\1", single or double) or plain)
-        for single, double, plain in _WEKA_FIELD.findall(f"{line},")
-    )
+def _unescaped(single: str, double: str, plain: str) -> str:
+    """Return a text of a Weka file, given what is in single quotes, in double quotes, or plain."""
+    return re.sub(r"\\(.)", r"\1", single or double) or plain
 
 
 def rows_of(lines: list[str], separator: str) -> list[list[str]]:

@@ -22,6 +22,9 @@ _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\
 
 _ROWS = 200  # of a table
 
+#: From this number on, float64 does not know all digits before the point.
+_MANY_DIGITS = 1e15
+
 #: Shown in place of a missing number: an en dash.
 NOTHING = "\u2013"
 
@@ -63,10 +66,10 @@ def _attributes(attributes: dict[str, object]) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return a number with four digits, or with all digits before the point."""
+    """Return a number with four digits, or with all digits before the point up to 15."""
     if value is None or value != value:
         return NOTHING
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    text = f"{value:,.0f}" if 1000 <= abs(value) < _MANY_DIGITS else f"{value:.4g}"
     return ("0" if text in ("-0", "0") else text).replace("-", "\u2212")
 
 
@@ -76,14 +79,19 @@ def percent(share: float) -> str:
 
 
 def fixed(largest: float) -> Callable[[float], str]:
-    """Return a formatter of numbers up to about `largest`: fixed decimals, three digits for it."""
-    found = 0 if not largest > 0 else max(0, 2 - math.floor(math.log10(largest)))
-    decimals = min(found, 12)
+    """Return a formatter of numbers up to about `largest`: fixed decimals, three digits for it.
+
+    If it is very small or very large, numbers have exponents instead, such as 1.23e-30.
+    """
+    decimals = max(0, 2 - math.floor(math.log10(largest))) if largest > 0 else 0
+    has_exponent = decimals > 12 or largest >= _MANY_DIGITS
 
     def text(value: float) -> str:
         if value != value:
             return NOTHING
-        rounded = round(value, decimals) + 0.0  # no -0
+        if has_exponent:
+            return f"{value + 0.0:.2e}".replace("-", "\u2212")  # no -0
+        rounded = round(value, decimals) + 0.0
         return f"{rounded:,.{decimals}f}".replace("-", "\u2212")
 
     return text
