@@ -8,7 +8,8 @@ One module for each step, in the order of their imports:
 - `text_files`, `remedies`: encoding and separator of a text file; remedies in messages
 - `columns`: the kind of a column, from a polars Series or an ndarray
 - `csv_files`, `frames`, `naming`, `reading`: files and data frames in
-- `codes`, `encoding`: how values become inputs; the encoded rows of a table
+- `deviation`, `codes`, `encoding`: the standard deviation of numbers; how values become inputs; the
+  encoded rows of a table
 - `targets`: the task (classification or regression) that a target column implies
 - `recipe`, `learning`, `leaks`: how columns are encoded, as plain data, learned from training rows
 - `target_scaling`, `calibration`, `ensemble`: the scaling of a numeric target; temperature scaling;
