@@ -50,10 +50,10 @@ def check_gradients(
     float
         The largest relative error ``|g - d| / (|g| + |d|)`` over the arrays of weights, where
         ``|.|`` is the Euclidean norm over the checked entries of the gradient ``g`` and of the
-        differences ``d``. What rounding of the loss may add to the differences is no error, so a
-        gradient of 0, such as that of an output bias that the loss subtracts, has none. Correct
-        gradients give less than 1e-6, unless a pre-activation is within a step of a kink, such as 0
-        for relu.
+        differences ``d``. A part of ``g - d`` that the rounding of the loss can explain does not
+        count, so a correct gradient of 0, such as that of an output bias with a contrastive loss,
+        gives 0. Correct gradients give less than 1e-6, unless a pre-activation is within a step of
+        a kink, such as 0 for relu.
 
     Raises
     ------

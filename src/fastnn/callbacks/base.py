@@ -40,10 +40,10 @@ class Callback:
     params : dict
         Parameters of this `fit`: "epochs", their total number; "steps", batches per epoch (of an
         iterable, at most), and "samples", rows per epoch, each None if unknown; "batch_size";
-        "verbose"; "monitors", the
-        names in the logs at the end of an epoch; "metrics", the metrics among them by name;
-        "judges_averages", whether validation uses the moving averages of the weights. A callback
-        that adds a name to the logs must append it to the list of monitors in `on_train_begin`.
+        "verbose"; "monitors", the names in the logs at the end of an epoch; "metrics", the metrics
+        among them by name; "judges_averages", whether validation uses the moving averages of the
+        weights. A callback that adds a name to the logs must append it to the list of monitors in
+        `on_train_begin`.
     runs_last : bool
         Whether `fit` calls this callback after all others and after the history.
 

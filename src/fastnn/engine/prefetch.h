@@ -8,7 +8,7 @@
 
 enum {
     FASTNN_CACHE_LINE = 64,
-    FASTNN_LONG_ROW = 1024 /* bytes from which a row of inputs is prefetched in parts */
+    FASTNN_LONG_ROW = 1024 /* bytes from which `gather` prefetches rows itself */
 };
 
 static inline void fastnn_prefetch(const void *memory, size_t size) {
