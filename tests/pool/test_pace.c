@@ -56,10 +56,12 @@ static slice disturbed(int size, double seconds) {
     return seconds - 0.2 * (int)(seconds / 0.2) < 0.01 ? beside(size, 2) : quiet(size, seconds);
 }
 
+static double resumed; /* the second at which the training began, or was resumed after a pause */
+
 /* In the first 8 ms data is fetched and threads wake: two are slow. */
 static slice cold(int size, double seconds) {
     slice found = quiet(size, seconds);
-    if (size > 1 && seconds < 0.008) found = (slice){.speed = 0.7, .waiting = 0.3};
+    if (size > 1 && seconds < resumed + 0.008) found = (slice){.speed = 0.7, .waiting = 0.3};
     return found;
 }
 
@@ -84,34 +86,50 @@ static slice starved(int size, double seconds) {
     return (slice){.speed = size <= 16 ? size : 16 - 0.1 * (size - 16), .waiting = 0.02};
 }
 
-/* The time that so many seconds of training would take with the best size in every slice, over the
- * time that it takes. A slice takes `ns` at speed 1. */
-static double efficiency(surroundings *here, int most, int64_t ns, double seconds) {
+/* Another program keeps a CPU busy, and ends after half a minute. */
+static slice left(int size, double seconds) {
+    return seconds < 30 ? beside(size, 2) : quiet(size, seconds);
+}
+
+/* Trainings of this many seconds, and the pause after each; a slice takes `ns` at speed 1. */
+typedef struct {
+    double all, each, pause;
+    int64_t ns;
+} plan;
+
+/* The time that the training would take with the best size in every slice, over the time that it
+ * takes. */
+static double efficiency(surroundings *here, int most, plan plan) {
     fastnn_pace pace = {0};
-    double best = 0, now = 0;
-    random_state = 1;
-    while (now < seconds) {
+    double best = 0, trained = 0, now = 0, ends = plan.each;
+    random_state = 1, resumed = 0;
+    while (trained < plan.all) {
+        if (trained >= ends) {
+            ends += plan.each;
+            resumed = now += plan.pause;
+        }
         int size = fastnn_pace_size(&pace, most);
         slice found = here(size, now);
-        double most_speed = 0, took = (double)ns / found.speed;
+        double most_speed = 0, took = (double)plan.ns / found.speed;
         for (int k = 0; k < FASTNN_PACE_SIZES; k++) { /* on average, so without luck */
             double speed = 0;
             for (int i = 0; i < 8; i++) speed += here(fastnn_pace_kth(most, k), now).speed / 8;
             if (speed > most_speed) most_speed = speed;
         }
-        fastnn_pace_note(&pace, size, (double)ns, (int64_t)took,
+        int64_t began = (int64_t)(now * SECOND) + 1;
+        fastnn_pace_note(&pace, size, (double)plan.ns, began, began + (int64_t)took,
                          (int64_t)(found.waiting * size * took));
-        best += (double)ns / most_speed / SECOND;
+        best += (double)plan.ns / most_speed / SECOND;
+        trained += took / SECOND;
         now += took / SECOND;
     }
-    return best / now;
+    return best / trained;
 }
 
 static int failures;
 
-static void check_for(double seconds, const char *name, surroundings *here, int most, int64_t ns,
-                      double least) {
-    double found = efficiency(here, most, ns, seconds);
+static void check_plan(const char *name, surroundings *here, int most, plan plan, double least) {
+    double found = efficiency(here, most, plan);
     printf("%-16s %d threads: %.3f of the best size\n", name, most, found);
     if (found < least) {
         fprintf(stderr, "%s: %.3f of the best size, less than %.3f\n", name, found, least);
@@ -120,7 +138,7 @@ static void check_for(double seconds, const char *name, surroundings *here, int 
 }
 
 static void check(const char *name, surroundings *here, int most, double least) {
-    check_for(60, name, here, most, SLICE, least);
+    check_plan(name, here, most, (plan){60, 60, 0, SLICE}, least);
 }
 
 int main(void) {
@@ -139,7 +157,11 @@ int main(void) {
     check("distant", distant, 2, 0.98);
     check("starved", starved, 64, 0.95);
     check("interrupted", interrupted, 2, 0.97);
-    check_for(0.2, "cold", cold, 2, SLICE, 0.96);
-    check_for(60, "long slices", quiet, 2, LONG_SLICE, 0.98);
+    check_plan("cold", cold, 2, (plan){0.2, 0.2, 0, SLICE}, 0.96);
+    check_plan("long slices", quiet, 2, (plan){60, 60, 0, LONG_SLICE}, 0.98);
+    check_plan("short, quiet", quiet, 2, (plan){10, 0.05, 2, SLICE}, 0.99);
+    check_plan("short, busy", busy_of_two, 2, (plan){10, 0.05, 2, SLICE}, 0.95);
+    check_plan("short, left", left, 2, (plan){4, 0.05, 2, SLICE}, 0.9);
+    check_plan("short, cold", cold, 2, (plan){10, 0.05, 2, SLICE}, 0.9);
     return failures != 0;
 }

@@ -413,6 +413,52 @@ static void check_forks(void) {
 }
 #endif
 
+#if defined(__linux__)
+/* Rank 0 stays on one CPU. Rank 1 wakes at the start of a task and at a barrier. */
+typedef struct {
+    int cpu, together; /* how often rank 1 ran on rank 0's CPU after it had been woken */
+    atomic_int looks;
+} placement;
+
+static void look_where(placement *found, int rank, int looks) {
+    if (rank == 0) { /* keep the CPU busy until rank 1 has looked */
+        while (atomic_load(&found->looks) < looks);
+        return;
+    }
+    found->together += sched_getcpu() == found->cpu;
+    atomic_fetch_add(&found->looks, 1);
+}
+
+static void wake_twice(void *context, fastnn_team *team, int rank) {
+    struct timespec millisecond = {.tv_nsec = 1000000};
+    int looks = atomic_load(&((placement *)context)->looks) / 2 * 2;
+    fastnn_team_barrier(team);
+    look_where(context, rank, looks + 1);
+    if (rank == 0) nanosleep(&millisecond, NULL); /* rank 1 falls asleep */
+    fastnn_team_barrier(team);
+    look_where(context, rank, looks + 2);
+}
+
+/* A rank that was woken leaves the CPU of the rank that woke it. The system may move it back. */
+static void check_placement(int turns) {
+    struct timespec millisecond = {.tv_nsec = 1000000};
+    placement found = {.cpu = sched_getcpu()};
+    cpu_set_t all, one;
+    CHECK(!sched_getaffinity(0, sizeof all, &all));
+    CPU_ZERO(&one);
+    CPU_SET(found.cpu, &one);
+    fastnn_run(2, wake_twice, &found); /* creates the worker, which may run on all CPUs */
+    if (CPU_COUNT(&all) < 2 || sched_setaffinity(0, sizeof one, &one)) return;
+    found.together = 0;
+    for (int i = 0; i < turns; i++) {
+        nanosleep(&millisecond, NULL);
+        fastnn_run(2, wake_twice, &found);
+    }
+    CHECK(!sched_setaffinity(0, sizeof all, &all));
+    CHECK(found.together <= turns / 4); /* of 2 turns */
+}
+#endif
+
 int main(int argc, char **argv) {
     int dispatches = argc > 1 ? atoi(argv[1]) : 10000;
 #if !defined(_WIN32)
@@ -422,6 +468,9 @@ int main(int argc, char **argv) {
     check_rhythms(dispatches / 20);
     check_attendance();
     check_portions(dispatches / 500);
+#if defined(__linux__)
+    check_placement(50);
+#endif
     check_nesting();
     check_callers(dispatches);
     check_claims(dispatches);

@@ -65,8 +65,14 @@ def examine(
     return contender if max(errors) <= cell.tolerance(dtype) else None, record
 
 
+def settle(contender: Contender) -> None:
+    """Wait until idle threads of the previous library sleep, if the contender has several."""
+    time.sleep(SETTLE if contender.threads > 1 else 0.0)
+
+
 def warm_up(contender: Contender, seconds: float) -> int:
     """Return how often a round must repeat the contender's steps to last `seconds`."""
+    settle(contender)
     contender.run(contender.cell.steps)
     began = time.perf_counter()
     contender.run(contender.cell.steps)
@@ -83,7 +89,7 @@ def time_rounds(
     for _ in range(rounds):
         for contender, n in zip(contenders, repeats, strict=True):
             steps = contender.cell.steps
-            time.sleep(SETTLE if contender.threads > 1 else 0.0)
+            settle(contender)
             cpu, began = time.process_time(), time.perf_counter()
             for _ in range(n):
                 contender.run(steps)

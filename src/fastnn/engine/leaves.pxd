@@ -347,7 +347,8 @@ cdef extern from "engine/pace.h" nogil:
         fastnn_pace_record *records
     int fastnn_pace_kth(int most, int k)
     int fastnn_pace_size(fastnn_pace *pace, int most)
-    void fastnn_pace_note(fastnn_pace *pace, int size, double work, int64_t ns, int64_t waited_ns)
+    void fastnn_pace_note(fastnn_pace *pace, int size, double work, int64_t began, int64_t ended,
+                          int64_t waited_ns)
 
 cdef extern from "capi/precision.h" nogil:
     ctypedef struct fastnn_model:

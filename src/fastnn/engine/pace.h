@@ -10,7 +10,9 @@
  * last for some milliseconds only. A larger team is tried seldom, and for longer, since lucky
  * moments are short, too; the trial ends early if it goes badly. The team is used if it gains a
  * certain part of the speed that its additional threads could ideally gain. Each trial that fails
- * doubles the time until the next one in its direction.
+ * doubles the time until the next one in its direction. Time in which the network is not trained
+ * counts in the direction of larger teams, since other programs may have ended meanwhile: many
+ * short trainings would otherwise stay on few threads for long.
  *
  * Results are bit-identical for every size of a team. Not here: clocks and threads (pool.h,
  * platform/). */
@@ -33,6 +35,8 @@ enum {
     FASTNN_PACE_FIRST_LARGER = 25000000,
     FASTNN_PACE_LONGEST = 1000000000,
     FASTNN_PACE_HARMLESS = 100000000,
+    /* At least so much of the time until the trial of a larger team is spent training: */
+    FASTNN_PACE_TRAINED = 200000000,
     /* Slices may take longer than a trial should: this many times the excess is added. */
     FASTNN_PACE_EXCESS = 64,
     FASTNN_PACE_STAY = 200000000, /* a larger team that is kept this long did not grow by luck */
@@ -61,11 +65,14 @@ typedef struct {
     int most;      /* threads that were asked for */
     int at, tried; /* the size in use, and the size on trial */
     fastnn_pace_state state;
-    int64_t ns, waited_ns;               /* of this window */
-    double work;                         /* of this window */
-    int64_t since_smaller, since_larger; /* ns since the last trial of a smaller or larger team */
+    int64_t ns, waited_ns; /* of this window */
+    double work;           /* of this window */
+    /* ns of training since the last trial of a smaller or larger team, and of other things since
+     * that of a larger one */
+    int64_t since_smaller, since_larger, idle;
     int64_t pause_smaller, pause_larger; /* ns from that trial until the next one */
     int64_t in_use;                      /* ns since the size in use was chosen */
+    int64_t ended;                       /* when the last slice ended */
     fastnn_pace_record records[FASTNN_PACE_SIZES];
 } fastnn_pace;
 
@@ -111,7 +118,10 @@ static inline void fastnn_pace_fail(fastnn_pace *pace, int64_t ns) {
     *pause = fastnn_pace_longer(*pause);
     if (is_larger && is_harmless && *pause > FASTNN_PACE_HARMLESS) *pause = FASTNN_PACE_HARMLESS;
     if (ns > FASTNN_PACE_GROWN) *pause += FASTNN_PACE_EXCESS * (ns - FASTNN_PACE_GROWN);
-    *(is_larger ? &pace->since_larger : &pace->since_smaller) = 0;
+    if (is_larger)
+        pace->since_larger = pace->idle = 0;
+    else
+        pace->since_smaller = 0;
     pace->state = FASTNN_PACE_USE;
 }
 
@@ -123,9 +133,18 @@ static inline void fastnn_pace_change(fastnn_pace *pace) {
             was_luck ? fastnn_pace_longer(pace->pause_larger) : FASTNN_PACE_FIRST_LARGER;
     }
     pace->pause_smaller = FASTNN_PACE_FIRST_SMALLER;
-    pace->since_smaller = pace->since_larger = pace->in_use = 0;
+    pace->since_smaller = pace->since_larger = pace->idle = pace->in_use = 0;
     pace->at = pace->tried;
     pace->state = FASTNN_PACE_USE;
+}
+
+/* Whether it is time for the trial of a larger team. A pause above FASTNN_PACE_LONGEST is that of
+ * long slices, which is training time. */
+static inline bool fastnn_pace_tries_larger(const fastnn_pace *pace) {
+    int64_t pause = pace->pause_larger, trained = pause - FASTNN_PACE_LONGEST;
+    if (trained < FASTNN_PACE_TRAINED)
+        trained = pause < FASTNN_PACE_TRAINED ? pause : FASTNN_PACE_TRAINED;
+    return pace->since_larger >= trained && pace->since_larger + pace->idle >= pause;
 }
 
 /* A window of the size in use is over: begin a trial if one is due. */
@@ -134,7 +153,7 @@ static inline void fastnn_pace_look_round(fastnn_pace *pace) {
     bool is_crowded = pace->waited_ns > FASTNN_PACE_CROWDED * pace->ns * (size - 1);
     if (size > 1 && pace->since_smaller * (is_crowded ? 8 : 1) >= pace->pause_smaller)
         fastnn_pace_try(pace, pace->at + 1);
-    else if (pace->at > 0 && pace->since_larger >= pace->pause_larger)
+    else if (pace->at > 0 && fastnn_pace_tries_larger(pace))
         fastnn_pace_try(pace, pace->at - 1);
 }
 
@@ -168,13 +187,15 @@ static inline void fastnn_pace_decide(fastnn_pace *pace) {
         fastnn_pace_change(pace);
 }
 
-/* Record a slice: its work, the number of threads, the time it took, and the time that the threads
- * waited, added up. */
-static inline void fastnn_pace_note(fastnn_pace *pace, int size, double work, int64_t ns,
-                                    int64_t waited_ns) {
+/* Record a slice: its work, the number of threads, when it began and ended, and the time that the
+ * threads waited, added up. */
+static inline void fastnn_pace_note(fastnn_pace *pace, int size, double work, int64_t began,
+                                    int64_t ended, int64_t waited_ns) {
     int k = fastnn_pace_next(pace);
     if (size != fastnn_pace_kth(pace->most, k)) return; /* the pool was busy with another task */
     fastnn_pace_record *record = &pace->records[k];
+    int64_t ns = ended - began, idle = pace->ended > 0 ? began - pace->ended : 0;
+    pace->ended = ended;
     record->ns += ns;
     record->waited_ns += waited_ns;
     pace->ns += ns;
@@ -182,7 +203,8 @@ static inline void fastnn_pace_note(fastnn_pace *pace, int size, double work, in
     pace->work += work;
     pace->since_smaller += ns;
     pace->since_larger += ns;
-    pace->in_use += ns;
+    pace->idle += idle;
+    pace->in_use += ns + idle;
     if (!fastnn_pace_is_over(pace)) return;
     record->speed = pace->work / (double)pace->ns;
     fastnn_pace_decide(pace);

@@ -317,8 +317,8 @@ cdef inline void train_slice(Run *run) noexcept nogil:
     ran = fastnn_run(fastnn_pace_size(&net.pace, run.n_threads), train_task, run)
     # Postponed updates are made before a copy: the time of such a slice is not typical.
     if run.copy_to == NULL or not postpones_updates(run):
-        fastnn_pace_note(&net.pace, ran.size, (run.first - first) * net.row_flops,
-                         fastnn_now_ns() - began, ran.waited_ns)
+        fastnn_pace_note(&net.pace, ran.size, (run.first - first) * net.row_flops, began,
+                         fastnn_now_ns(), ran.waited_ns)
 
 
 cdef inline void train_kept_tiny(Run *run) noexcept nogil:

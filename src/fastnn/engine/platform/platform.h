@@ -27,6 +27,9 @@ int fastnn_current_cpu(void);
  * up to 0.25 s to separate two threads that never sleep. */
 void fastnn_leave_cpu(int cpu);
 
+/* Let threads that wait for this thread's CPU run first, if there are any. */
+void fastnn_yield_cpu(void);
+
 /* Start a detached thread; return false if the system refuses. It blocks all signals, which the
  * program's own threads handle, except those that report a fault of this thread (SIGSEGV and the
  * like): if these were blocked, the process would end before a handler could report the fault. */

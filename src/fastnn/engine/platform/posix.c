@@ -58,6 +58,8 @@ void fastnn_leave_cpu(int cpu) {
 #endif
 }
 
+void fastnn_yield_cpu(void) { sched_yield(); }
+
 /* ---- Threads and forks ---- */
 
 bool fastnn_start_thread(void *(*run)(void *), void *argument, size_t stack_bytes) {

@@ -37,6 +37,8 @@ int fastnn_current_cpu(void) { return -1; }
 
 void fastnn_leave_cpu(int cpu) { (void)cpu; }
 
+void fastnn_yield_cpu(void) { SwitchToThread(); }
+
 /* ---- Threads ---- */
 
 bool fastnn_start_thread(void *(*run)(void *), void *argument, size_t stack_bytes) {
