@@ -24,7 +24,8 @@ int fastnn_cpus_available(void);
 int fastnn_current_cpu(void);
 
 /* Move this thread off a CPU, if it runs there and may run elsewhere. The system's scheduler takes
- * up to 0.25 s to separate two threads that never sleep. */
+ * up to 0.25 s to separate two threads that never sleep. For some microseconds the CPU is missing
+ * in the thread's affinity mask; a change of the mask by another thread would be lost then. */
 void fastnn_leave_cpu(int cpu);
 
 /* Let threads that wait for this thread's CPU run first, if there are any. */
