@@ -403,6 +403,22 @@ def test_labels_of_one_class_and_of_many_kinds():
         assert mine.predict_proba(DIGITS).shape == known.predict_proba(DIGITS).shape
 
 
+@pytest.mark.parametrize("dtype", ["M8[D]", "M8[ns]", "m8[s]", "longdouble"])
+def test_labels_that_no_network_keeps_stay_with_the_estimator(dtype):
+    y = DIGIT.astype(dtype)
+    options = {"hidden_layer_sizes": 4, "max_iter": 2, "random_state": 0}
+    known, mine = (module.MLPClassifier(**options).fit(DIGITS, y) for module in (theirs, ours))
+    assert np.array_equal(mine.predict(DIGITS), known.predict(DIGITS))
+    assert mine.predict(DIGITS).dtype == y.dtype
+    if y.dtype.kind in "mM":  # on some platforms a longdouble is a float64
+        assert mine.net_.classes is None
+        assert fastnn.from_sklearn(known).classes is None
+    ensemble = ours.MLPEnsembleClassifier(n_members=2, **options).fit(DIGITS, y)
+    assert ensemble.predict(DIGITS).dtype == y.dtype
+    mine = ours.MLPClassifier(**options).partial_fit(DIGITS, y, classes=np.unique(y))
+    assert mine.predict(DIGITS).dtype == y.dtype
+
+
 def test_scores_of_one_class_are_those_of_predictions():
     y = np.full(400, 7)  # scikit-learn before 1.7 can't stop early on labels that are strings
     options = {"early_stopping": True, "n_iter_no_change": 3, "max_iter": 9, "random_state": 0}

@@ -435,8 +435,9 @@ def test_bad_data(prices):
     with pytest.raises(ValueError, match="1 class"):
         classifier().fit(FRAME, np.zeros(N))
     days = np.where(np.arange(N) % 2, np.datetime64("2020-01-01"), np.datetime64("2020-01-02"))
-    with pytest.raises(TypeError, match=r"^y has the class .*; pass y\.astype\(str\)"):
-        classifier().fit(FRAME, days)
+    for y in (days, days.astype("M8[ns]")):  # whose tolist is a list of ints
+        with pytest.raises(TypeError, match=r"^y has the class .*; pass y\.astype\(str\)"):
+            classifier().fit(FRAME, y)
     with pytest.raises(ValueError, match=r"y\[2\] is None, which is not a label; label every row"):
         classifier().fit(FRAME, [*SORT[:2], None, *SORT[3:]])
     for dtype in ("string", pd.ArrowDtype(pa.string()), object):

@@ -122,7 +122,7 @@ class TabularClassifier(ClassifierMixin, TabularClassifierParameters, BaseTabula
         assert_all_finite(y, input_name="y")
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
-        _checks.labels_for_file("y", self.classes_.tolist())
+        _checks.labels_for_file("y", self.classes_)
         if len(self.classes_) < 2:
             raise ValueError(
                 f"y has 1 class, {self.classes_[0]!r}, but a classifier needs 2 or more classes"
