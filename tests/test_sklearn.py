@@ -903,9 +903,16 @@ def test_a_loss_that_is_not_finite():
         mine.fit(PATIENTS, COURSE)
     assert "the loss became" in str(caught.value.__cause__)
     assert "the network is dropped" in str(caught.value.__cause__)
-    mine.set_params(early_stopping=True).fit(PATIENTS, COURSE)
+    mine.set_params(early_stopping=True, max_iter=1, learning_rate_init=1e30, batch_size=20)
+    with pytest.warns(ConvergenceWarning, match="in epoch 1, .* are the initial ones") as caught:
+        mine.fit(PATIENTS, COURSE)
+    assert len(caught) == 1  # none on max_iter
     assert np.isnan(mine.validation_scores_[-1])
     assert np.isfinite(mine.predict(PATIENTS)).all()
+    mine.set_params(warm_start=True, learning_rate_init=1e-5).fit(PATIENTS, COURSE / 100)
+    mine.set_params(learning_rate_init=1e30)
+    with pytest.warns(ConvergenceWarning, match="those of the best validation score"):
+        mine.fit(PATIENTS, COURSE / 100)
 
 
 def test_targets_whose_loss_is_infinite():

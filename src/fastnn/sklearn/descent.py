@@ -121,13 +121,23 @@ class Descent:
     def finish(self) -> None:
         """Set the network to its best weights, unless the engine has done so.
 
-        Raise an error if its loss became non-finite and there are no best weights.
+        If its loss became non-finite, warn, or raise an error if there are no best weights.
         """
         est, best = self.estimator, self.recorder.best_weights
         if best is not None:
             est.net_.set_weights(best)
-        elif est._divergence is not None and not est.early_stopping:
+        if est._divergence is None:
+            return
+        if not est.early_stopping:
             raise est._divergence_error(self.rows.without_inputs().y) from est._divergence
+        has_score = est.best_validation_score_ > -np.inf
+        kept = "those of the best validation score" if has_score else "the initial ones"
+        warn(
+            f"Training stopped in epoch {est.n_iter_}, in which the loss was no longer finite. The "
+            f"weights are {kept}. Lower learning_rate_init={est.learning_rate_init!r}, or scale X "
+            "and y.",
+            ConvergenceWarning,
+        )
 
     def warn_if_unconverged(self) -> None:
         """Warn if `max_iter` ended the training before it converged."""
@@ -142,7 +152,7 @@ class Descent:
     def is_unconverged(self) -> bool:
         """Whether the training ended because of `max_iter`, before it converged."""
         est = self.estimator
-        is_last = est.n_iter_ == est.max_iter
+        is_last = est.n_iter_ == est.max_iter and est._divergence is None
         return is_last and not (self.incremental or self.recorder.converged)
 
     @property
