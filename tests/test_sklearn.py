@@ -666,6 +666,29 @@ def test_classes_have_weights():
         weighted.partial_fit(X, y)
 
 
+@pytest.mark.parametrize(
+    ("weight", "error"), [(-1.0, ValueError), (np.nan, ValueError), (np.inf, ValueError),
+                          ("2", TypeError), (None, TypeError)]
+)  # fmt: skip
+def test_a_class_weight_that_is_no_weight_is_named(weight, error):
+    options = {"max_iter": 1, "class_weight": {0: 2.0, 1: weight}}
+    y = DIGIT % 2
+    fits = {
+        "fit": lambda: MLPClassifier(4, **options).fit(DIGITS, y),
+        "partial_fit": lambda: MLPClassifier(4, **options).partial_fit(DIGITS, y, classes=[0, 1]),
+        "lbfgs": lambda: MLPClassifier(4, solver="lbfgs", **options).fit(DIGITS, y),
+        "ensemble": lambda: ours.MLPEnsembleClassifier(4, n_members=2, **options).fit(DIGITS, y),
+        "table": lambda: ours.TabularClassifier(n_nets=1, **options).fit(DIGITS, y),
+        "groups": lambda: ours.MLPByGroup(0, MLPClassifier(4, **options)).fit(DIGITS, y),
+        "search": lambda: ours.MLPSearchCV(
+            MLPClassifier(4, **options), {"alpha": [0.0]}, cv=2, error_score="raise"
+        ).fit(DIGITS, y),
+    }
+    for fit in fits.values():
+        with pytest.raises(error, match=r"class_weight\[1\] must be .*; got"):
+            fit()
+
+
 @pytest.mark.parametrize("labels", [["a", "b", "c"], [0, 1, 2], [-1.0, 0.0, 7.0], [1, 0]], ids=str)
 def test_classes_have_weights_in_batches_that_lack_some_of_them(labels):
     classes = np.unique(labels)
