@@ -650,6 +650,16 @@ def test_validation_rows_of_ones_own():
         mine.fit(DIGITS, DIGIT, X_val=DIGITS, y_val=DIGIT + 7)
 
 
+@pytest.mark.parametrize("kind", [MLPRegressor, ours.MLPEnsembleRegressor])
+def test_one_validation_row_has_no_r2_to_stop_by(kind):
+    """All scores would be NaN, and the weights the initial ones."""
+    rows = {"X_val": PATIENTS[:1], "y_val": COURSE[:1]}
+    with pytest.raises(ValueError, match=r"X_val has 1 row, .* needs 2 or more rows"):
+        kind(hidden_layer_sizes=4, max_iter=1, early_stopping=True).fit(PATIENTS, COURSE, **rows)
+    mine = kind(hidden_layer_sizes=4, max_iter=1).fit(PATIENTS, COURSE, **rows)
+    assert np.isfinite(mine.predict(PATIENTS)).all()
+
+
 def test_classes_have_weights():
     rare = np.flatnonzero((BENIGN == 1) | (np.arange(len(BENIGN)) % 12 == 0))
     X, y = TUMOURS[rare], np.array(["bad", "fine"])[BENIGN[rare]]

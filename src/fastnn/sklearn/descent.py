@@ -10,6 +10,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.base import is_regressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
@@ -57,8 +58,14 @@ class Descent:
         _checks.files_written(self.given, files_of(rows.X, rows.y))
         if est.early_stopping and validation is None:
             rows, validation = _held_out(est, rows)
-        if validation is not None and est.validation_loss_curve_ is None:
-            est.validation_loss_curve_ = []
+        if validation is not None:
+            if est.early_stopping and is_regressor(est) and len(validation) < 2:
+                raise ValueError(
+                    "X_val has 1 row, but early_stopping=True scores by R², which needs 2 or more "
+                    "rows; pass more rows, or leave out X_val and y_val"
+                )
+            if est.validation_loss_curve_ is None:
+                est.validation_loss_curve_ = []
         est._divergence = None
         self.rows, self.validation, self.incremental = rows, validation, incremental
         self.epochs = 1 if incremental else int(est.max_iter)
@@ -134,8 +141,7 @@ class Descent:
         kept = "those of the best validation score" if has_score else "the initial ones"
         warn(
             f"Training stopped in epoch {est.n_iter_}, in which the loss was no longer finite. The "
-            f"weights are {kept}. Lower learning_rate_init={est.learning_rate_init!r}, or scale X "
-            "and y.",
+            f"weights are {kept}. Use a lower learning rate, or scale X and y.",
             ConvergenceWarning,
         )
 
