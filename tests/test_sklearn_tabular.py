@@ -325,7 +325,14 @@ def test_a_file_has_all_that_predictions_need(tmp_path, n_nets):
 
 
 @pytest.mark.parametrize(
-    "y", [SORT, np.arange(N) % 3, np.arange(N) % 2 == 0], ids=lambda y: y.dtype
+    "y",
+    [
+        SORT,
+        np.arange(N) % 3,
+        np.arange(N) % 2 == 0,
+        np.array([5, 2**63 + 5], np.uint64)[np.arange(N) % 2],
+    ],
+    ids=lambda y: y.dtype,
 )
 def test_a_file_has_the_classes(tmp_path, y):
     path = tmp_path / "sorts.safetensors"
