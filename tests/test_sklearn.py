@@ -403,6 +403,22 @@ def test_labels_of_one_class_and_of_many_kinds():
         assert mine.predict_proba(DIGITS).shape == known.predict_proba(DIGITS).shape
 
 
+@pytest.mark.parametrize("dtype", ["M8[D]", "M8[ns]", "m8[s]", "longdouble"])
+def test_labels_that_no_network_keeps_stay_with_the_estimator(dtype):
+    y = DIGIT.astype(dtype)
+    options = {"hidden_layer_sizes": 4, "max_iter": 2, "random_state": 0}
+    known, mine = (module.MLPClassifier(**options).fit(DIGITS, y) for module in (theirs, ours))
+    assert np.array_equal(mine.predict(DIGITS), known.predict(DIGITS))
+    assert mine.predict(DIGITS).dtype == y.dtype
+    if y.dtype.kind in "mM":  # on some platforms a longdouble is a float64
+        assert mine.net_.classes is None
+        assert fastnn.from_sklearn(known).classes is None
+    ensemble = ours.MLPEnsembleClassifier(n_members=2, **options).fit(DIGITS, y)
+    assert ensemble.predict(DIGITS).dtype == y.dtype
+    mine = ours.MLPClassifier(**options).partial_fit(DIGITS, y, classes=np.unique(y))
+    assert mine.predict(DIGITS).dtype == y.dtype
+
+
 def test_scores_of_one_class_are_those_of_predictions():
     y = np.full(400, 7)  # scikit-learn before 1.7 can't stop early on labels that are strings
     options = {"early_stopping": True, "n_iter_no_change": 3, "max_iter": 9, "random_state": 0}
@@ -634,6 +650,16 @@ def test_validation_rows_of_ones_own():
         mine.fit(DIGITS, DIGIT, X_val=DIGITS, y_val=DIGIT + 7)
 
 
+@pytest.mark.parametrize("kind", [MLPRegressor, ours.MLPEnsembleRegressor])
+def test_one_validation_row_has_no_r2_to_stop_by(kind):
+    """All scores would be NaN, and the weights the initial ones."""
+    rows = {"X_val": PATIENTS[:1], "y_val": COURSE[:1]}
+    with pytest.raises(ValueError, match=r"X_val has 1 row, .* needs 2 or more rows"):
+        kind(hidden_layer_sizes=4, max_iter=1, early_stopping=True).fit(PATIENTS, COURSE, **rows)
+    mine = kind(hidden_layer_sizes=4, max_iter=1).fit(PATIENTS, COURSE, **rows)
+    assert np.isfinite(mine.predict(PATIENTS)).all()
+
+
 def test_classes_have_weights():
     rare = np.flatnonzero((BENIGN == 1) | (np.arange(len(BENIGN)) % 12 == 0))
     X, y = TUMOURS[rare], np.array(["bad", "fine"])[BENIGN[rare]]
@@ -648,6 +674,29 @@ def test_classes_have_weights():
     assert_same_weights(fixed, twin, 0)
     with pytest.raises(ValueError, match="not supported for partial_fit"):
         weighted.partial_fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("weight", "error"), [(-1.0, ValueError), (np.nan, ValueError), (np.inf, ValueError),
+                          ("2", TypeError), (None, TypeError)]
+)  # fmt: skip
+def test_a_class_weight_that_is_no_weight_is_named(weight, error):
+    options = {"max_iter": 1, "class_weight": {0: 2.0, 1: weight}}
+    y = DIGIT % 2
+    fits = {
+        "fit": lambda: MLPClassifier(4, **options).fit(DIGITS, y),
+        "partial_fit": lambda: MLPClassifier(4, **options).partial_fit(DIGITS, y, classes=[0, 1]),
+        "lbfgs": lambda: MLPClassifier(4, solver="lbfgs", **options).fit(DIGITS, y),
+        "ensemble": lambda: ours.MLPEnsembleClassifier(4, n_members=2, **options).fit(DIGITS, y),
+        "table": lambda: ours.TabularClassifier(n_nets=1, **options).fit(DIGITS, y),
+        "groups": lambda: ours.MLPByGroup(0, MLPClassifier(4, **options)).fit(DIGITS, y),
+        "search": lambda: ours.MLPSearchCV(
+            MLPClassifier(4, **options), {"alpha": [0.0]}, cv=2, error_score="raise"
+        ).fit(DIGITS, y),
+    }
+    for fit in fits.values():
+        with pytest.raises(error, match=r"class_weight\[1\] must be .*; got"):
+            fit()
 
 
 @pytest.mark.parametrize("labels", [["a", "b", "c"], [0, 1, 2], [-1.0, 0.0, 7.0], [1, 0]], ids=str)
@@ -887,9 +936,16 @@ def test_a_loss_that_is_not_finite():
         mine.fit(PATIENTS, COURSE)
     assert "the loss became" in str(caught.value.__cause__)
     assert "the network is dropped" in str(caught.value.__cause__)
-    mine.set_params(early_stopping=True).fit(PATIENTS, COURSE)
+    mine.set_params(early_stopping=True, max_iter=1, learning_rate_init=1e30, batch_size=20)
+    with pytest.warns(ConvergenceWarning, match="in epoch 1, .* are the initial ones") as caught:
+        mine.fit(PATIENTS, COURSE)
+    assert len(caught) == 1  # none on max_iter
     assert np.isnan(mine.validation_scores_[-1])
     assert np.isfinite(mine.predict(PATIENTS)).all()
+    mine.set_params(warm_start=True, learning_rate_init=1e-5).fit(PATIENTS, COURSE / 100)
+    mine.set_params(learning_rate_init=1e30)
+    with pytest.warns(ConvergenceWarning, match="those of the best validation score"):
+        mine.fit(PATIENTS, COURSE / 100)
 
 
 def test_targets_whose_loss_is_infinite():

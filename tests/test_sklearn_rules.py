@@ -188,7 +188,8 @@ def test_a_loss_that_is_not_finite(early_stopping, fits, monkeypatch):
                 patch.setattr(EpochRecorder, "rule", lambda self: None)
             estimator = MLPRegressor(hidden_layer_sizes=(6,), **options)
             if early_stopping:
-                estimator.fit(X, Y)
+                with pytest.warns(ConvergenceWarning, match="the loss was no longer finite"):
+                    estimator.fit(X, Y)
             else:
                 with pytest.raises(ValueError, match="non-finite parameter weights"):
                     estimator.partial_fit(X, Y)

@@ -325,7 +325,14 @@ def test_a_file_has_all_that_predictions_need(tmp_path, n_nets):
 
 
 @pytest.mark.parametrize(
-    "y", [SORT, np.arange(N) % 3, np.arange(N) % 2 == 0], ids=lambda y: y.dtype
+    "y",
+    [
+        SORT,
+        np.arange(N) % 3,
+        np.arange(N) % 2 == 0,
+        np.array([5, 2**63 + 5], np.uint64)[np.arange(N) % 2],
+    ],
+    ids=lambda y: y.dtype,
 )
 def test_a_file_has_the_classes(tmp_path, y):
     path = tmp_path / "sorts.safetensors"
@@ -435,8 +442,9 @@ def test_bad_data(prices):
     with pytest.raises(ValueError, match="1 class"):
         classifier().fit(FRAME, np.zeros(N))
     days = np.where(np.arange(N) % 2, np.datetime64("2020-01-01"), np.datetime64("2020-01-02"))
-    with pytest.raises(TypeError, match=r"^y has the class .*; pass y\.astype\(str\)"):
-        classifier().fit(FRAME, days)
+    for y in (days, days.astype("M8[ns]")):  # whose tolist is a list of ints
+        with pytest.raises(TypeError, match=r"^y has the class .*; pass y\.astype\(str\)"):
+            classifier().fit(FRAME, y)
     with pytest.raises(ValueError, match=r"y\[2\] is None, which is not a label; label every row"):
         classifier().fit(FRAME, [*SORT[:2], None, *SORT[3:]])
     for dtype in ("string", pd.ArrowDtype(pa.string()), object):

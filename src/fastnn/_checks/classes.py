@@ -21,7 +21,7 @@ from fastnn._checks.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -224,14 +224,33 @@ def _mapping(value: Any) -> Any:
     return class_weight(value, None, 0)  # type: ignore[arg-type]  # raises before it uses the loss
 
 
-def labels_for_file(name: str, labels: Iterable[object]) -> None:
+def kept_labels(labels: NDArray[Any] | None, loss: Loss, n_out: int) -> NDArray[Any] | None:
+    """Return the labels (n,) of an estimator as the classes of its network.
+
+    None if the network does not have n classes, or does not keep such labels.
+    """
+    if labels is None or loss.n_classes(n_out) != len(labels):
+        return None
+    return labels if _label_not_kept(labels) is None else None
+
+
+def _label_not_kept(labels: NDArray[Any]) -> object | None:
+    """Return the first label (n,) of a type that networks and model files do not keep, or None.
+
+    They keep text, numbers and booleans. `tolist` would make integers of times in nanoseconds.
+    """
+    found = labels if labels.dtype.kind in "mM" else labels.tolist()
+    return next((each for each in found if not isinstance(each, str | bool | int | float)), None)
+
+
+def labels_for_file(name: str, labels: NDArray[Any]) -> None:
     """Check that the labels of classes are of types that a model file keeps."""
-    for label in labels:
-        if not isinstance(label, str | bool | int | float):
-            raise TypeError(
-                f"{name} has the class {label!r} ({type(label).__name__}), but classes must be "
-                f"text, numbers or booleans; pass {name}.astype(str)"
-            )
+    label = _label_not_kept(labels)
+    if label is not None:
+        raise TypeError(
+            f"{name} has the class {label!r} ({type(label).__name__}), but classes must be text, "
+            f"numbers or booleans; pass {name}.astype(str)"
+        )
 
 
 def no_missing_labels(name: str, labels: NDArray[Any]) -> None:

@@ -172,9 +172,7 @@ def _converted(
     )
     names = getattr(scalers[0][1] if scalers else est, "feature_names_in_", None)
     net.feature_names = None if names is None else tuple(map(str, names))
-    labels = getattr(est, "classes_", None)
-    if labels is not None and net.loss.n_classes(net.n_out) == len(labels):
-        net.classes = labels
+    net.classes = _checks.kept_labels(getattr(est, "classes_", None), net.loss, net.n_out)
     return net
 
 

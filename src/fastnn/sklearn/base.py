@@ -17,6 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
+from fastnn import _checks
 from fastnn.exchange import model_files
 from fastnn.mlp import MLP
 from fastnn.sklearn import lbfgs
@@ -454,9 +455,7 @@ class BaseMLP(TakesSparseRows, Parameters):
         """Give the network the names of columns and classes, for its use without the estimator."""
         names = getattr(self, "feature_names_in_", None)
         net.feature_names = None if names is None else tuple(map(str, names))
-        labels = getattr(self, "classes_", None)
-        if labels is not None and net.loss.n_classes(net.n_out) == len(labels):
-            net.classes = labels
+        net.classes = _checks.kept_labels(getattr(self, "classes_", None), net.loss, net.n_out)
 
     def _minimize(self, rows: LabelledRows, validation: LabelledRows | None) -> None:
         """Train by L-BFGS, on all rows at once."""

@@ -10,6 +10,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.base import is_regressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
@@ -57,8 +58,14 @@ class Descent:
         _checks.files_written(self.given, files_of(rows.X, rows.y))
         if est.early_stopping and validation is None:
             rows, validation = _held_out(est, rows)
-        if validation is not None and est.validation_loss_curve_ is None:
-            est.validation_loss_curve_ = []
+        if validation is not None:
+            if est.early_stopping and is_regressor(est) and len(validation) < 2:
+                raise ValueError(
+                    "X_val has 1 row, but early_stopping=True scores by R², which needs 2 or more "
+                    "rows; pass more rows, or leave out X_val and y_val"
+                )
+            if est.validation_loss_curve_ is None:
+                est.validation_loss_curve_ = []
         est._divergence = None
         self.rows, self.validation, self.incremental = rows, validation, incremental
         self.epochs = 1 if incremental else int(est.max_iter)
@@ -121,13 +128,22 @@ class Descent:
     def finish(self) -> None:
         """Set the network to its best weights, unless the engine has done so.
 
-        Raise an error if its loss became non-finite and there are no best weights.
+        If its loss became non-finite, warn, or raise an error if there are no best weights.
         """
         est, best = self.estimator, self.recorder.best_weights
         if best is not None:
             est.net_.set_weights(best)
-        elif est._divergence is not None and not est.early_stopping:
+        if est._divergence is None:
+            return
+        if not est.early_stopping:
             raise est._divergence_error(self.rows.without_inputs().y) from est._divergence
+        has_score = est.best_validation_score_ > -np.inf
+        kept = "those of the best validation score" if has_score else "the initial ones"
+        warn(
+            f"Training stopped in epoch {est.n_iter_}, in which the loss was no longer finite. The "
+            f"weights are {kept}. Use a lower learning rate, or scale X and y.",
+            ConvergenceWarning,
+        )
 
     def warn_if_unconverged(self) -> None:
         """Warn if `max_iter` ended the training before it converged."""
@@ -142,7 +158,7 @@ class Descent:
     def is_unconverged(self) -> bool:
         """Whether the training ended because of `max_iter`, before it converged."""
         est = self.estimator
-        is_last = est.n_iter_ == est.max_iter
+        is_last = est.n_iter_ == est.max_iter and est._divergence is None
         return is_last and not (self.incremental or self.recorder.converged)
 
     @property

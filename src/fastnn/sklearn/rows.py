@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 #: Number of sparse rows that L-BFGS converts to dense at a time.
 _SPARSE_ROWS = 8192
 
+#: The largest weight of a class; a network in float32 takes smaller ones only.
+_LARGEST_WEIGHT = float(np.finfo(np.float64).max)
+
 
 @dataclass
 class LabelledRows:
@@ -106,6 +109,13 @@ class TakesSparseRows(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         return tags
 
 
+def require_class_weights(class_weight: Any) -> None:
+    """Check that the weights of classes, if they are in a dict, are numbers of 0 or more."""
+    if isinstance(class_weight, dict):
+        for label, weight in class_weight.items():
+            _checks.number(f"class_weight[{label!r}]", weight, low=0.0, high=_LARGEST_WEIGHT)
+
+
 def weights_by_class(
     class_weight: Any, y: Any, classes: NDArray[Any] | None = None
 ) -> NDArray[np.float64]:
@@ -115,6 +125,7 @@ def weights_by_class(
     the weight 1.
     """
     found: NDArray[np.float64]
+    require_class_weights(class_weight)
     if isinstance(class_weight, dict):
         if np.shape(y)[1:] not in ((), (1,)):
             raise ValueError(

@@ -122,7 +122,7 @@ class TabularClassifier(ClassifierMixin, TabularClassifierParameters, BaseTabula
         assert_all_finite(y, input_name="y")
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
-        _checks.labels_for_file("y", self.classes_.tolist())
+        _checks.labels_for_file("y", self.classes_)
         if len(self.classes_) < 2:
             raise ValueError(
                 f"y has 1 class, {self.classes_[0]!r}, but a classifier needs 2 or more classes"
@@ -145,7 +145,11 @@ class TabularClassifier(ClassifierMixin, TabularClassifierParameters, BaseTabula
 
     def _take(self, recipe: Recipe) -> None:
         _checks.task_of_table(recipe.task, "classification")
-        self.classes_ = np.array(recipe.classes)
+        classes: Any = recipe.classes
+        self.classes_ = np.array(classes)
+        are_numbers = all(isinstance(label, int) and label >= 0 for label in classes)
+        if are_numbers and self.classes_.dtype.kind == "f":
+            self.classes_ = np.array(classes, np.uint64)  # some are too large for int64
 
     def _score_of(
         self, outputs: NDArray[Any], targets: NDArray[Any], weight: NDArray[Any] | None

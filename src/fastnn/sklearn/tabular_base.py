@@ -19,7 +19,7 @@ from fastnn import _checks, _conversion
 from fastnn._precision import POLICIES
 from fastnn.many import Fits
 from fastnn.sklearn.base import all_or_nothing, with_valid_parameters
-from fastnn.sklearn.rows import require_weight
+from fastnn.sklearn.rows import require_class_weights, require_weight
 from fastnn.sklearn.table_encoder import TableEncoder
 from fastnn.sklearn.tabular_parameters import TabularParameters, settings_of
 from fastnn.tabular import ensemble, report
@@ -175,6 +175,7 @@ class BaseTabular(TabularParameters):
     def _weights(self, y: Any, weight: NDArray[Any] | None) -> NDArray[Any] | None:
         """Return the weights (n,) of rows, multiplied by class weights; None without any."""
         if self.class_weight is not None:
+            require_class_weights(self.class_weight)
             labels, by_class = np.asarray(y), np.zeros(len(y))
             # Only the rows that are learned from, of which "balanced" counts those of each class.
             used = np.ones(len(y), bool) if weight is None else weight > 0
