@@ -533,6 +533,38 @@ def test_an_executor_that_was_shut_down_is_an_error():
         fit_many([net_of()], X, y, executor=executor)
 
 
+class ShuttingDown(Callback):
+    """Shuts down an executor of threads, whose waiting tasks are cancelled."""
+
+    def __init__(self, executor):
+        self.executor = executor
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def on_epoch_end(self, epoch, logs):
+        self.executor.shutdown(wait=False, cancel_futures=True)
+
+
+def test_cancelled_tasks_are_an_error_that_says_so():
+    executor = ThreadPoolExecutor(1)
+    nets = list(networks(net_of(), n=20))
+    with pytest.raises(RuntimeError, match=r"cancelled tasks .* keep it open until fit_many"):
+        fit_many(nets, X, y, executor=executor, callbacks=[ShuttingDown(executor)])
+
+
+def refuse_to_start():
+    raise ValueError("no licence")
+
+
+def test_processes_that_cannot_start_are_not_blamed_on_a_network():
+    with (
+        ProcessPoolExecutor(1, initializer=refuse_to_start) as executor,
+        pytest.raises(RuntimeError, match=r"end before they run any task.*__main__"),
+    ):
+        fit_many([net_of()], X, y, executor=executor)
+
+
 # ---- portions -----------------------------------------------------------------------------------
 
 
