@@ -14,7 +14,13 @@ import sys
 import tempfile
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from types import SimpleNamespace
 
 import numpy as np
@@ -551,6 +557,20 @@ def test_cancelled_tasks_are_an_error_that_says_so():
     nets = list(networks(net_of(), n=20))
     with pytest.raises(RuntimeError, match=r"cancelled tasks .* keep it open until fit_many"):
         fit_many(nets, X, y, executor=executor, callbacks=[ShuttingDown(executor)])
+
+
+class Breaking(Executor):
+    """An executor of another library, all of whose workers are lost."""
+
+    def submit(self, function, *args):
+        future = Future()
+        future.set_exception(BrokenExecutor("lost"))
+        return future
+
+
+def test_a_broken_executor_of_another_library_is_an_error_that_says_so():
+    with pytest.raises(RuntimeError, match=r"a Breaking, lost its workers.*with a new executor"):
+        fit_many([net_of()], X, y, executor=Breaking())
 
 
 def refuse_to_start():

@@ -396,6 +396,13 @@ class _Processes:
         if hasattr(module, "get_reusable_executor"):  # loky, also the one in joblib
             self.executor = module.get_reusable_executor(max_workers=old._max_workers)
             return
+        is_of_python = isinstance(old, concurrent.futures.ProcessPoolExecutor)
+        if not is_of_python:
+            raise RuntimeError(
+                f"the executor, a {type(old).__name__}, lost its workers, and fit_many can replace "
+                "only executors of concurrent.futures and loky: call it again with a new executor; "
+                "with checkpoint=, finished networks are not trained again"
+            )
         self.close_made()
         self.made = self.executor = concurrent.futures.ProcessPoolExecutor(
             old._max_workers,
