@@ -300,6 +300,15 @@ def test_progress_counts_the_networks_of_the_file(tmp_path, capsys, monkeypatch)
         assert "3/3 networks" in capsys.readouterr().err
 
 
+def test_the_rate_counts_only_networks_of_this_call(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    options = {"checkpoint": tmp_path / "runs", "verbose": 1}
+    fit_many(networks(net_of(), n=3), X, y, **options)
+    capsys.readouterr()
+    fit_many(networks(net_of(), n=3), X, y, **options)
+    assert capsys.readouterr().err == "3/3 networks, 0.0 networks/s\n"
+
+
 # ---- processes that are killed ------------------------------------------------------------------
 
 PROGRAM = """

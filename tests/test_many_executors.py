@@ -14,7 +14,13 @@ import sys
 import tempfile
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from types import SimpleNamespace
 
 import numpy as np
@@ -530,6 +536,52 @@ def test_an_executor_that_was_shut_down_is_an_error():
     with ThreadPoolExecutor(1) as executor:
         pass
     with pytest.raises(RuntimeError, match="after shutdown"):
+        fit_many([net_of()], X, y, executor=executor)
+
+
+class ShuttingDown(Callback):
+    """Shuts down an executor of threads, whose waiting tasks are cancelled."""
+
+    def __init__(self, executor):
+        self.executor = executor
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def on_epoch_end(self, epoch, logs):
+        self.executor.shutdown(wait=False, cancel_futures=True)
+
+
+def test_cancelled_tasks_are_an_error_that_says_so():
+    executor = ThreadPoolExecutor(1)
+    nets = list(networks(net_of(), n=20))
+    with pytest.raises(RuntimeError, match=r"cancelled tasks .* keep it open until fit_many"):
+        fit_many(nets, X, y, executor=executor, callbacks=[ShuttingDown(executor)])
+
+
+class Breaking(Executor):
+    """An executor of another library, all of whose workers are lost."""
+
+    def submit(self, function, *args):
+        future = Future()
+        future.set_exception(BrokenExecutor("lost"))
+        return future
+
+
+def test_a_broken_executor_of_another_library_is_an_error_that_says_so():
+    with pytest.raises(RuntimeError, match=r"a Breaking, lost its workers.*with a new executor"):
+        fit_many([net_of()], X, y, executor=Breaking())
+
+
+def refuse_to_start():
+    raise ValueError("no licence")
+
+
+def test_processes_that_cannot_start_are_not_blamed_on_a_network():
+    with (
+        ProcessPoolExecutor(1, initializer=refuse_to_start) as executor,
+        pytest.raises(RuntimeError, match=r"end before they run any task.*__main__"),
+    ):
         fit_many([net_of()], X, y, executor=executor)
 
 

@@ -85,6 +85,33 @@ def test_the_best_needs_a_finite_value():
     assert fits.best("loss") in (0, 1)
 
 
+class Noting(Callback):
+    """Adds values to the logs: those that a function returns for an epoch and a network."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def on_epoch_end(self, epoch, logs):
+        logs.update(self.function(epoch, self.model))
+
+
+def test_an_infinite_value_is_not_the_best():
+    noting = Noting(lambda epoch, net: {"val_r2": np.inf if net.seed == 0 else 0.5})
+    fits = fit_many(networks(base(), n=2), X, y, callbacks=[noting])
+    assert fits.values("val_r2").tolist() == [np.inf, 0.5]
+    assert fits.best("val_r2") == 1
+
+
+@pytest.mark.parametrize("restores", [False, True])
+def test_a_value_noted_in_some_epochs_is_not_taken_for_that_of_another(restores):
+    rule = EarlyStopping("loss", patience=9, restore_best_weights=restores)
+    noting = Noting(lambda epoch, net: {"every": epoch, **({"some": epoch} if epoch % 2 else {})})
+    fits = fit_many([base()], X, y, epochs=7, callbacks=[noting, rule])
+    assert fits.best_epochs == [6 if restores else None]
+    assert fits.values("every").tolist() == [6]
+    assert np.array_equal(fits.values("some"), [np.nan if restores else 5], equal_nan=True)
+
+
 @pytest.mark.parametrize("chosen", [[False, True, True], np.array([False, True, True]), [1, -1],
                                     np.array([1, 2]), range(1, 3)])  # fmt: skip
 def test_some_networks_are_chosen_by_numbers_or_a_mask(fits, chosen):

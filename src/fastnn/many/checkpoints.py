@@ -194,11 +194,9 @@ class Recorder(Progress):
     """A Progress that also writes the records of a checkpoint, if there is one."""
 
     def __init__(self, fits: Fits, show: bool, checkpoint: Checkpoint | None) -> None:
-        super().__init__(len(fits), show)
+        before = [status for status in fits.statuses if status.kind != NOT_STARTED]
+        super().__init__(len(fits), show, before)
         self.checkpoint = checkpoint
-        for status in fits.statuses if checkpoint is not None else ():
-            if status.kind != NOT_STARTED:
-                self.count(status)
 
     def show(self) -> None:
         """Show the counts and write a record, each if it is due."""

@@ -43,6 +43,9 @@ _GRACE = 0.15
 #: Seconds that an executor is given to notice that a worker is dead.
 _PATIENCE = 5.0
 
+#: Attempts to start processes that can run a task, after which the call is given up.
+_STARTS = 3
+
 #: Seconds that a call waits for the first worker of a Dask cluster.
 _WAIT = 300
 
@@ -159,6 +162,11 @@ class ExecutorTraining:
             if number == pool.number:  # the pool has not been renewed since
                 self._lose(error)
                 pool.renew()
+        except CancelledError as error:
+            raise RuntimeError(
+                "the executor cancelled tasks of this call, as shutdown(cancel_futures=True) does; "
+                "keep it open until fit_many returns"
+            ) from error
         else:
             self._take(portion, result, portions)
 
@@ -359,17 +367,49 @@ class _Processes:
         self.death.look(self.executor)
 
     def renew(self) -> None:
+        self.number += 1
+        for _ in range(_STARTS):
+            self._replace()
+            if self._runs_tasks():
+                return
+        raise RuntimeError(
+            "the executor's processes end before they run any task: their initializer fails, or "
+            'the script that starts them has its calls outside of if __name__ == "__main__":, or '
+            "there is too little memory; see what they wrote to stderr"
+        )
+
+    def _runs_tasks(self) -> bool:
+        """Whether a process of the executor starts and runs a task that needs nothing."""
+        try:
+            future = self.executor.submit(os.getpid)
+            while not concurrent.futures.wait([future], _LOOK).done:
+                self.look()
+            future.result()
+        except BrokenExecutor:
+            return False
+        return True
+
+    def _replace(self) -> None:
+        """Replace the executor by a new one with the same options."""
         old, module = self.executor, sys.modules[type(self.executor).__module__]
-        self.number, self.death = self.number + 1, _Death()
+        self.death = _Death()
         if hasattr(module, "get_reusable_executor"):  # loky, also the one in joblib
             self.executor = module.get_reusable_executor(max_workers=old._max_workers)
             return
+        is_of_python = isinstance(old, concurrent.futures.ProcessPoolExecutor)
+        if not is_of_python:
+            raise RuntimeError(
+                f"the executor, a {type(old).__name__}, lost its workers, and fit_many can replace "
+                "only executors of concurrent.futures and loky: call it again with a new executor; "
+                "with checkpoint=, finished networks are not trained again"
+            )
         self.close_made()
         self.made = self.executor = concurrent.futures.ProcessPoolExecutor(
             old._max_workers,
             mp_context=old._mp_context,
             initializer=old._initializer,
             initargs=old._initargs,
+            max_tasks_per_child=old._max_tasks_per_child,
         )
 
     def stop(self) -> None:

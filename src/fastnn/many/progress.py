@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fastnn.many.outcomes import DIVERGED, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
 
@@ -18,15 +19,17 @@ class Progress:
     """Counts trained networks, and shows the count: a tqdm bar on a terminal, lines elsewhere.
 
     A line is written when the count has grown, at most once a second. Without `show` nothing is
-    written and tqdm isn't imported.
+    written and tqdm isn't imported. The rate counts networks that this call has trained, without
+    those in `before`, which an earlier call has trained.
     """
 
     _SECONDS = 1.0  # between two lines
 
-    def __init__(self, n: int, show: bool) -> None:
-        self.n, self.done, self.diverged = n, 0, 0
-        self._lock = threading.Lock()  # guards the two counts
-        self.is_shown, self.bar = show, _bar(n) if show else None
+    def __init__(self, n: int, show: bool, before: Sequence[Status] = ()) -> None:
+        self.n, self.n_before, self.done = n, len(before), len(before)
+        self.diverged = sum(status.kind == DIVERGED for status in before)
+        self._lock = threading.Lock()  # guards the counts
+        self.is_shown, self.bar = show, _bar(n, len(before)) if show else None
         self.began = self.shown = time.monotonic()
         self._told = 0  # the count in the last line
 
@@ -49,9 +52,10 @@ class Progress:
     def _write_line(self) -> None:
         self.shown, self._told = time.monotonic(), self.done
         seconds = max(self.shown - self.began, 1e-9)
-        rate = f"{self.done / seconds:,.1f} networks/s"
-        if 0 < self.done < seconds:
-            rate = f"{seconds / self.done:,.1f} s a network"
+        trained = self.done - self.n_before
+        rate = f"{trained / seconds:,.1f} networks/s"
+        if 0 < trained < seconds:
+            rate = f"{seconds / trained:,.1f} s a network"
         failed = f", {self.diverged} diverged" if self.diverged else ""
         line = f"{self.done}/{self.n} networks{failed}, {rate}"
         if sys.stderr is not None:
@@ -73,7 +77,7 @@ class Progress:
             self._write_line()
 
 
-def _bar(n: int) -> Any:
+def _bar(n: int, n_before: int) -> Any:
     """Return a bar of tqdm, or None if it is not installed or stderr is not a terminal."""
     is_notebook = "ipykernel" in sys.modules  # where stderr does not report a terminal
     if sys.stderr is None or not (sys.stderr.isatty() or is_notebook):
@@ -83,4 +87,4 @@ def _bar(n: int) -> Any:
     except ImportError:
         return None
     kind = type("Bar", (tqdm,), {"monitor_interval": 0})  # starts no thread
-    return kind(total=n, unit=" networks", dynamic_ncols=True, file=sys.stderr)
+    return kind(total=n, initial=n_before, unit=" networks", dynamic_ncols=True, file=sys.stderr)

@@ -365,6 +365,8 @@ class Fits:
         """Return a value of each network's history: (n_nets,), NaN for networks not trained.
 
         The value is that of the last epoch, or of the epoch whose weights EarlyStopping restored.
+        If a callback recorded the name in some epochs only, it is the last one recorded, or NaN if
+        an epoch was restored, since a history doesn't store the epochs of these values.
 
         Parameters
         ----------
@@ -382,14 +384,18 @@ class Fits:
         by = _checks.history_name(by, list(known))
         found = np.full(len(self), np.nan)
         for i in np.flatnonzero(is_trained):
-            values = self.histories.logs(int(i)).get(by)
-            if values is not None and len(values):
-                best = self.best_epochs[i]
-                found[i] = values[-1 if best is None else best]
+            logs, best = self.histories.logs(int(i)), self.best_epochs[i]
+            values = logs.get(by)
+            if values is None or not len(values):
+                continue
+            if best is None:
+                found[i] = values[-1]
+            elif len(values) == max(map(len, logs.values())):
+                found[i] = values[best]
         return found
 
     def best(self, by: str = "val_loss") -> int:
-        """Return the number of the network with the best of the values that `values` returns.
+        """Return the number of the network with the best finite value that `values` returns.
 
         Parameters
         ----------
@@ -408,6 +414,7 @@ class Fits:
             If the histories lack the name, no network is trained, or no value is finite.
         """
         values = self.values(by)
+        values[np.isinf(values)] = np.nan
         _checks.some_finite(by, int(np.isfinite(values).sum()))
         mode = self._modes.get(by.removeprefix("val_"))
         higher = metric_kinds.higher_is_better(by) if mode is None else mode == "max"
