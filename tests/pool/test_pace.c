@@ -161,7 +161,7 @@ int main(void) {
     check_plan("long slices", quiet, 2, (plan){60, 60, 0, LONG_SLICE}, 0.98);
     check_plan("short, quiet", quiet, 2, (plan){10, 0.05, 2, SLICE}, 0.99);
     check_plan("short, busy", busy_of_two, 2, (plan){10, 0.05, 2, SLICE}, 0.95);
-    check_plan("short, left", left, 2, (plan){4, 0.05, 2, SLICE}, 0.9);
+    check_plan("short, left", left, 2, (plan){4, 0.05, 2, SLICE}, 0.97);
     check_plan("short, cold", cold, 2, (plan){10, 0.05, 2, SLICE}, 0.9);
     return failures != 0;
 }
