@@ -371,7 +371,7 @@ class MLP:
         steps_per_epoch : int, optional
             Number of batches of an iterable in an epoch; by default, all. An epoch ends early if
             the iterable has no more batches. An iterator continues where it stopped, in the next
-            epoch or the next fit; other iterables, such as lists, begin anew in each epoch.
+            epoch or the next fit; other iterables, such as lists, start from their first batch.
         resume : str or path, optional
             A checkpoint (`ModelCheckpoint`) of the same fit, which continues after the last epoch
             in it, with the same bits as a fit that was not stopped. If a callback had ended that

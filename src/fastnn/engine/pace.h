@@ -10,9 +10,9 @@
  * last for some milliseconds only. A larger team is tried seldom, and for longer, since lucky
  * moments are short, too; the trial ends early if it goes badly. The team is used if it gains a
  * certain part of the speed that its additional threads could ideally gain. Each trial that fails
- * doubles the time until the next one in its direction. Time in which the network is not trained
- * counts in the direction of larger teams, since other programs may have ended meanwhile: many
- * short trainings would otherwise stay on few threads for long.
+ * doubles the time until the next one in its direction. The time between two fits counts towards
+ * the next trial of a larger team, because another program may have ended in that time. Otherwise
+ * a series of short fits could stay on few threads for long.
  *
  * Results are bit-identical for every size of a team. Not here: clocks and threads (pool.h,
  * platform/). */
@@ -35,7 +35,7 @@ enum {
     FASTNN_PACE_FIRST_LARGER = 25000000,
     FASTNN_PACE_LONGEST = 1000000000,
     FASTNN_PACE_HARMLESS = 100000000,
-    /* At least so much of the time until the trial of a larger team is spent training: */
+    /* The training between two trials of a larger team, however long the fits are apart: */
     FASTNN_PACE_TRAINED = 200000000,
     /* Slices may take longer than a trial should: this many times the excess is added. */
     FASTNN_PACE_EXCESS = 64,
@@ -65,11 +65,10 @@ typedef struct {
     int most;      /* threads that were asked for */
     int at, tried; /* the size in use, and the size on trial */
     fastnn_pace_state state;
-    int64_t ns, waited_ns; /* of this window */
-    double work;           /* of this window */
-    /* ns of training since the last trial of a smaller or larger team, and of other things since
-     * that of a larger one */
-    int64_t since_smaller, since_larger, idle;
+    int64_t ns, waited_ns;               /* of this window */
+    double work;                         /* of this window */
+    int64_t since_smaller, since_larger; /* ns of training since the last trial of such a team */
+    int64_t idle;                        /* ns between slices since the trial of a larger team */
     int64_t pause_smaller, pause_larger; /* ns from that trial until the next one */
     int64_t in_use;                      /* ns since the size in use was chosen */
     int64_t ended;                       /* when the last slice ended */
@@ -138,8 +137,8 @@ static inline void fastnn_pace_change(fastnn_pace *pace) {
     pace->state = FASTNN_PACE_USE;
 }
 
-/* Whether it is time for the trial of a larger team. A pause above FASTNN_PACE_LONGEST is that of
- * long slices, which is training time. */
+/* Whether it is time for the trial of a larger team. What long slices add to a pause, beyond
+ * FASTNN_PACE_LONGEST, must be spent training. */
 static inline bool fastnn_pace_tries_larger(const fastnn_pace *pace) {
     int64_t pause = pace->pause_larger, trained = pause - FASTNN_PACE_LONGEST;
     if (trained < FASTNN_PACE_TRAINED)

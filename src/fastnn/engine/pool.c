@@ -130,12 +130,12 @@ struct work {
 };
 
 struct fastnn_team {
-    int size, spin_ns;                     /* constant while a task runs */
-    _Alignas(LINE) atomic_int arrived;     /* written by every rank */
-    _Atomic(int64_t) waited_ns;            /* this and the next: written after a long wait only */
-    _Atomic(int64_t) parting_until;        /* when ranks that were woken run on CPUs of their own */
-    uint64_t interval;                     /* the number of barriers so far */
-    _Alignas(LINE) struct gate all_here;   /* polled by waiting ranks: on a line of its own */
+    int size, spin_ns;                   /* constant while a task runs */
+    _Alignas(LINE) atomic_int arrived;   /* written by every rank */
+    _Atomic(int64_t) waited_ns;          /* this and the next: written after a long wait only */
+    _Atomic(int64_t) parting_until;      /* until then, woken ranks may still move to other CPUs */
+    uint64_t interval;                   /* the number of barriers so far */
+    _Alignas(LINE) struct gate all_here; /* polled by waiting ranks: on a line of its own */
     struct work works[FASTNN_MAX_THREADS]; /* of each rank; untouched beyond those that exist */
 };
 
@@ -159,7 +159,7 @@ static bool team_arrive(fastnn_team *team) {
 
 int fastnn_team_size(const fastnn_team *team) { return team->size; }
 
-/* Wait at a barrier: poll for spin_ns, or until woken ranks have parted, then sleep. */
+/* Wait at a barrier: poll for spin_ns, or until woken ranks have had time to move; then sleep. */
 static void team_wait(fastnn_team *team, unsigned seen, int spin_ns) {
     int64_t began = fastnn_now_ns(), until = began;
     if (spin_ns > 0) {

@@ -396,8 +396,7 @@ class _Processes:
         if hasattr(module, "get_reusable_executor"):  # loky, also the one in joblib
             self.executor = module.get_reusable_executor(max_workers=old._max_workers)
             return
-        is_of_python = isinstance(old, concurrent.futures.ProcessPoolExecutor)
-        if not is_of_python:
+        if not isinstance(old, concurrent.futures.ProcessPoolExecutor):
             raise RuntimeError(
                 f"the executor, a {type(old).__name__}, lost its workers, and fit_many can replace "
                 "only executors of concurrent.futures and loky: call it again with a new executor; "

@@ -128,7 +128,7 @@ class Descent:
     def finish(self) -> None:
         """Set the network to its best weights, unless the engine has done so.
 
-        If its loss became non-finite, warn, or raise an error if there are no best weights.
+        If the loss became non-finite, raise an error; with `early_stopping`, warn instead.
         """
         est, best = self.estimator, self.recorder.best_weights
         if best is not None:
