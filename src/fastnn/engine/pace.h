@@ -35,7 +35,8 @@ enum {
     FASTNN_PACE_FIRST_LARGER = 25000000,
     FASTNN_PACE_LONGEST = 1000000000,
     FASTNN_PACE_HARMLESS = 100000000,
-    /* The training between two trials of a larger team, however long the fits are apart: */
+    /* At least so much training lies between two trials of a larger team, or the whole pause if it
+     * is shorter, however long the fits are apart: */
     FASTNN_PACE_TRAINED = 200000000,
     /* Slices may take longer than a trial should: this many times the excess is added. */
     FASTNN_PACE_EXCESS = 64,
