@@ -332,10 +332,7 @@ REAL = ", MNIST"
 
 
 def real_rows_sentence(found):
-    """Return sentences with the mean over all cells if some of them have real rows.
-
-    The other libraries compute all products, so their time does not depend on the rows.
-    """
+    """Return sentences with the mean over all cells if some of them have real rows."""
     records = {record["cell"]: record["results"] for record in load("real-float32-1")["cells"]}
     ratios = []
     for record in found["cells"]:
@@ -350,10 +347,10 @@ def real_rows_sentence(found):
             ratios.append(ratio(record))
     plain = geometric_mean([r for r in map(ratio, found["cells"]) if r])
     return (
-        f"The first table, with these cells on MNIST's rows instead of Gaussian rows, has a "
-        f"geometric mean of best peer / fastnn of {geometric_mean(ratios):.2f} over its "
-        f"{len(ratios)} cells instead of {plain:.2f}. For these cells, the time of the best peer "
-        "is its shorter one on the two kinds of rows."
+        "With MNIST's rows instead of Gaussian rows in these cells, the geometric mean of best "
+        f"peer / fastnn over the {len(ratios)} cells of the first table is "
+        f"{geometric_mean(ratios):.2f} instead of {plain:.2f}. The other libraries compute all "
+        "products, so the shorter of a library's times on the two kinds of rows counts."
     )
 
 
