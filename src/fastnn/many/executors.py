@@ -403,12 +403,13 @@ class _Processes:
                 "with checkpoint=, finished networks are not trained again"
             )
         self.close_made()
+        options: Any = old  # they are private attributes
         self.made = self.executor = concurrent.futures.ProcessPoolExecutor(
-            old._max_workers,
-            mp_context=old._mp_context,
-            initializer=old._initializer,
-            initargs=old._initargs,
-            max_tasks_per_child=old._max_tasks_per_child,
+            options._max_workers,
+            mp_context=options._mp_context,
+            initializer=options._initializer,
+            initargs=options._initargs,
+            max_tasks_per_child=options._max_tasks_per_child,
         )
 
     def stop(self) -> None:
