@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import warnings
-from concurrent.futures import BrokenExecutor, CancelledError
+from concurrent.futures import BrokenExecutor, CancelledError, InvalidStateError
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fastnn import _checks
@@ -320,19 +320,28 @@ class _Threads:
     def close(self) -> None: ...
 
 
-class _Death:
-    """Detects a dead worker that its executor has not noticed.
+class _Rescue:
+    """Makes futures fail that a broken executor would never end.
 
     A worker that is killed while it writes a result leaves the executor waiting for the rest of the
     result. The executor notices once all processes, including this one, have closed the writing end
-    of the pipe.
+    of the pipe. In Python 3.11, an executor forgets a task that is submitted while it breaks.
     """
 
     def __init__(self) -> None:
-        self.since: float | None = None
+        self.since: float | None = None  # when a dead worker was first seen
 
     def look(self, executor: Any) -> None:
-        """Make an executor fail if one of its workers has been dead for _PATIENCE seconds."""
+        """Make forgotten futures fail, and those whose worker has been dead for _PATIENCE."""
+        self._end_dead(executor)
+        manager = getattr(executor, "_executor_manager_thread", None)
+        if manager is None or manager.ident is None or manager.is_alive():
+            return
+        for item in list(executor._pending_work_items.values()):
+            with contextlib.suppress(InvalidStateError):  # it has ended
+                item.future.set_exception(BrokenExecutor("the executor has lost its workers"))
+
+    def _end_dead(self, executor: Any) -> None:
         processes = list((getattr(executor, "_processes", None) or {}).values())
         if all(getattr(process, "exitcode", None) in (None, 0) for process in processes):
             self.since = None
@@ -346,6 +355,13 @@ class _Death:
             if results is not None:
                 results._writer.close()
 
+    def end(self, executor: Any) -> None:
+        """Wait until a broken executor has ended, and make the futures fail that it has left."""
+        manager = getattr(executor, "_executor_manager_thread", None)
+        if manager is not None:
+            manager.join(_PATIENCE)
+        self.look(executor)
+
 
 class _Processes:
     """Processes of this machine, which read the shared data of the members from a file."""
@@ -356,7 +372,7 @@ class _Processes:
         self.executor, self.training = executor, training
         self.n_workers, self.number = _size(executor), 0
         self.made: Any = None  # an executor made to replace the user's
-        self.death = _Death()
+        self.rescue = _Rescue()
         self.shared_data = InFile.of(training.shared_data(map_files=True))
 
     def submit(self, portion: Portion) -> Any:
@@ -364,7 +380,7 @@ class _Processes:
         return self.executor.submit(workers.train, self.shared_data, packed)
 
     def look(self) -> None:
-        self.death.look(self.executor)
+        self.rescue.look(self.executor)
 
     def renew(self) -> None:
         self.number += 1
@@ -392,7 +408,8 @@ class _Processes:
     def _replace(self) -> None:
         """Replace the executor by a new one with the same options."""
         old, module = self.executor, sys.modules[type(self.executor).__module__]
-        self.death = _Death()
+        self.rescue.end(old)
+        self.rescue = _Rescue()
         if hasattr(module, "get_reusable_executor"):  # loky, also the one in joblib
             self.executor = module.get_reusable_executor(max_workers=old._max_workers)
             return
@@ -500,12 +517,12 @@ class _Joblib:
     @contextlib.contextmanager
     def _watched(self) -> Generator[None]:
         """Run a thread that looks for dead workers while joblib waits for results."""
-        over, death = threading.Event(), _Death()
+        over, rescue = threading.Event(), _Rescue()
         loky = self.joblib.externals.loky.reusable_executor
 
         def watch() -> None:
             while not over.wait(_LOOK):
-                death.look(loky._executor)
+                rescue.look(loky._executor)
 
         thread = threading.Thread(target=watch, name="fastnn-watch")
         thread.start()
