@@ -55,13 +55,13 @@ def known(estimator):
 @pytest.fixture
 def fits(monkeypatch):
     """The fits that the engine has carried out."""
-    made, make = [], whole.make
+    made, make = [], whole.WholeFits.make
 
     def counted(*args, **options):
         made.append(make(*args, **options))
         return made[-1]
 
-    monkeypatch.setattr(whole, "make", counted)
+    monkeypatch.setattr(whole.WholeFits, "make", counted)
     return made
 
 

@@ -307,7 +307,7 @@ def test_metrics_that_the_engine_leaves_to_python(rows, monkeypatch):
     else:
         same(lambda: net_of(AVERAGING), [SwapEMAWeights, *RULES["stops, with the best"]], **options)
         return
-    monkeypatch.setattr(whole, "make", None)
+    monkeypatch.setattr(whole, "WholeFits", None)
     net = net_of(layers=[Dense(9, "relu"), Dense(2)])
     assert len(net.fit(X, X[:, :2], **options).epoch) == 2
 

@@ -51,6 +51,7 @@ class _SharedData:
     source: Rows | None = None
     validation: Rows | None = None
     metrics: dict[str, Resolved] = field(default_factory=dict)
+    fits: whole.WholeFits | None = None  # None if each member has its own callbacks
 
     @property
     def is_weighted(self) -> bool:
@@ -72,8 +73,8 @@ class _Prepared:
     state: State
     shared: _SharedData
     fit: WholeFit
-    generator: Any
-    before: Any  # state of the generator before training
+    generator: Any  # of orders of rows; None without shuffling
+    before: Any  # state of the generator before training; None if it is not restored
     scaling: tuple[Any, Any] | None  # mean and scale of inputs; None if the network has them
     classes: Classes | None  # labels of classes before training
     feature_names: tuple[str, ...] | None  # names of columns before training
@@ -94,9 +95,9 @@ class _Prepared:
     def undo(self) -> None:
         """Restore the network to before `_prepare`; the engine has restored its weights."""
         state = self.state
-        if self.generator is not None and self.before is _NOT_DRAWN_YET:
+        if self.before is _NOT_DRAWN_YET:
             state.forget_shuffler()  # a new one will draw the same orders
-        elif self.generator is not None:
+        elif self.before is not None:
             self.generator.state = self.before
         if self.scaling is not None:
             state.forget_standardization()
@@ -183,7 +184,17 @@ class Unattended:
             not members.is_validated or (validation is not None and validation.is_like(source))
         )
         possible = possible and self._can_compute(metrics, source, validation)
-        return _SharedData(possible, classes, source, validation, metrics)
+        shared = _SharedData(possible, classes, source, validation, metrics)
+        if possible and not self._have_own_callbacks:
+            shared.fits = self._fits(spec, shared, callbacks)
+        return shared
+
+    def _fits(
+        self, spec: Specification, shared: _SharedData, callbacks: list[Any]
+    ) -> whole.WholeFits:
+        """Return what makes the fits of the members with these callbacks."""
+        assert shared.source is not None
+        return whole.WholeFits(spec, shared.source, shared.validation, callbacks, shared.metrics)
 
     def _metrics(self, spec: Specification) -> dict[str, Resolved] | None:
         """Return the metrics of networks of this specification; None if a metric is invalid."""
@@ -237,14 +248,8 @@ class Unattended:
         for first in range(0, len(numbers), _TOGETHER):
             some: list[_Prepared] = []
             try:
-                for number in numbers[first : first + _TOGETHER]:
-                    try:
-                        prepared = self._prepare(number)
-                    except Exception as error:
-                        self.error = number, error
-                        break
-                    some.append(prepared)  # before `begin`: Ctrl-C in between must undo it
-                    prepared.begin(self.members.feature_names)
+                with without_collections():
+                    self._prepare_all(numbers[first : first + _TOGETHER], some)
                 for kernels in KERNELS.values():
                     alike = [each for each in some if isinstance(each.fit, kernels.WholeFit)]
                     if alike and self.error is None:
@@ -254,6 +259,17 @@ class Unattended:
                     despite_ctrl_c(self._settle, some)
             if self.error is not None:
                 return
+
+    def _prepare_all(self, numbers: Sequence[int], some: list[_Prepared]) -> None:
+        """Append prepared members to a list, up to the first error."""
+        for number in numbers:
+            try:
+                prepared = self._prepare(number)
+            except Exception as error:
+                self.error = number, error
+                break
+            some.append(prepared)  # before `begin`: Ctrl-C in between must undo it
+            prepared.begin(self.members.feature_names)
 
     def _prepare(self, number: int) -> _Prepared:
         """Return a member prepared for the engine; its network is not yet changed."""
@@ -269,7 +285,7 @@ class Unattended:
             seen = source if rows is None else Rows(source.X[rows])
             scaling = mean_and_scale(seen, "X", state.specification.dtype)
         generator, before = self._generator(number)
-        fit = self._whole_fit(number, source, rows, validation_rows)
+        fit = self._whole_fit(number, generator, rows, validation_rows)
         found = state.classes, state.feature_names
         return _Prepared(number, state, shared, fit, generator, before, scaling, *found)
 
@@ -296,38 +312,35 @@ class Unattended:
     def _generator(self, number: int) -> tuple[Any, Any]:
         """Return the generator of a member's orders of rows, and its state before training.
 
-        Both are None if there is nothing to restore.
+        The state is None if there is nothing to restore.
         """
         state, shuffle = self.members.nets[number]._state, self.members.shuffle[number]
-        if type(shuffle) is RowOrder:
-            return None, None
         is_new = shuffle is True and not state.has_shuffler
         generator = whole.generator_of(state, shuffle)  # made here if it is new
-        if generator is None:
-            return None, None
+        if generator is None or type(shuffle) is RowOrder:
+            return generator, None
         return generator, _NOT_DRAWN_YET if is_new else generator.state
 
     def _whole_fit(
-        self, number: int, source: Rows, rows: Indices | None, validation_rows: Indices | None
+        self, number: int, generator: Any, rows: Indices | None, validation_rows: Indices | None
     ) -> WholeFit:
         """Return the fit of a member for the engine, after telling its own callbacks to begin."""
         members, shared = self.members, self._shared_by_member[number]
-        callbacks = self._callbacks_of(number)
-        n = source.n if rows is None else len(rows)
-        if self._have_own_callbacks:
+        state, n = members.nets[number]._state, members.n_rows if rows is None else len(rows)
+        fits = shared.fits
+        if fits is None:
+            callbacks = self._callbacks_of(number)
             for callback in callbacks:
                 callback.begin(members.nets[number], n)
-        return whole.make(
-            members.nets[number]._state,
-            source,
-            rows,
-            shared.validation,
-            validation_rows,
+            fits = self._fits(state.specification, shared, callbacks)
+        return fits.make(
+            state,
+            generator,
+            members.shuffle[number],
             batch=min(members.batch_size[number] or n, n),
             epochs=members.epochs[number],
-            shuffle=members.shuffle[number],
-            callbacks=callbacks,
-            metrics=shared.metrics,
+            numbers=rows,
+            validation_numbers=validation_rows,
         )
 
     def _train(self, kernels: Any, some: list[_Prepared], n_threads: int) -> None:
@@ -361,7 +374,8 @@ class Unattended:
         if not fit.is_over or fits.statuses[number].kind != NOT_STARTED:
             return
         fits.histories.keep(number, fit.logs())
-        member.state.stop_training |= fit.ended == "stopped"
+        if fit.ended == "stopped":
+            member.state.stop_training = True
         if self._have_own_callbacks:
             self._pass_epochs(member)
         if fit.has_diverged and not self._have_own_callbacks:

@@ -278,17 +278,14 @@ class Fit:
         """Train all epochs in the engine."""
         plan, state = self.plan, self.state
         assert isinstance(plan.source, Rows)
-        fit = whole.make(
+        rows = plan.source, plan.validation
+        fits = whole.WholeFits(state.specification, *rows, plan.callbacks, plan.metrics)
+        fit = fits.make(
             state,
-            plan.source,
-            None,
-            plan.validation,
-            None,
+            whole.generator_of(state, plan.shuffle),
+            plan.shuffle,
             batch=plan.batch_size or plan.source.n,
             epochs=min(plan.epochs, sys.maxsize),
-            shuffle=plan.shuffle,
-            callbacks=plan.callbacks,
-            metrics=plan.metrics,
         )
         while self.epoch < plan.epochs and fit.ended is None and not state.stop_training:
             try:

@@ -64,8 +64,7 @@ def generator_of(state: State, shuffle: Any) -> Any:
 
 def judges_averages(callbacks: Sequence[Callback]) -> bool:
     """Whether validation uses the moving averages of the weights."""
-    # Most networks of `fit_many` have no callbacks, and `any` over a generator takes 0.5 us.
-    return bool(callbacks) and any(isinstance(each, SwapEMAWeights) for each in callbacks)
+    return any(isinstance(each, SwapEMAWeights) for each in callbacks)
 
 
 def rules_of(callbacks: Sequence[Callback]) -> list[Any]:
@@ -77,49 +76,64 @@ def logs_rate(spec: Specification, callbacks: Sequence[Callback]) -> bool:
     """Whether the logs of epochs include the learning rate."""
     if spec.optimizer.schedule is not None:
         return True
-    return bool(callbacks) and any(isinstance(each, ReduceLROnPlateau) for each in callbacks)
+    return any(isinstance(each, ReduceLROnPlateau) for each in callbacks)
 
 
-def make(
-    state: State,
-    source: Rows,
-    numbers: NDArray[Any] | None,
-    validation: Rows | None,
-    validation_numbers: NDArray[Any] | None,
-    *,
-    batch: int,
-    epochs: int,
-    shuffle: Any,
-    callbacks: Sequence[Callback],
-    metrics: Mapping[str, Resolved] = _NONE,
-) -> WholeFit:
-    """Return a fit for the engine; `numbers` selects rows of the source, None takes all rows."""
-    spec = state.specification
-    rules, added = engine_rules(rules_of(callbacks), metrics)
-    judge = [{"name": name, **(metric.kernel or {})} for name, metric in metrics.items()]
-    judged, weights = None, None
-    if validation is not None:
-        judged = (*validation.for_loss(), validation_numbers)
-        weights = validation.sample_weight if judge else None
-    kernels: Any = _precision.KERNELS[spec.dtype]
-    fit: WholeFit = kernels.WholeFit(
-        state.network,
-        (*source.for_loss(), numbers),
-        generator=generator_of(state, shuffle),
-        compounds=isinstance(shuffle, RowOrder),
-        lock=shuffle.lock if isinstance(shuffle, RowOrder) else None,
-        judge=(judge, source.sample_weight if judge else None),
-        validation=judged,
-        validation_judge=(judge + added, weights),
-        batch=batch,
-        epochs=epochs,
-        rules=rules,
-        logs_rate=logs_rate(spec, callbacks),
-        tries_each_epoch=bool(callbacks),
-        judges_averages=judges_averages(callbacks),
-        first_moment=spec.optimizer.initial_moment,
-    )
-    return fit
+class WholeFits:
+    """Makes fits for the engine, of networks with the same specification, rows and callbacks."""
+
+    def __init__(
+        self,
+        spec: Specification,
+        source: Rows,
+        validation: Rows | None,
+        callbacks: Sequence[Callback],
+        metrics: Mapping[str, Resolved] = _NONE,
+    ) -> None:
+        rules, added = engine_rules(rules_of(callbacks), metrics)
+        judge = [{"name": name, **(metric.kernel or {})} for name, metric in metrics.items()]
+        weights = validation.sample_weight if judge and validation is not None else None
+        self.kernels: Any = _precision.KERNELS[spec.dtype]
+        self.rows = source.for_loss()
+        self.validation = None if validation is None else validation.for_loss()
+        self.options = {
+            "judge": (judge, source.sample_weight if judge else None),
+            "validation_judge": (judge + added, weights),
+            "rules": rules,
+            "logs_rate": logs_rate(spec, callbacks),
+            "tries_each_epoch": bool(callbacks),
+            "judges_averages": judges_averages(callbacks),
+            "first_moment": spec.optimizer.initial_moment,
+        }
+
+    def make(
+        self,
+        state: State,
+        generator: Any,
+        shuffle: Any,
+        *,
+        batch: int,
+        epochs: int,
+        numbers: NDArray[Any] | None = None,
+        validation_numbers: NDArray[Any] | None = None,
+    ) -> WholeFit:
+        """Return the fit of a network, with the generator of its orders of rows.
+
+        `numbers` selects rows of the source, None takes all rows; so does `validation_numbers`.
+        """
+        is_ordered = isinstance(shuffle, RowOrder)
+        fit: WholeFit = self.kernels.WholeFit(
+            state.network,
+            (*self.rows, numbers),
+            generator=generator,
+            compounds=is_ordered,
+            lock=shuffle.lock if is_ordered else None,
+            validation=None if self.validation is None else (*self.validation, validation_numbers),
+            batch=batch,
+            epochs=epochs,
+            **self.options,
+        )
+        return fit
 
 
 def keep_rate(state: State) -> None:
