@@ -357,23 +357,21 @@ executors._Processes.renew = renewed
 def kill():
     global done
     random = np.random.default_rng(1)
-    while done < kills and not over.wait(random.uniform(0.0, 0.3)):
+    while done < kills:
+        time.sleep(random.uniform(0.0, 0.3))
         processes = list((pools[-1]._processes or {}).values())
         if processes:
             processes[random.integers(len(processes))].kill()
             done += 1
 
-over = threading.Event()
 if __name__ == "__main__":
     if kills:
         with ProcessPoolExecutor(2) as executor:
             pools = [executor]
             killer = threading.Thread(target=kill)
             killer.start()
-            fits = fit_many(nets, X, y, epochs=100, validation=0.2, executor=executor)
-            over.set()
-            killer.join()
-        print(done)
+            while killer.is_alive():
+                fits = fit_many(nets, X, y, epochs=100, validation=0.2, executor=executor)
     else:
         fits = fit_many(nets, X, y, epochs=100, validation=0.2)
     fits.save(path)
