@@ -299,8 +299,8 @@ typedef struct {
     const fastnn_past *past;
     const real *next, *later; /* rows that are updated soon and later, to be prefetched, or NULL */
     int64_t from, to;
-    int n_moments;
-    int rests; /* make no updates with gradients of 0 if all moments are 0: they change nothing */
+    int n_moments; /* 0 if no moment changes an update with a gradient of 0 */
+    int rests;     /* make no updates with gradients of 0 that change nothing */
 } fastnn_row_updates;
 typedef enum { ROW_NOT_FINITE, ROW_FINITE, ROW_RESTS } fastnn_row_result;
 typedef fastnn_row_result fastnn_update_row_fn(const fastnn_row_updates *updates, const real *g,
