@@ -194,6 +194,16 @@ def test_postponed_updates_while_a_team_changes_its_size():
     assert net._network.postpones_updates()
 
 
+def test_a_fit_on_one_thread_keeps_the_measured_speeds_of_teams():
+    net = network([1500, 5], Adam(0.01))
+    net.fit(CSR, Y, batch_size=8, epochs=4, n_threads=2)
+    pace = net._network.pace()
+    assert pace
+    net.fit(CSR, Y, batch_size=8, n_threads=1)
+    assert net._network.postpones_updates()
+    assert net._network.pace() == pace
+
+
 def test_updates_are_postponed_where_batches_read_few_rows_of_the_weights():
     net = network([20], Adam(0.01))
     for batch_size, postpones in ((8, True), (30, False), (N, False)):

@@ -263,10 +263,10 @@ cdef inline void advance(Run *run, Py_ssize_t rows) noexcept nogil:
         else:
             train_kept(run)
         if postpones_updates(run) and parameters_are_read(run):
-            make_postponed_updates(run, fastnn_pace_size(&run.net.pace, run.n_threads))
+            make_postponed_updates(run, threads_of_slice(run))
         end_slice(run)
         if postpones_updates(run) and run.ended != NOT_YET:
-            make_postponed_updates(run, fastnn_pace_size(&run.net.pace, run.n_threads))
+            make_postponed_updates(run, threads_of_slice(run))
 
 
 cdef inline bint has_room_for_nonzeros(Run *run) noexcept nogil:
@@ -327,9 +327,18 @@ cdef inline void train_kept(Run *run) noexcept nogil:
         run.keep.step = step
 
 
+cdef inline int threads_of_slice(const Run *run) noexcept nogil:
+    """Return the number of threads that has been fastest (pace.h); with clocks, all of the run.
+
+    A run of one thread does not ask for it, which would discard the measurements of larger teams.
+    """
+    if run.n_threads == 1 or run.clocks != NULL:
+        return run.n_threads
+    return fastnn_pace_size(&run.net.pace, run.n_threads)
+
+
 cdef inline void train_slice(Run *run) noexcept nogil:
-    """Train a slice on the number of threads that has been fastest (pace.h); with clocks, on
-    all."""
+    """Train a slice on the number of threads that has been fastest, and record its speed."""
     cdef Net *net = run.net
     cdef Py_ssize_t first = run.first
     cdef int64_t began
@@ -338,7 +347,7 @@ cdef inline void train_slice(Run *run) noexcept nogil:
         fastnn_run(run.n_threads, train_task, run)
         return
     began = fastnn_now_ns()
-    ran = fastnn_run(fastnn_pace_size(&net.pace, run.n_threads), train_task, run)
+    ran = fastnn_run(threads_of_slice(run), train_task, run)
     # Postponed updates are made before a copy: the time of such a slice is not typical.
     if run.copy_to == NULL or not postpones_updates(run):
         fastnn_pace_note(&net.pace, ran.size, (run.first - first) * net.row_flops, began,
