@@ -8,11 +8,11 @@
  *     (c / PANEL) * stride * PANEL + r * PANEL + c % PANEL
  *
  * A panel is thus contiguous, and so is any run of its rows. The layout is the same for all
- * instruction sets. Weights (n_in, n_out) have stride n_in; those of narrow layers, n_out <=
- * NARROW, are stored transposed, (n_out, n_in). Rows of a batch have the stride of their buffers.
- * Columns past the last are padding: zero in weights and deltas; any number in outputs of layers,
- * also NaN, since 0 times an infinite input is NaN. All panels are 64-byte aligned. Lengths `n` of
- * flat arrays are multiples of PANEL.
+ * instruction sets. Weights (n_in, n_out) have stride n_in; those of layers with few outputs, n_out
+ * <= NARROW, and more than one panel of inputs are stored transposed, (n_out, n_in). Rows of a
+ * batch have the stride of their buffers. Columns past the last are padding: zero in weights and
+ * deltas; any number in outputs of layers, also NaN, since 0 times an infinite input is NaN. All
+ * panels are 64-byte aligned. Lengths `n` of flat arrays are multiples of PANEL.
  */
 #ifndef FASTNN_OPS_H
 #define FASTNN_OPS_H
