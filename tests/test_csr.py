@@ -49,6 +49,7 @@ ROWS, Y = CSR.toarray(), RNG.random((N, 2))
 ROWS[7] = 0  # a row without nonzeros
 CSR = scipy.sparse.csr_array(ROWS)
 WEIGHTS = RNG.random(N)
+POSITIVE = np.random.default_rng(1).random((N_IN, 1)) < 0.5
 DTYPES = ["float32", "float64"]
 HIDDEN = {"narrow": [], "one panel": [9], "panels": [40], "many panels": [161, 5], "few": [3]}
 
@@ -191,6 +192,16 @@ def test_postponed_updates_while_a_team_changes_its_size():
         n_threads=3,
     )  # fmt: skip
     assert net._network.postpones_updates()
+
+
+def test_a_fit_on_one_thread_keeps_the_measured_speeds_of_teams():
+    net = network([1500, 5], Adam(0.01))
+    net.fit(CSR, Y, batch_size=8, epochs=4, n_threads=2)
+    pace = net._network.pace()
+    assert pace
+    net.fit(CSR, Y, batch_size=8, n_threads=1)
+    assert net._network.postpones_updates()
+    assert net._network.pace() == pace
 
 
 def test_updates_are_postponed_where_batches_read_few_rows_of_the_weights():
@@ -446,6 +457,20 @@ def test_the_sign_of_zero(units, dtype, isa):
     assert found.tobytes() == expected.tobytes()
     net.set_weights([-np.abs(W), b, *rest])
     assert net.activations(CSR)[0].tobytes() == net.activations(ROWS)[0].tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_weights_of_minus_zero(optimizer, dtype):
+    """A weight of -0, as a mask makes it, becomes +0 where a velocity of +0 is added to it."""
+
+    def make():
+        net = network(optimizer=optimizer, dtype=dtype)
+        W, *rest = net.get_weights()
+        net.set_weights([np.where(POSITIVE, np.abs(W), -0.0), *rest])
+        return net
+
+    net = assert_same_fits(make, batch_size=8)
+    assert net._network.postpones_updates()
 
 
 def test_stored_zeros_are_zeros():

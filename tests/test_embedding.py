@@ -10,6 +10,7 @@ import os
 import pickle
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -23,7 +24,18 @@ import pytest
 from conditions import LONG, is_refused, until
 
 import fastnn
-from fastnn import MLP, Activate, Adam, Dense, Dropout, LayerNorm, Standardize, _cpu, embedding
+from fastnn import (
+    MLP,
+    Activate,
+    Adam,
+    Dense,
+    Dropout,
+    LayerNorm,
+    ScheduleFreeAdamW,
+    Standardize,
+    _cpu,
+    embedding,
+)
 
 API = embedding.functions()
 SUFFIX = {"float32": "f32", "float64": "f64"}
@@ -127,6 +139,36 @@ def test_training_steps_have_the_bits_of_calls_from_python(kind, dtype):
         assert train(ours, room, X, y) == (0, theirs.train_on_batch(X, y))
         assert same(ours, theirs)
         assert ours.step == theirs.step == get(ours, "STEP")
+
+
+def test_predictions_while_an_optimizer_that_averages_trains():
+    """They are those of the average, as from Python: of the parameters, they would be others."""
+    net = MLP(3, [Dense(30, "tanh"), Dense(1)], loss="squared_error",
+              optimizer=ScheduleFreeAdamW(0.05), seed=0)  # fmt: skip
+    X, y = rows_for(net, 400)
+    room, found = embedding.Workspace(net, 9), []
+    row = X[0].astype(np.float64)
+
+    def handler(*_):
+        status, outputs = predict(net, room, X[:9])
+        one = API.evaluate(3, row.ctypes.data_as(ctypes.POINTER(ctypes.c_double)), room.address)
+        found.append((net.step, status, outputs, one, net.predict(X[:9])))
+        net.stop_training = True
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        while not found:
+            signal.setitimer(signal.ITIMER_REAL, 0.02)
+            net.fit(X, y, batch_size=4, epochs=10**6, shuffle=False)
+            if found[0][0] == 0:
+                found.clear()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    _, status, outputs, one, expected = found[0]
+    assert status == STATUS["OK"]
+    assert outputs.tobytes() == expected.tobytes()
+    assert one == expected[0, 0]
 
 
 @pytest.mark.parametrize("dtype", SUFFIX)

@@ -154,6 +154,20 @@ def test_frozen_tables_and_learning_rates_of_their_own(data):
         )
 
 
+@pytest.mark.parametrize("rule", [SGD(0.1, 0.9), SGD(0.1, 0.9, nesterov=True)], ids=str)
+def test_tables_with_numbers_of_minus_zero(data, rule):
+    """The first update of a row by a velocity makes them +0, also if no batch reads the row."""
+
+    def make(**options):
+        net = network(rule, **options)
+        W, *rest = net.get_weights()
+        W[::2] = -0.0
+        net.set_weights([W, *rest])
+        return net
+
+    assert_same_fits(make, *data, 4)
+
+
 def test_validation_and_callbacks_see_whole_updates(data):
     X, y = data
     losses = []

@@ -122,3 +122,44 @@ def test_a_second_call_goes_on_from_the_first():
     nets, own = (list(networks(base(), n=6)) for _ in range(2))
     compare(nets, own, epochs=2)
     compare(nets, own, epochs=3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("subnormal", [[3], [0, 1, 5]], ids=str)
+def test_members_with_units_whose_outputs_are_subnormal(subnormal, dtype):
+    """These outputs are multiplied by large weights. The other members have none."""
+    low, large = (-90.0, 1e36) if dtype == "float32" else (-730.0, 1e306)
+
+    def members():
+        nets = list(networks(base("sigmoid", dtype=dtype), n=9))
+        for i in subnormal:
+            W, b, V, c = nets[i].get_weights()
+            nets[i].set_weights([0 * W, np.full_like(b, low), np.full_like(V, large), c])
+        return nets
+
+    draw = np.random.default_rng(1)
+    rows = [draw.integers(0, 60, draw.integers(1, 60)) for _ in range(9)]
+    compare(members(), members(), rows, epochs=3)
+
+
+@pytest.mark.parametrize(("dtype", "n_out"), [("float32", 16), ("float64", 8)])
+def test_the_sign_of_a_sum_of_products_that_underflow(dtype, n_out):
+    """With a whole panel of outputs, a hidden delta is -0 if all of its products are."""
+    size = 1e-30 if dtype == "float32" else 1e-200
+
+    def members():
+        layers = [Dense(3), Dense(n_out)]
+        kind = MLP(3, layers, loss="squared_error", optimizer=SGD(0.05), seed=5, dtype=dtype)
+        nets = list(networks(kind, n=5))
+        for net in nets:
+            W, b, V, c = net.get_weights()
+            net.set_weights([0 * W, np.full_like(b, -0.0), np.full_like(V, -size),
+                             np.full_like(c, size)])  # fmt: skip
+        return nets
+
+    nets, own = members(), members()
+    x, y = np.ones((20, 3), dtype), np.zeros((20, n_out), dtype)
+    fits = fit_many(nets, x, y, epochs=2, batch_size=1, n_threads=1)
+    for fit, net in zip(fits, own, strict=True):
+        net.fit(x, y, epochs=2, batch_size=1)
+        assert sha256(fit) == sha256(net)

@@ -6,6 +6,7 @@ float64, also at the limits of what the function supports, just inside and just 
 
 import numpy as np
 import pytest
+from comparing import state_of
 
 from fastnn import MLP, SGD, Adam, Dense, Dropout, reference
 
@@ -107,3 +108,53 @@ def test_the_shuffled_rows_are_the_ones_trained_on(rng):
     twin.fit_epoch(X, t, order, 1)
     for w, truth in zip(net.get_weights(), twin.get_weights(), strict=True):
         assert np.allclose(w, truth, **EXACT)
+
+
+def assert_same_bits_as_the_general_step(make, X, t):
+    """Sample weights of 1 change nothing, but only the general step has them."""
+    net, twin = make(), make()
+    losses = [
+        net.fit(X, t, batch_size=1, shuffle=False, epochs=2).history,
+        twin.fit(X, t, batch_size=1, shuffle=False, epochs=2,
+                 sample_weight=np.ones(len(X))).history,
+    ]  # fmt: skip
+    assert state_of(net) == state_of(twin)
+    assert losses[0] == losses[1]
+    return net
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("activation", ["sigmoid", "exp", "softplus"])
+@pytest.mark.parametrize("units", [3, 7])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_outputs_of_units_that_are_subnormal(dtype, units, activation, optimizer, isa):
+    """They are multiplied by large weights, so that the loss depends on them."""
+    low, large = (-90.0, 1e36) if dtype == "float32" else (-730.0, 1e306)
+
+    def make():
+        net = MLP(2, [Dense(units, activation), Dense(1)], loss="squared_error",
+                  optimizer=optimizer, dtype=dtype, seed=0)  # fmt: skip
+        W, b, V, c = net.get_weights()
+        net.set_weights([0 * W, np.full_like(b, low), np.full_like(V, large), c])
+        return net
+
+    X = np.random.default_rng(0).normal(size=(20, 2))
+    net = assert_same_bits_as_the_general_step(make, X, np.zeros((20, 1)))
+    assert net.get_weights()[3] != 0
+
+
+@pytest.mark.parametrize("hidden", [2, 5])
+def test_inputs_gradients_and_weights_that_are_subnormal(hidden, optimizer, rng):
+    X = rng.normal(size=(30, 3)).astype(np.float32)
+    X[::3], X[1::3] = X[::3] * np.float32(1e-39), X[1::3] * np.float32(1e-30)
+
+    def make():
+        net = MLP(3, [Dense(hidden, "tanh"), Dense(2)], loss="squared_error", optimizer=optimizer,
+                  seed=0)  # fmt: skip
+        weights = net.get_weights()
+        weights[0][0] = 1e-41
+        weights[2][:] *= np.float32(1e-9)
+        net.set_weights(weights)
+        return net
+
+    assert_same_bits_as_the_general_step(make, X, 1e-3 * rng.normal(size=(30, 2)))

@@ -167,6 +167,20 @@ def test_single_rows_on_several_threads(optimizer):
     assert len({sha256(net) for net in nets}) == 1
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam"])
+def test_a_step_on_one_row_has_the_same_bits_after_larger_batches(optimizer):
+    """Units that are always 0 have deltas of either zero, which biases of -0 show."""
+    net = MLP(9, [Dense(32, "relu"), Dense(2)], loss="squared_error", optimizer=optimizer, seed=0)
+    W, b, V, c = net.get_weights()
+    net.set_weights([-np.abs(W), np.full_like(b, -0.0), V, c])
+    x, y = np.abs(X[:32]), X[:32, :2]
+    net.train_on_batch(x, y)
+    twin = net.copy()  # has no buffers yet
+    for one in (net, twin):
+        one.train_on_batch(x[:1], y[:1])
+    assert sha256(net) == sha256(twin)
+
+
 def test_train_on_batch_is_an_epoch_of_one_batch():
     one, other = classifier(), classifier()
     loss = one.train_on_batch(X, LABELS)

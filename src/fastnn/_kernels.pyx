@@ -44,6 +44,7 @@ from fastnn.engine.evaluation cimport (
     evaluate_task,
     evaluation_team,
     judged_net,
+    net_to_predict,
     next_slice,
 )
 from fastnn.engine.gradients cimport penalties_of, rate_at, renew_all_operands, renew_stage
@@ -1088,10 +1089,7 @@ cdef class Driver(Parameters):
         cdef bint holds_buffers = purpose == INFERENCE and fastnn_try_alone(&self.inference_claim)
         cdef bint is_brief = asked.rows.n * self.net.row_flops < BRIEF_FLOPS()
         cdef Net judged
-        cdef Net *net = &self.net
-        if averages != self.net.in_training:
-            judged = judged_net(&self.net, True)
-            net = &judged
+        cdef Net *net = net_to_predict(&self.net, averages, &judged)
         try:
             self.catch_up()
             memory = self.inference_buffers(threads, purpose, holds_buffers,

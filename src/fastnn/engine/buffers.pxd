@@ -72,15 +72,17 @@ cdef inline Py_ssize_t lay_out(Buffers *buffers, const Net *net, int n_threads, 
     return at + PANEL * PANEL  # read, not used, by leaves that take LANES rows at a time
 
 
-cdef inline double most_bytes(const Buffers *buffers, const Net *net,
-                              Py_ssize_t rows) noexcept nogil:
-    """Return an upper bound of the bytes of all buffers for `rows` rows, as a double that cannot
-    overflow."""
-    cdef double columns = net.n_in if buffers.nonzeros == NULL else 0
+cdef inline double most_bytes(const Net *net, Py_ssize_t rows) noexcept nogil:
+    """Return an upper bound of the bytes of the buffers for `rows` rows, as a double that cannot
+    overflow.
+
+    A stage has up to 5 panels for each column of z and 2 for each of z_prev (block_dense.pxd).
+    """
+    cdef double columns = net.n_in + PANEL
     cdef Py_ssize_t i
     for i in range(net.n_stages):
-        columns += net.stages[i].n_out + 2 * PANEL
-    return (<double>rows + 1) * net.members * 5 * columns * sizeof(double)
+        columns += net.stages[i].n_out + PANEL
+    return (<double>rows + 1) * net.members * 8 * PANEL * columns * sizeof(double)
 
 
 cdef inline bint allocate_buffers(Buffers *buffers, const Net *net, Py_ssize_t rows, int n_threads,
@@ -103,7 +105,7 @@ cdef inline bint allocate_buffers(Buffers *buffers, const Net *net, Py_ssize_t r
         buffers.indexed = allocate_nonzeros(indexed_rows(net), 0, n_threads)
         if buffers.indexed == NULL:
             return False
-    if most_bytes(buffers, net, rows) > <double>((<size_t>-1) >> 2):
+    if most_bytes(net, rows) > <double>((<size_t>-1) >> 2):
         return False
     buffers.rows, buffers.stride = rows, rows * net.members | 1
     buffers.stages = <StageBuffers *>calloc(1 + net.n_stages, sizeof(StageBuffers))

@@ -29,7 +29,7 @@ from fastnn cimport (
 )
 from fastnn.engine.averages cimport begin_training, end_training
 from fastnn.engine.buffers cimport allocate_buffers, free_buffers
-from fastnn.engine.evaluation cimport evaluate_task, next_slice
+from fastnn.engine.evaluation cimport evaluate_task, net_to_predict, next_slice
 from fastnn.engine.leaves cimport (
     fastnn_allocate,
     fastnn_free,
@@ -152,14 +152,16 @@ cdef inline int check_rows(const Net *net, Py_ssize_t rows, const void *X) noexc
 cdef inline int predict(fastnn_workspace *workspace, Py_ssize_t rows, const void *X,
                         void *out) noexcept nogil:
     cdef Workspace *made = <Workspace *>workspace
+    cdef Net copy
+    cdef Net *net = net_to_predict(made.net, False, &copy)
     cdef Evaluation asked
-    cdef int status = check_rows(made.net, rows, X)
+    cdef int status = check_rows(net, rows, X)
     if status != FASTNN_OK:
         return status
-    asked.net, asked.buffers = made.net, &made.inference
+    asked.net, asked.buffers = net, &made.inference
     take_rows_of_reals(&asked.rows, rows, <const real *>X)
     asked.out, asked.chunk_losses, asked.stop = <real *>out, NULL, 0
-    asked.skips_zeros = predicts_zeros(made.net, &asked.rows, False)
+    asked.skips_zeros = predicts_zeros(net, &asked.rows, False)
     while next_slice(&asked, made.inference.rows):
         fastnn_run(1, evaluate_task, &asked)
     return FASTNN_OK
@@ -211,7 +213,8 @@ cdef inline double evaluate(fastnn_workspace *workspace, Py_ssize_t n,
                             const double *x) noexcept nogil:
     """The first output for one row x (n,); NaN if the row cannot be predicted."""
     cdef Workspace *made = <Workspace *>workspace
-    cdef const Net *net = made.net
+    cdef Net copy
+    cdef const Net *net = net_to_predict(made.net, False, &copy)
     cdef Py_ssize_t i
     cdef Rows rows
     cdef Pass work

@@ -33,6 +33,18 @@ cdef inline Net judged_net(const Net *net, bint averages) noexcept nogil:
     return judged
 
 
+cdef inline Net *net_to_predict(Net *net, bint averages, Net *copy) noexcept nogil:
+    """Return the network that predictions evaluate: `net`, or `copy`, which gets its averages.
+
+    While an optimizer that averages trains `net`, as a signal handler and other threads may see it,
+    the two points are exchanged: without `averages`, the copy is returned then, and only then.
+    """
+    if averages == net.in_training:
+        return net
+    copy[0] = judged_net(net, True)
+    return copy
+
+
 cdef inline int evaluation_team(const Net *net, const Rows *rows, int n_threads) noexcept nogil:
     """Return the number of threads that predict rows, `n_threads` at most."""
     return team_size(rows.n * (net.row_flops - rows.flops_less) / 3, n_threads)

@@ -182,6 +182,21 @@ cdef inline void update_biases(const Net *net, const Update *update, real *b,
     average_updated(net, update, b, PANEL)
 
 
+cdef inline void update_biases_by_rows(const Net *net, const Update *update, Py_ssize_t rows,
+                                       const real *delta, real *b) noexcept nogil:
+    """Update PANEL parameters of b by the sum of `rows` rows of a panel of delta.
+
+    A single row is not added to 0, which would make -0 +0, where Kind.update_on_line takes it as it
+    is. Such networks don't clip, so that delta stays as it is.
+    """
+    cdef real *g = update.scratch
+    if rows == 1 and net.on_line:
+        g = <real *>delta
+    else:
+        net.ops.column_sums(rows, delta, False, g)
+    update_biases(net, update, b, g)
+
+
 cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
                              Update *update) noexcept nogil:
     """Update the parameters of a tile by their gradient; for Kind.update_tile."""
@@ -189,8 +204,7 @@ cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
     finish_gradient(net, tile, update.penalty_scale, update.scratch)
     update_weights(net, tile, update, update.scratch)
     if tile.b != NULL:
-        net.ops.column_sums(rows, tile.delta, False, update.scratch)
-        update_biases(net, update, tile.b, update.scratch)
+        update_biases_by_rows(net, update, rows, tile.delta, tile.b)
 
 
 # ---- gradients that are stored, in a block like the arena's -------------------------------------

@@ -167,6 +167,7 @@ cdef extern from "engine/simd/ops.h":
         double *loss
         real *x
         real *t
+        bint flushes
 
     ctypedef struct fastnn_function:
         const char *name
@@ -289,8 +290,8 @@ cdef extern from "engine/simd/ops.h":
         void (*pair_outer)(Py_ssize_t rows, Py_ssize_t width, const fastnn_pair *z,
                            const fastnn_pair *delta, bint more, real *g) noexcept nogil
         double (*tiny_steps)(const fastnn_tiny *net, double t, Py_ssize_t n, const real *X,
-                             const real *T, const int64_t *labels,
-                             const int64_t *order, double total) noexcept nogil
+                             const real *T, const int64_t *labels, const int64_t *order,
+                             bint flushes, double total) noexcept nogil
         void (*lockstep)(const fastnn_lockstep *nets, Py_ssize_t n) noexcept nogil
         double (*multiply_adds)(Py_ssize_t n, real *sink) noexcept nogil
         real (*read_all)(Py_ssize_t n, const real *x) noexcept nogil
@@ -403,3 +404,5 @@ cdef extern from "engine/claim.h" nogil:
 cdef extern from "engine/subnormals.h" nogil:
     uint64_t fastnn_flush_subnormals()
     void fastnn_restore_subnormals(uint64_t before)
+    uint64_t fastnn_begin_watch()
+    bint fastnn_end_watch(uint64_t before)

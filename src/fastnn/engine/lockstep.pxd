@@ -11,12 +11,12 @@ from fastnn.engine.leaves cimport (
     LOCKSTEP_ROWS,
     PANEL,
     fastnn_allocate,
-    fastnn_flush_subnormals,
+    fastnn_begin_watch,
+    fastnn_end_watch,
     fastnn_free,
     fastnn_lockstep,
     fastnn_lockstep_layer,
     fastnn_lockstep_rows,
-    fastnn_restore_subnormals,
     fastnn_step,
     fastnn_tiny_layer,
     real,
@@ -180,19 +180,38 @@ cdef inline void copy_number(real *here, real *there, bint enters) noexcept nogi
 
 
 cdef inline void train_lanes(Lockstep *step, Py_ssize_t most) noexcept nogil:
-    """Train all lanes until the first slice ends, for `most` steps at most."""
-    cdef uint64_t before = fastnn_flush_subnormals()
+    """Train all lanes until the first slice ends, for `most` steps at most.
+
+    Until subnormal numbers occur, all of a step treats them as zero. Then every lane begins its
+    slice again, and only updates do, as in train_tiny_slice.
+    """
     cdef Py_ssize_t n = most
+    cdef uint64_t before
     cdef int l
     for l in range(PANEL):
         if step.runs[l] != NULL:
             n = min(n, step.left[l])
-    step.net.ops.lockstep(&step.nets, n)
+    if not step.nets.flushes:
+        before = fastnn_begin_watch()
+        step.net.ops.lockstep(&step.nets, n)
+        step.nets.flushes = fastnn_end_watch(before)
+        if step.nets.flushes:
+            enter_again(step)
+            return
+    else:
+        step.net.ops.lockstep(&step.nets, n)
     for l in range(PANEL):
         if step.runs[l] != NULL:
             step.left[l] -= n
             step.rows[l].first += n
-    fastnn_restore_subnormals(before)
+
+
+cdef inline void enter_again(Lockstep *step) noexcept nogil:
+    """Let every lane begin its slice again: its network is as it was before the slice."""
+    cdef int l
+    for l in range(PANEL):
+        if step.runs[l] != NULL:
+            enter_lane(step, l, step.runs[l])
 
 
 cdef inline bint is_empty(const Lockstep *step) noexcept nogil:

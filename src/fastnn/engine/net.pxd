@@ -251,8 +251,8 @@ cdef struct Nonzeros:
     bint whole                    # zeros must be multiplied, too, since a weight is not finite
     # ---- where updates are postponed (postponed.pxd)
     bint postpones                # a row of W is updated when it is read, not in each step
-    bint rests                    # an update changes nothing if the gradient and all moments are 0
-    uint8_t *resting              # (n_in,) with `rests`, whether moments of a row are 0: Resting
+    bint rests                    # updates with gradient 0 change nothing in some rows of W:
+    uint8_t *resting              # (n_in,) whether in this row, whose moments are 0: Resting
     # (n_in,) number of updates made of each row of W, modulo 2^16. Fewer than PAST updates of a row
     # are postponed.
     uint16_t *done

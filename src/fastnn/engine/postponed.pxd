@@ -9,7 +9,7 @@
 from libc.stdint cimport int32_t, int64_t, uint16_t
 from libc.string cimport memset
 
-from fastnn.engine.gradients cimport update_biases
+from fastnn.engine.gradients cimport update_biases_by_rows
 from fastnn.engine.leaves cimport (
     PANEL,
     ROW_NOT_FINITE,
@@ -194,5 +194,5 @@ cdef inline void update_all_biases(const Net *net, const Stage *stage,
     """Update panels first ... stop of the biases of a stage whose W is updated by rows."""
     cdef Py_ssize_t q
     for q in range(first, stop):
-        net.ops.column_sums(rows, buffers.delta + q * stride * PANEL, False, update.scratch)
-        update_biases(net, update, stage.b + q * PANEL, update.scratch)
+        update_biases_by_rows(net, update, rows, buffers.delta + q * stride * PANEL,
+                              stage.b + q * PANEL)

@@ -10,11 +10,11 @@ from fastnn.engine.epochs cimport begin_epoch, finish_epoch
 from fastnn.engine.gradients cimport rate_at
 from fastnn.engine.leaves cimport (
     fastnn_attendance,
-    fastnn_flush_subnormals,
+    fastnn_begin_watch,
+    fastnn_end_watch,
     fastnn_now_ns,
     fastnn_pace_note,
     fastnn_pace_size,
-    fastnn_restore_subnormals,
     fastnn_run,
     fastnn_team,
     fastnn_team_size,
@@ -107,12 +107,18 @@ cdef inline void finish_batch(Run *run, double loss, double weight,
 
 
 cdef inline void train_tiny(Run *run) noexcept nogil:
-    """Train one slice of an epoch of a tiny network, one row a step."""
+    """Train one slice of an epoch of a tiny network, one row a step.
+
+    Without run.flushes_updates, set run.met_subnormals if a subnormal number may have changed the
+    results.
+    """
     cdef Net *net = run.net
     cdef const Rows *rows = &run.rows
     cdef Py_ssize_t position = run.first, skip = 0
     cdef Py_ssize_t n = 1 if net.schedule.rule != NULL else run.stop - run.first
-    cdef uint64_t before = fastnn_flush_subnormals()
+    cdef uint64_t before = 0
+    if not run.flushes_updates:
+        before = fastnn_begin_watch()
     while position < run.stop:
         net.hyper.learning_rate = rate_at(net, net.step)
         skip = position if rows.order == NULL else 0
@@ -121,30 +127,48 @@ cdef inline void train_tiny(Run *run) noexcept nogil:
                                       rows.T + skip * net.n_out if rows.T != NULL else NULL,
                                       rows.labels + skip if rows.labels != NULL else NULL,
                                       rows.order + position if rows.order != NULL else NULL,
-                                      run.loss)
+                                      run.flushes_updates, run.loss)
         run.total += <double>n
         net.step += n
         position += n
-    fastnn_restore_subnormals(before)
+    run.met_subnormals = not run.flushes_updates and fastnn_end_watch(before)
     run.first = position
+
+
+cdef struct SliceStart:           # where a slice of a tiny network begins
+    Py_ssize_t first
+    int64_t step
+    double loss, total
+    const real *arena             # a copy of the arena
+
+
+cdef inline void restart_slice(Run *run, const SliceStart *start) noexcept nogil:
+    """Restore the state from before a slice of a tiny network."""
+    cdef Net *net = run.net
+    memcpy(net.arena, start.arena, net.n_blocks * net.block * sizeof(real))
+    run.first, net.step, run.loss, run.total = start.first, start.step, start.loss, start.total
 
 
 cdef inline void train_tiny_slice(Run *run, real *before) noexcept nogil:
     """Train a slice of a tiny network's rows; copy the arena to `before` first.
 
-    tiny.c does not check the loss of each row. If the sum of the losses isn't finite, the state
-    from before the slice is restored and run.tiny is cleared, so that the general step repeats the
-    slice and finds the row.
+    The slice is repeated in two cases. If subnormal numbers occurred, tiny.c repeats it and treats
+    them as the general step does, from then on in each slice. tiny.c does not check the loss of
+    each row: if the sum of the losses isn't finite, the state from before the slice is restored and
+    run.tiny is cleared, so that the general step repeats the slice and finds the row.
     """
     cdef Net *net = run.net
-    cdef Py_ssize_t first = run.first, size = net.n_blocks * net.block
-    cdef double loss = run.loss, total = run.total
-    cdef int64_t step = net.step
-    memcpy(before, net.arena, size * sizeof(real))
+    cdef SliceStart start
+    start.first, start.step, start.loss, start.total = run.first, net.step, run.loss, run.total
+    start.arena = before
+    memcpy(before, net.arena, net.n_blocks * net.block * sizeof(real))
     fastnn_run(1, train_task, run)
+    if run.met_subnormals:
+        restart_slice(run, &start)
+        run.flushes_updates = True
+        fastnn_run(1, train_task, run)
     if not isfinite(run.loss):
-        memcpy(net.arena, before, size * sizeof(real))
-        run.first, run.loss, run.total, net.step = first, loss, total, step
+        restart_slice(run, &start)
         run.tiny = False
 
 
@@ -239,10 +263,10 @@ cdef inline void advance(Run *run, Py_ssize_t rows) noexcept nogil:
         else:
             train_kept(run)
         if postpones_updates(run) and parameters_are_read(run):
-            make_postponed_updates(run, fastnn_pace_size(&run.net.pace, run.n_threads))
+            make_postponed_updates(run, threads_of_slice(run))
         end_slice(run)
         if postpones_updates(run) and run.ended != NOT_YET:
-            make_postponed_updates(run, fastnn_pace_size(&run.net.pace, run.n_threads))
+            make_postponed_updates(run, threads_of_slice(run))
 
 
 cdef inline bint has_room_for_nonzeros(Run *run) noexcept nogil:
@@ -303,9 +327,18 @@ cdef inline void train_kept(Run *run) noexcept nogil:
         run.keep.step = step
 
 
+cdef inline int threads_of_slice(const Run *run) noexcept nogil:
+    """Return the number of threads that has been fastest (pace.h); with clocks, all of the run.
+
+    A run of one thread does not ask for it, which would discard the measurements of larger teams.
+    """
+    if run.n_threads == 1 or run.clocks != NULL:
+        return run.n_threads
+    return fastnn_pace_size(&run.net.pace, run.n_threads)
+
+
 cdef inline void train_slice(Run *run) noexcept nogil:
-    """Train a slice on the number of threads that has been fastest (pace.h); with clocks, on
-    all."""
+    """Train a slice on the number of threads that has been fastest, and record its speed."""
     cdef Net *net = run.net
     cdef Py_ssize_t first = run.first
     cdef int64_t began
@@ -314,7 +347,7 @@ cdef inline void train_slice(Run *run) noexcept nogil:
         fastnn_run(run.n_threads, train_task, run)
         return
     began = fastnn_now_ns()
-    ran = fastnn_run(fastnn_pace_size(&net.pace, run.n_threads), train_task, run)
+    ran = fastnn_run(threads_of_slice(run), train_task, run)
     # Postponed updates are made before a copy: the time of such a slice is not typical.
     if run.copy_to == NULL or not postpones_updates(run):
         fastnn_pace_note(&net.pace, ran.size, (run.first - first) * net.row_flops, began,

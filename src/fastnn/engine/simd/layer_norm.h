@@ -4,7 +4,7 @@
  *     dE/dx = s (d - mean(d) - x^ mean(d x^)),  d = gain dE/dz
  *
  * mean and var are those of one row; var divides by the number of columns. Padding of x may hold
- * any finite numbers; padding of x^ is 0.
+ * any numbers, also NaN; padding of x^ is 0.
  *
  * The sections between `c-source` markers (see vmath.h) are also copied into networks as C source.
  */

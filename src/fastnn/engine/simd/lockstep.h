@@ -9,15 +9,16 @@
 #ifndef FASTNN_LOCKSTEP_H
 #define FASTNN_LOCKSTEP_H
 
+#include "../subnormals.h"
 #include "activations.h"
 #include "losses.h"
 
-/* The sum of n vectors, each of one column of a panel, in the order of sum_panel: in halves. The
- * other columns of the panel are 0, and added once: -0 + 0 is 0. x is overwritten. */
+/* The sum of n vectors, each of one column of a panel, in the order of sum_panel: in halves. Other
+ * columns of the panel, if there are any, are 0, and added once: -0 + 0 is 0. x is overwritten. */
 INLINE vec sum_of_columns(ptrdiff_t n, vec x[PANEL]) {
     ptrdiff_t half = PANEL / 2;
     while (half >= n && half > 0) half /= 2;
-    for (ptrdiff_t i = 0; i < n; i++) x[i] += splat(0);
+    for (ptrdiff_t i = 0; n < PANEL && i < n; i++) x[i] += splat(0);
     for (ptrdiff_t i = n; i < 2 * half; i++) x[i] = splat(0);
     for (; half > 0; half /= 2)
         for (ptrdiff_t i = 0; i < half; i++) x[i] += x[i + half];
@@ -93,6 +94,13 @@ static void lockstep_update(const fastnn_lockstep_layer *layer, const real *z_pr
         }
 }
 
+/* Updates all layers. Not inlined, since compilers move arithmetic past changes of the mode. */
+static void __attribute__((noinline)) lockstep_updates(const fastnn_lockstep *nets, const real *x) {
+    const fastnn_lockstep_layer *first = nets->layers, *last = first + nets->n_layers - 1;
+    for (const fastnn_lockstep_layer *layer = first; layer <= last; layer++)
+        lockstep_update(layer, layer == first ? x : (layer - 1)->z, nets->rate);
+}
+
 /* Gathers inputs and targets of the next `rows` rows of each network. */
 static void lockstep_gather(const fastnn_lockstep *nets, ptrdiff_t first, ptrdiff_t rows) {
     ptrdiff_t n_in = nets->layers[0].n_in, n_out = nets->layers[nets->n_layers - 1].n_out;
@@ -120,8 +128,9 @@ static void lockstep(const fastnn_lockstep *nets, ptrdiff_t n) {
         lockstep_loss(last, nets->t + r * last->n_out * PANEL, nets->loss);
         for (const fastnn_lockstep_layer *layer = last; layer > first; layer--)
             lockstep_delta(layer, layer - 1);
-        for (const fastnn_lockstep_layer *layer = first; layer <= last; layer++)
-            lockstep_update(layer, layer == first ? x : (layer - 1)->z, nets->rate);
+        uint64_t before = nets->flushes ? fastnn_flush_subnormals() : 0;
+        lockstep_updates(nets, x);
+        if (nets->flushes) fastnn_restore_subnormals(before);
     }
 }
 

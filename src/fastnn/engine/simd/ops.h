@@ -8,11 +8,11 @@
  *     (c / PANEL) * stride * PANEL + r * PANEL + c % PANEL
  *
  * A panel is thus contiguous, and so is any run of its rows. The layout is the same for all
- * instruction sets. Weights (n_in, n_out) have stride n_in; those of narrow layers, n_out <=
- * NARROW, are stored transposed, (n_out, n_in). Rows of a batch have the stride of their buffers.
- * Columns past the last are padding: zero in weights and deltas; any number in outputs of layers,
- * also NaN, since 0 times an infinite input is NaN. All panels are 64-byte aligned. Lengths `n` of
- * flat arrays are multiples of PANEL.
+ * instruction sets. Weights (n_in, n_out) have stride n_in; those of layers with few outputs, n_out
+ * <= NARROW, and more than one panel of inputs are stored transposed, (n_out, n_in). Rows of a
+ * batch have the stride of their buffers. Columns past the last are padding: zero in weights and
+ * deltas; any number in outputs of layers, also NaN, since 0 times an infinite input is NaN. All
+ * panels are 64-byte aligned. Lengths `n` of flat arrays are multiples of PANEL.
  */
 #ifndef FASTNN_OPS_H
 #define FASTNN_OPS_H
@@ -299,8 +299,8 @@ typedef struct {
     const fastnn_past *past;
     const real *next, *later; /* rows that are updated soon and later, to be prefetched, or NULL */
     int64_t from, to;
-    int n_moments;
-    int rests; /* make no updates with gradients of 0 if all moments are 0: they change nothing */
+    int n_moments; /* 0 if no moment changes an update with a gradient of 0 */
+    int rests;     /* make no updates with gradients of 0 that change nothing */
 } fastnn_row_updates;
 typedef enum { ROW_NOT_FINITE, ROW_FINITE, ROW_RESTS } fastnn_row_result;
 typedef fastnn_row_result fastnn_update_row_fn(const fastnn_row_updates *updates, const real *g,
@@ -402,7 +402,9 @@ typedef real fastnn_read_all_fn(ptrdiff_t n, const real *x);
 
 /* tiny.c. A network whose every layer fits one panel. fastnn_tiny_fn trains it by n on-line steps,
  * of which the first is update t, and returns `total` plus the rows' losses, added one by one.
- * There are no dropout, no penalties and no sample weights. */
+ * There are no dropout, no penalties and no sample weights. With `flushes`, the updates treat
+ * subnormal numbers as zero (subnormals.h). Otherwise the thread's mode is kept, which is faster.
+ */
 typedef struct {
     ptrdiff_t n_in, n_out;
     ptrdiff_t activation; /* its index in the list of activations */
@@ -423,7 +425,7 @@ typedef struct {
 
 typedef double fastnn_tiny_fn(const fastnn_tiny *net, double t, ptrdiff_t n, const real *X,
                               const real *T, const int64_t *labels, const int64_t *order,
-                              double total);
+                              int flushes, double total);
 
 /* lockstep.h. PANEL networks of one shape, trained side by side with the results of tiny.c, by
  * plain gradient descent on squared errors. Each panel of an array has one number of every network,
@@ -453,6 +455,7 @@ typedef struct {
     const real *rate;                 /* (PANEL,) */
     double *loss;                     /* (PANEL,) the rows' losses are added to these */
     real *x, *t; /* buffers: (LOCKSTEP_ROWS, n_in, PANEL) and (LOCKSTEP_ROWS, n_out, PANEL) */
+    int flushes; /* as for tiny.c */
 } fastnn_lockstep;
 
 /* Makes n steps of each network. */

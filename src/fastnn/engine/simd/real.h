@@ -98,6 +98,9 @@ INLINE vec keep(ivec mask, vec a) { return (vec)(mask & (ivec)a); }
 
 INLINE vec vabs(vec x) { return (vec)((ivec)x & ~(ivec)(-(vec){0})); }
 
+/* -1 in the lanes that are -0. */
+INLINE ivec minus_zeros(vec x) { return (ivec)x == (ivec)(-(vec){0}); }
+
 /* |x| with the sign of y. */
 INLINE vec copy_sign(vec x, vec y) {
     ivec sign = (ivec)(-(vec){0});

@@ -37,9 +37,6 @@ enum { SPARSE_PANELS = 8 / PANEL_VECTORS };
 #endif
 /* clang-format on */
 
-/* -1 in the lanes that are -0. */
-INLINE ivec minus_zeros(vec x) { return (ivec)x == (ivec)(-(vec){0}); }
-
 /* ---- z_prev @ W ---- */
 
 /* The nonzeros of a row are read from the caller's memory. A column out of range, which another

@@ -93,14 +93,18 @@ INLINE void update_during_pair_outer(update_rule *rule, ptrdiff_t rows, ptrdiff_
 }
 #endif
 
-/* Whether all moments are +0. This function and prefetch_rows are not compiled for each rule, which
- * would make the module larger. */
-static __attribute__((noinline)) int moments_are_zero(const fastnn_row_updates *u, const real *w) {
+/* Whether updates with gradients of 0 change nothing: if all moments are +0 and no weight is -0,
+ * which becomes +0 if a velocity of +0 is added. This function and prefetch_rows are not compiled
+ * for each rule, which would make the module larger. */
+static __attribute__((noinline)) int row_rests(const fastnn_row_updates *u, const real *w) {
     ivec any = {0};
+    if (u->n_moments == 0) return 1;
     for (ptrdiff_t q = 0; q < u->panels; q++)
-        for (int v = 0; v < PANEL_VECTORS; v++)
-            for (int m = 1; m <= u->n_moments; m++)
-                any |= (ivec)load(w + q * u->jump + v * LANES + m * u->block);
+        for (int v = 0; v < PANEL_VECTORS; v++) {
+            const real *at = w + q * u->jump + v * LANES;
+            any |= minus_zeros(load(at));
+            for (int m = 1; m <= u->n_moments; m++) any |= (ivec)load(at + m * u->block);
+        }
     return !any_lane(any);
 }
 
@@ -171,7 +175,7 @@ INLINE fastnn_row_result update_row_by(update_rule *rule, int n_moments,
     ptrdiff_t i = 0, n = u->panels * PANEL_VECTORS;
     ivec any = {0};
     prefetch_rows(u, n_moments);
-    if (!g && u->rests && moments_are_zero(u, w)) return ROW_RESTS;
+    if (!g && u->rests && row_rests(u, w)) return ROW_RESTS;
     for (; i + TOGETHER <= n; i += TOGETHER)
         any |= update_vectors(TOGETHER, rule, n_moments, u, i, g, w);
     for (; i < n; i++) any |= update_vectors(1, rule, n_moments, u, i, g, w);

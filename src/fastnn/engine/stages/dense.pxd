@@ -11,7 +11,7 @@ from libc.string cimport memcpy
 from fastnn.engine.gradients cimport (
     average_updated,
     finish_gradient,
-    update_biases,
+    update_biases_by_rows,
     update_weights,
     weights_are_finite,
 )
@@ -322,8 +322,7 @@ cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
     update.scratch, update.pending_gradient = update.pending_gradient, g
     update.pending_W, update.pending_n = tile.W, tile.rows * PANEL
     if tile.b != NULL:
-        net.ops.column_sums(rows, tile.delta, False, update.scratch)
-        update_biases(net, update, tile.b, update.scratch)
+        update_biases_by_rows(net, update, rows, tile.delta, tile.b)
 
 
 cdef inline void update_at_once(const Net *net, const Tile *tile, Py_ssize_t rows,
@@ -337,8 +336,7 @@ cdef inline void update_at_once(const Net *net, const Tile *tile, Py_ssize_t row
     finish_gradient(net, tile, update.penalty_scale, g)
     update_weights(net, tile, update, g)
     if tile.b != NULL:
-        net.ops.column_sums(rows, tile.delta, False, update.scratch)
-        update_biases(net, update, tile.b, update.scratch)
+        update_biases_by_rows(net, update, rows, tile.delta, tile.b)
 
 
 # Bytes of parameters and moments that no cache near a core holds.

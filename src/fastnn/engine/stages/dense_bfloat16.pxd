@@ -12,7 +12,7 @@ from fastnn.engine.gradients cimport (
     average_updated,
     finish_gradient,
     renew_operands,
-    update_biases,
+    update_biases_by_rows,
 )
 from fastnn.engine.leaves cimport PANEL, fastnn_pair, real
 from fastnn.engine.net cimport (
@@ -190,8 +190,7 @@ cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
     update.pending_W, update.pending_n = tile.W, tile.rows * PANEL
     update.pending_operands = tile.operands
     if tile.b != NULL:
-        net.ops.column_sums(rows, tile.delta, False, update.scratch)
-        update_biases(net, update, tile.b, update.scratch)
+        update_biases_by_rows(net, update, rows, tile.delta, tile.b)
 
 
 cdef inline void define_dense_bfloat16(Kind *kind) noexcept:

@@ -5,7 +5,7 @@
 #
 # W is the gain and b the bias, both (n,). Neither has penalties or weight decay.
 
-from fastnn.engine.gradients cimport update_biases, update_weights
+from fastnn.engine.gradients cimport update_biases_by_rows, update_weights
 from fastnn.engine.leaves cimport PANEL, fastnn_allocate, fastnn_layer_norm_args, real
 from fastnn.engine.net cimport (
     INFERENCE,
@@ -100,8 +100,7 @@ cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
                              Update *update) noexcept nogil:
     net.ops.column_dots(rows, tile.left, tile.right, False, update.scratch)
     update_weights(net, tile, update, update.scratch)
-    net.ops.column_sums(rows, tile.delta, False, update.scratch)
-    update_biases(net, update, tile.b, update.scratch)
+    update_biases_by_rows(net, update, rows, tile.delta, tile.b)
 
 
 cdef inline void update_on_line(const Net *net, const Stage *stage, const StageBuffers *buffers,
