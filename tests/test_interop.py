@@ -798,6 +798,27 @@ def test_a_module_as_pytorch_exports_it_to_onnx(torch, nn, tmp_path, rng):
     assert_close(net.predict(X), predicted(torch, module, X), 1e-5)
 
 
+CONSTANT = {
+    "at the beginning": lambda nn: [nn.BatchNorm1d(6), nn.Linear(6, 6), nn.Tanh()],
+    "after a Linear": lambda nn: [nn.Linear(6, 6), nn.BatchNorm1d(6), nn.Tanh()],
+    "after an activation": lambda nn: [nn.Linear(6, 6), nn.Tanh(), nn.BatchNorm1d(6)],
+    "twice": lambda nn: [nn.Tanh(), nn.Dropout(0.2), nn.BatchNorm1d(6), nn.BatchNorm1d(6)],
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", CONSTANT)
+def test_a_batch_norm_that_makes_columns_constant(case, dtype, torch, nn, rng):
+    """Some of its weights are 0, as after pruning or at the start of a residual branch."""
+    module = nn.Sequential(*CONSTANT[case](nn), nn.Linear(6, 2)).to(getattr(torch, dtype))
+    for part in module:
+        if isinstance(part, nn.BatchNorm1d):
+            shifted(part).weight.data[:2] = 0
+    X = rng.normal(size=(20, 6)).astype(dtype)
+    tolerance = 1e-5 if dtype == "float32" else 1e-12
+    assert_close(fastnn.from_torch(module).predict(X), predicted(torch, module, X), tolerance)
+
+
 def slopes(module):
     """Return a PReLU with slopes that differ."""
     module.weight.data = module.weight.data.cumsum(0)
