@@ -337,6 +337,12 @@ def test_unfit_names_are_refused(tmp_path, monkeypatch, path, name, error, messa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("loss", "size"), [("squared_error", ""), ("gaussian_nll", " / 2")])
+def test_a_header_tells_the_number_of_targets(tmp_path, loss, size):
+    network(2, [Dense(4)], loss=loss).to_c(tmp_path / "net.c", training=True)
+    assert f"its target t (NET_N_OUT{size})." in (tmp_path / "net.h").read_text()
+
+
 @pytest.mark.parametrize("name", ["affine", "dots", "layer_norm"])
 def test_a_name_that_a_function_has_is_refused(tmp_path, name):
     net = network(3, [Dense(8, "relu"), LayerNorm(), Dense(1)])

@@ -171,6 +171,16 @@ def test_predictions_while_an_optimizer_that_averages_trains():
     assert one == expected[0, 0]
 
 
+@pytest.mark.parametrize("ignored", [0, 7, 1e30])
+def test_the_second_half_of_the_targets_of_gaussian_nll_has_no_effect(ignored):
+    ours = MLP(3, [Dense(4)], loss="gaussian_nll", optimizer="adam", seed=0)
+    theirs, (X, y) = copy.deepcopy(ours), rows_for(ours, 5)
+    expected = theirs.train_on_batch(X, y[:, :2])
+    y[:, 2:] = ignored
+    assert train(ours, embedding.Workspace(ours, 5, training=True), X, y) == (0, expected)
+    assert same(ours, theirs)
+
+
 @pytest.mark.parametrize("dtype", SUFFIX)
 def test_zeros_are_skipped_to_the_bit(dtype, monkeypatch):
     ours = NETS["penalized"](dtype)
@@ -388,6 +398,33 @@ def test_a_workspace_keeps_its_network_alive():
     assert (out == expected).all()
 
 
+AT_EXIT = """
+import atexit
+@atexit.register
+def last():  # runs after all functions that are registered later
+    assert api.predict_f32(room.address, 9, X.ctypes.data, out.ctypes.data) == 0
+    assert (out == net.predict(X)).all()
+    print("predicted")
+import numpy as np
+from fastnn import MLP, Dense, embedding
+net = MLP(6, [Dense(5, "tanh"), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+room, api = embedding.Workspace(net, 9), embedding.functions()
+X, out = np.ones((9, 6), "f4"), np.empty((9, 1), "f4")
+"""
+
+
+def test_a_workspace_is_not_freed_while_the_process_ends():
+    """Daemon threads may still predict then; glibc overwrites freed memory with the number."""
+    done = subprocess.run(
+        [sys.executable, "-c", AT_EXIT],
+        env=os.environ | {"MALLOC_PERTURB_": "165"},
+        capture_output=True,
+        text=True,
+        timeout=LONG,
+    )
+    assert (done.returncode, done.stdout) == (0, "predicted\n"), done.stderr
+
+
 def test_a_capsule_follows_training():
     net = NETS["small"]("float32")
     room, (X, y) = embedding.Workspace(net), rows_for(net, 30)
@@ -556,6 +593,27 @@ COMPILERS = [
     ]
     if shutil.which(name)
 ]
+
+
+@pytest.mark.parametrize(("compiler", "standard", "suffix"), COMPILERS)
+def test_a_failed_fastnn_use_has_a_sentence(tmp_path, compiler, standard, suffix):
+    """Although there are no functions to call; nor does freeing no workspace need them."""
+    source = tmp_path / f"main.{suffix}"
+    source.write_text(
+        "#include <fastnn.h>\n#include <stdio.h>\n"
+        "int main(void) {\n"
+        "    fastnn_api other = {FASTNN_ABI_VERSION + 1};\n"
+        "    puts(fastnn_message(fastnn_use(NULL)));\n"
+        "    puts(fastnn_message(fastnn_use(&other)));\n"
+        "    puts(fastnn_message(-1));\n"
+        "    fastnn_workspace_free(NULL);\n"
+        "    return 0;\n}\n"
+    )
+    command = [compiler, standard, "-Wall", "-Werror", f"-I{fastnn.get_include()}", source]
+    subprocess.run([*command, "-o", "main"], cwd=tmp_path, check=True)
+    found = subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True).stdout
+    codes = (STATUS["NULL"], STATUS["ABI"], -1)
+    assert found.splitlines() == [API.message(code).decode() for code in codes]
 
 
 @pytest.mark.parametrize(("compiler", "standard", "suffix"), COMPILERS)

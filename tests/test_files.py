@@ -449,8 +449,9 @@ def test_saving_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OSError, match="No space left") as caught:
             net.save(tmp_path / "net")
+    assert caught.value.filename == os.fspath(tmp_path / "net")
     assert (tmp_path / "net").read_bytes() == before
     assert os.listdir(tmp_path) == ["net"]
     net.save(tmp_path / "net")

@@ -798,6 +798,27 @@ def test_a_module_as_pytorch_exports_it_to_onnx(torch, nn, tmp_path, rng):
     assert_close(net.predict(X), predicted(torch, module, X), 1e-5)
 
 
+CONSTANT = {
+    "at the beginning": lambda nn: [nn.BatchNorm1d(6), nn.Linear(6, 6), nn.Tanh()],
+    "after a Linear": lambda nn: [nn.Linear(6, 6), nn.BatchNorm1d(6), nn.Tanh()],
+    "after an activation": lambda nn: [nn.Linear(6, 6), nn.Tanh(), nn.BatchNorm1d(6)],
+    "twice": lambda nn: [nn.Tanh(), nn.Dropout(0.2), nn.BatchNorm1d(6), nn.BatchNorm1d(6)],
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", CONSTANT)
+def test_a_batch_norm_that_makes_columns_constant(case, dtype, torch, nn, rng):
+    """Some of its weights are 0, as after pruning or at the start of a residual branch."""
+    module = nn.Sequential(*CONSTANT[case](nn), nn.Linear(6, 2)).to(getattr(torch, dtype))
+    for part in module:
+        if isinstance(part, nn.BatchNorm1d):
+            shifted(part).weight.data[:2] = 0
+    X = rng.normal(size=(20, 6)).astype(dtype)
+    tolerance = 1e-5 if dtype == "float32" else 1e-12
+    assert_close(fastnn.from_torch(module).predict(X), predicted(torch, module, X), tolerance)
+
+
 def slopes(module):
     """Return a PReLU with slopes that differ."""
     module.weight.data = module.weight.data.cumsum(0)
@@ -928,13 +949,41 @@ def test_modules_with_hooks_are_refused(name, nn):
 
 @pytest.mark.parametrize("name", ["weight_norm", "spectral_norm"])
 def test_parametrized_modules_are_read(name, torch, nn, rng):
+    """As in evaluation mode, also if they are in training mode, and without changing them."""
     module = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 1)).double()
     getattr(nn.utils.parametrizations, name)(module[0])
     with torch.no_grad():
         for parameter in module.parameters():
-            parameter *= 1.5
+            parameter.normal_()
     X = rng.normal(size=(20, 4))
-    assert_close(fastnn.from_torch(module).predict(X), predicted(torch, module.eval(), X))
+    expected = predicted(torch, copy.deepcopy(module), X)
+    module[1].eval()
+    before = copy.deepcopy(module.state_dict())
+    assert_close(fastnn.from_torch(module).predict(X), expected)
+    assert [part.training for part in module.children()] == [True, False, True]
+    assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("convert", ["script", "trace", "freeze"])
+def test_torchscript_is_refused_by_its_name(convert, torch, nn):
+    module, row = nn.Sequential(nn.Linear(4, 3)).eval(), torch.zeros(1, 4)
+    found = torch.jit.trace(module, row) if convert == "trace" else torch.jit.script(module)
+    if convert == "freeze":
+        found = torch.jit.freeze(found)
+    with pytest.raises(ValueError, match=r"^\w+Module is a module that fastnn cannot read"):
+        fastnn.from_torch(found)
+
+
+def test_a_forward_that_was_set_on_an_object_is_refused(nn):
+    """As libraries do that move weights between devices."""
+    module = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 1))
+    own = module[2].forward
+    module[2].forward = lambda x: 2 * own(x)
+    with pytest.raises(ValueError, match=r"^module '2' \(Linear\) has a forward of its own"):
+        fastnn.from_torch(module)
+    del module[2].forward
+    assert fastnn.from_torch(module).n_in == 4
 
 
 def test_an_unknown_output_is_refused_by_its_name(nn):

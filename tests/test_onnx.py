@@ -658,9 +658,19 @@ REFUSED = {
         GEMM,
         node("Relu", "a", out="y", domain="theirs"),
     ],
-    r"node 'y_node' \(Add\) begins no activation of fastnn; fastnn's activations are identity,": [
+    r"node 'y_node' \(Add\) adds its inputs to themselves; put layers between them": [
         GEMM,
         node("Add", "a", "a", out="y"),
+    ],
+    r"node 's_node' \(Add\) adds its inputs to themselves; put layers between them": [
+        GEMM,  # a residual of a residual without layers
+        node("Add", "a", "a", out="s"),
+        node("Add", "a", "s", out="t"),
+        node("Gemm", "t", "S", out="y"),
+    ],
+    r"node 'y_node' \(Mul\) begins no activation of fastnn; fastnn's activations are identity,": [
+        GEMM,
+        node("Mul", "a", "a", out="y"),
     ],
     r"node 'y_node' \(Add\) ends the network; fastnn networks end with a Dense layer": [
         GEMM,

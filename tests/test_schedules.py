@@ -87,6 +87,11 @@ def published(schedule, times):
 # ---- formulas -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("schedule", [*FORMULAS, *WARMED, Adaptive(0.1, patience=3)], ids=repr)
+def test_a_repr_is_an_expression_for_the_schedule(schedule):
+    assert eval(repr(schedule), dict(vars(kinds))) == schedule
+
+
 @pytest.mark.parametrize("schedule", FORMULAS + WARMED, ids=repr)
 @pytest.mark.parametrize("times", [SOON, LATE], ids=["soon", "late"])
 def test_rates_equal_those_of_the_reference(schedule, times):

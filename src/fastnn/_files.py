@@ -109,10 +109,20 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
-        if isinstance(error, OSError) and error.filename == temporary:
+        if isinstance(error, OSError) and _is_of(error, temporary):
             error.filename = target
         raise
     _sync_folder(folder)
+
+
+#: Errors that only writing can cause, and that name no file: there is no room for more bytes.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def _is_of(error: OSError, temporary: str) -> bool:
+    """Whether an error is one of the temporary file."""
+    names_none = error.filename is None and error.errno in _NO_ROOM
+    return names_none or error.filename == temporary
 
 
 def sync(file: BinaryIO) -> None:

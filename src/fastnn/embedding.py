@@ -164,7 +164,8 @@ class Workspace:
         if status:
             raise MemoryError(functions().message(status).decode())
         self.address: int = cast(int, address.value)
-        weakref.finalize(self, functions().workspace_free, self.address)  # runs at exit, too
+        # Not at exit: daemon threads may be in a call that uses the buffers.
+        weakref.finalize(self, functions().workspace_free, self.address).atexit = False
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Workspace belongs to one thread of one process; make another one there")

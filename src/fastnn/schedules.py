@@ -349,7 +349,7 @@ class Adaptive(Schedule):
     patience: int = 2
     tol: float = 1e-4
     min_learning_rate: float = 1e-6
-    per: str = dataclasses.field(default="epoch", init=False)
+    per: str = dataclasses.field(default="epoch", init=False, repr=False)
     name: ClassVar[str] = "adaptive"
 
     @property

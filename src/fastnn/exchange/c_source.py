@@ -151,7 +151,7 @@ class _Writer:
             f"void {name}_predict(const {real} *x, {real} *out);\n"
         ]
         if self.training:
-            shape = "class" if self.loss.has_classes else f"target t ({name.upper()}_N_OUT)"
+            shape = "class" if self.loss.has_classes else f"target t ({self.target_size()})"
             found += [
                 f"/* Weights of your own to go on training with: {name}_weights mine = "
                 f"{name}_trained; */\nextern const {name}_weights {name}_trained;\n",
@@ -162,6 +162,11 @@ class _Writer:
                 f"{self.step_signature()};\n",
             ]
         return found
+
+    def target_size(self) -> str:
+        """Return the number of targets of a row: that of the outputs, or half of it."""
+        n_out = f"{self.name.upper()}_N_OUT"
+        return n_out if self.loss.n_targets == self.net.n_out else f"{n_out} / 2"
 
     def step_signature(self) -> str:
         """Return the signature of the function for a training step."""

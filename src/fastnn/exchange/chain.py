@@ -42,6 +42,11 @@ from fastnn.mlp import MLP
 #: The loss that matches each output activation; all others get the squared error.
 LOSSES = {"softmax": "cross_entropy", "sigmoid": "binary_cross_entropy", "exp": "poisson"}
 
+#: While a scaling waits, _HUGE stands for an infinite scale, of a column that a factor of 0 makes
+#: constant: weights divided by it are negligible, and two such scales can be multiplied. A scale of
+#: _MOST or more does not become a Standardize, which could not hold it in float32.
+_HUGE, _MOST = 1e120, 1e100
+
 
 @dataclass
 class Operation:
@@ -299,7 +304,8 @@ class Chain:
     def _becomes_standardization(self) -> bool:
         """Turn the waiting scaling into the standardization, if possible; return whether it was."""
         assert self._waiting is not None
-        if self._last is not None or self._waiting[2].min() <= 0:
+        _, _, scale = self._waiting
+        if self._last is not None or scale.min() <= 0 or scale.max() >= _MOST:
             return False
         self.standardization, self._waiting = self._waiting, None
         return True
@@ -324,7 +330,7 @@ class Chain:
         if last is not None and last.takes_scaling:
             self._merge(last, place, mean, scale)
             return
-        _checks.finite(place, scale)
+        scale = np.where(np.isinf(scale), _HUGE, scale)
         if self._waiting is None:
             self._waiting = place, mean, scale
         else:

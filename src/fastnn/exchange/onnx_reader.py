@@ -315,7 +315,11 @@ class _Reader:
         """Raise the error that says why the node that follows z cannot be read."""
         node, users = self.nodes[first], [n for n in self.nodes if z in n.input]
         name, names = operator(node), ", ".join(activations.NAMES)
-        if name not in READERS and name not in COMPOSING:
+        doubling = [n for n in users if operator(n) == "Add" and {*n.input} == {z}]
+        if doubling:
+            node = doubling[0]
+            problem, remedy = "adds its inputs to themselves", "put layers between them"
+        elif name not in READERS and name not in COMPOSING:
             problem = _REASONS.get(name, "is an operator that fastnn cannot read")
             remedy = "fastnn has Dense layers, activations, layer normalization and residuals"
         elif len(users) > 1:

@@ -6,9 +6,11 @@ Here: PyTorch modules as operations of a chain, and each kind of layer and activ
 Not here: which chains an MLP can express (chain.py).
 """
 
+import contextlib
 import functools
+import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -63,7 +65,8 @@ def from_torch(
         6), Hardsigmoid, Hardswish, the Residual and Standardization that `to_torch` makes, and
         Sequential of these; or a single one of these modules. AlphaDropout and Dropout1d are left
         out, since they act only in training. Modules may have parametrizations, such as those of
-        ``torch.nn.utils.parametrizations``, but no hooks that run in a forward pass.
+        ``torch.nn.utils.parametrizations``, but no hooks that run in a forward pass and no
+        `forward` that was set on an object.
     output : str or Activation, optional
         An activation to append to a module that ends with logits: "softmax" if it was trained with
         CrossEntropyLoss (or, after LogSoftmax, with NLLLoss), "sigmoid" for BCEWithLogitsLoss,
@@ -106,33 +109,57 @@ def from_torch(
     return chain.network(output=output, loss=loss, optimizer=optimizer, dtype=dtype, seed=seed)
 
 
+@contextlib.contextmanager
+def _in_evaluation_mode(module: Any) -> Iterator[None]:
+    """Put a module into evaluation mode: in training, reading a spectral_norm changes it."""
+    modes = {part: part.training for part in module.modules()}
+    try:
+        for part in modes:
+            part.training = False
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+
+
 def _read(nn: Any, readers: dict[Any, _Reader], chain: Chain, name: str, module: Any) -> None:
     """Append a module, or the modules it contains, to a chain; `name` is its path in the model."""
-    forward, kind = type(module).forward, type(module).__name__
+    # Statically, since TorchScript's classes have a forward that only their objects can get.
+    forward, kind = inspect.getattr_static(type(module), "forward"), type(module).__name__
     place = f"module {name!r} ({kind})" if name else kind
     for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
         _check_tensor(nn, place, tensor)
+    is_residual = forward is _residual(nn).forward
+    is_sequence = is_residual or forward is nn.Sequential.forward
+    read = next((read for kind, read in readers.items() if forward is kind.forward), None)
+    remedy = (
+        f"pass a Sequential of {', '.join(kind.__name__ for kind in readers)}, or export the "
+        "module by torch.onnx and use from_onnx"
+    )
+    is_known = is_sequence or read is not None
+    _checks.expressible(place, is_known, "is a module that fastnn cannot read", remedy)
     _check_no_hooks(place, module)
-    if forward is _residual(nn).forward:
+    if is_residual:
         chain.fork(place)
-    if forward in (nn.Sequential.forward, _residual(nn).forward):
+    if is_sequence:
         for key, part in module._modules.items():  # named_children leaves out repeated modules
             _read(nn, readers, chain, f"{name}.{key}" if name else key, part)
     else:
-        read = next((read for kind, read in readers.items() if forward is kind.forward), None)
-        remedy = (
-            f"pass a Sequential of {', '.join(kind.__name__ for kind in readers)}, or export the "
-            "module by torch.onnx and use from_onnx"
-        )
-        _checks.expressible(place, read is not None, "is a module that fastnn cannot read", remedy)
         assert read is not None
-        read(chain, place, module)
-    if forward is _residual(nn).forward:
+        with _in_evaluation_mode(module):
+            read(chain, place, module)
+    if is_residual:
         chain.join(place)
 
 
 def _check_no_hooks(place: str, module: Any) -> None:
-    """Check that a forward pass runs no hooks: they can change weights, inputs and outputs."""
+    """Check that a forward pass runs no hooks, which can change weights, inputs and outputs.
+
+    A function that an object has instead of its class's `forward` is such a hook, too.
+    """
+    problem = "has a forward of its own, which replaces that of its class"
+    remedy = "delete this attribute, or export the module by torch.onnx and use from_onnx"
+    _checks.expressible(place, "forward" not in vars(module), problem, remedy)
     hooks = (*module._forward_pre_hooks.values(), *module._forward_hooks.values())
     names = ", ".join(getattr(hook, "__name__", type(hook).__name__) for hook in hooks)
     remedy = (

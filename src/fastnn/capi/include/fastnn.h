@@ -4,7 +4,8 @@
  *     #include <Python.h>
  *     #include <fastnn.h>     // compile with -I and the folder fastnn.get_include()
  *
- *     if (fastnn_import() < 0) return NULL;   // once, with the GIL; sets Python's error
+ *     if (fastnn_import() < 0) return NULL;   // once in each source file, with the GIL; sets
+ *                                             // Python's error
  *     fastnn_model *model = fastnn_model_of(net);
  *     if (model == NULL) return NULL;         // net is no MLP; Python's error is set
  *
@@ -25,7 +26,9 @@
  * for a CustomLoss, whose function is Python, those of `train_on_output_gradients`.
  *
  * Without Python.h, all functions except fastnn_import and fastnn_model_of are available: pass the
- * address `fastnn.embedding.api_address()` to fastnn_use.
+ * address `fastnn.embedding.api_address()` to fastnn_use. Each source file that includes this
+ * header calls fastnn_import or fastnn_use itself. Before that, only fastnn_message and
+ * fastnn_workspace_free(NULL) may be called.
  *
  * The header is C99 and C++. The interface is only ever appended to: a program compiled with this
  * header runs with every later version of fastnn that has the same FASTNN_ABI_VERSION.
@@ -93,7 +96,8 @@ enum fastnn_property {
     FASTNN_N_IN = 0,         /* columns of X */
     FASTNN_N_OUT = 1,        /* columns of out */
     FASTNN_DTYPE_BITS = 2,   /* 32 for float, 64 for double */
-    FASTNN_N_LAYERS = 3,     /* layers with weights, also those within other layers */
+    FASTNN_N_LAYERS = 3,     /* layers with weights, also those within other layers; a periodic
+                              * NumericEmbedding and the factors of an Ensemble are several */
     FASTNN_N_PARAMETERS = 4, /* weights and biases */
     FASTNN_TAKES_LABELS = 5, /* 1 if targets are class labels, 0 if they are numbers */
     FASTNN_STEP = 6          /* updates made so far */
@@ -122,8 +126,8 @@ typedef struct fastnn_api {
     double (*evaluate)(int n, double *x, void *workspace);
 } fastnn_api;
 
-/* The struct that the functions below call; each source file that includes this header has its own
- * pointer to it. */
+/* The struct that the functions below call, or NULL; each source file that includes this header has
+ * its own pointer to it. */
 static inline const fastnn_api **fastnn_slot(void) {
     static const fastnn_api *api;
     return &api;
@@ -138,8 +142,17 @@ static inline int fastnn_use(const fastnn_api *api) {
     return FASTNN_OK;
 }
 
-/* Return a sentence for a status: what is wrong, and the remedy. */
-static inline const char *fastnn_message(int status) { return (*fastnn_slot())->message(status); }
+/* Return a sentence for a status: what is wrong, and the remedy. If fastnn_use has failed, there is
+ * no function to call, and the sentence is that of the header. */
+static inline const char *fastnn_message(int status) {
+    const fastnn_api *api = *fastnn_slot();
+    if (api != NULL) return api->message(status);
+#define FASTNN_STATUS_CASE(NAME, NUMBER, SENTENCE)                                                 \
+    case NUMBER: return SENTENCE;
+    switch (status) { FASTNN_STATUSES(FASTNN_STATUS_CASE) }
+#undef FASTNN_STATUS_CASE
+    return "an unknown status";
+}
 
 /* Return a property of enum fastnn_property; -1 for one that this version does not know. */
 static inline int64_t fastnn_get(const fastnn_model *model, int property) {
@@ -156,7 +169,7 @@ static inline int fastnn_workspace_new(fastnn_model *model, ptrdiff_t rows, int 
 
 /* Free a workspace; NULL is allowed. */
 static inline void fastnn_workspace_free(fastnn_workspace *workspace) {
-    (*fastnn_slot())->workspace_free(workspace);
+    if (workspace != NULL) (*fastnn_slot())->workspace_free(workspace);
 }
 
 /* out (rows, n_out) = the outputs for X (rows, n_in); both are C-contiguous. */
@@ -171,8 +184,10 @@ static inline int fastnn_predict_f64(fastnn_workspace *workspace, ptrdiff_t rows
 }
 
 /* Make one update from X (rows, n_in) and targets (rows, n_out), or class labels (rows,), or for a
- * CustomLoss the derivatives of the loss by the outputs (rows, n_out). *loss becomes the loss of
- * the batch before the update; loss may be NULL. */
+ * CustomLoss the derivatives of the loss by the outputs (rows, n_out). The targets of gaussian_nll
+ * have n_out columns, too: those of the means, then as many that are finite and have no effect.
+ * *loss becomes the loss of the batch before the update, which has no meaning for a CustomLoss;
+ * loss may be NULL. */
 static inline int fastnn_train_f32(fastnn_workspace *workspace, ptrdiff_t rows, const float *X,
                                    const float *targets, double *loss) {
     return (*fastnn_slot())->train_f32(workspace, rows, X, targets, loss);
