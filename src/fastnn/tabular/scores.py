@@ -77,8 +77,8 @@ def of_classes(
         "log_loss": -np.log(np.maximum(of_label, 1e-15)).mean(),
     }
     if is_weighted:
-        counts = np.bincount(labels)
-        found["balanced_accuracy"] = (np.bincount(labels, is_right) / counts)[counts > 0].mean()
+        counts, right = np.bincount(labels), np.bincount(labels, is_right)
+        found["balanced_accuracy"] = (right[counts > 0] / counts[counts > 0]).mean()
     if probabilities.shape[1] == 2:
         found["roc_auc"] = ROCAUC()(labels, probabilities)
     return found
