@@ -54,8 +54,8 @@ def _of_numbers(subject: Subject) -> Html:
         "standard deviation shows how uncertain the mean is. It leaves out the noise of the "
         "target, so it gives no interval for the target itself; the residuals above give one."
     )
-    x = Axis("standard deviation of the networks", 0.0, 1.06 * max(float(means.max()), 1e-300))
-    y = Axis("error", 0.0, 1.06 * max(float(rmse.max()), 1e-300))
+    x = Axis("standard deviation of the networks", 0.0, 1.06 * float(means.max()) or 1.0)
+    y = Axis("error", 0.0, 1.06 * float(rmse.max()) or 1.0)
     says = (
         f"From {number(float(rmse[0]))} where the networks agree most to {number(float(rmse[-1]))}"
     )

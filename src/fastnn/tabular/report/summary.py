@@ -48,8 +48,9 @@ def _facts(subject: Subject) -> Iterator[tuple[str, object]]:
     else:
         yield "Task", f"classification of {subject.target}, {len(subject.classes)} classes"
     yield from subject.facts
-    n_inputs = len(recipe.names)
-    yield "Columns", f"{len(recipe.columns)}, which become {counted(n_inputs, 'input')}"
+    become = "becomes" if len(recipe.columns) == 1 else "become"
+    n_inputs = counted(len(recipe.names), "input")
+    yield "Columns", f"{len(recipe.columns):,}, which {become} {n_inputs}"
     yield subject.predictor.capitalize(), sizes(model.net, len(model.fits))
     yield "Loss", str(model.net.loss).removesuffix("()")
     yield "Epochs", _epochs(subject)
@@ -135,4 +136,6 @@ def shown(name: str, value: float | None) -> str:
 
 
 def _four(value: float) -> str:
+    if abs(value) >= 1000:  # R² of targets that hardly differ
+        return number(value)
     return f"{value:.4f}".replace("-0.0000", "0.0000").replace("-", "\u2212")
