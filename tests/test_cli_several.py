@@ -385,7 +385,7 @@ def test_ctrl_c_may_leave_no_test_row_with_a_network(here, run, monkeypatch):
     code, _, err = run(*train, "--out", "y", "--require", "r2>=0.5,baseline")
     assert (code, err) == (
         3,
-        "fastnn: error: the network does not meet --require r2>=0.5, baseline: r2 is undefined; no "
+        "fastnn: error: the networks do not meet --require r2>=0.5, baseline: r2 is undefined; no "
         "file was written\n",
     )
     assert not (here / "y").exists()
@@ -408,4 +408,4 @@ def test_ctrl_c_before_a_network_is_trained_writes_no_file(words, here, run, mon
 def test_progress_is_shown_unless_quiet(here, run, monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     assert "3/3 networks" in run(*TRAIN, "--ensemble", "3")[2]
-    assert "networks" not in run(*TRAIN, "--ensemble", "3", "--quiet")[2]
+    assert "/3 networks" not in run(*TRAIN, "--ensemble", "3", "--quiet")[2]

@@ -890,3 +890,45 @@ def test_the_cells_of_a_matrix_have_room(n):
         assert min(np.diff(places)) > width_of("12,345")
     rows = sorted(float(y) for y in re.findall(r'<text x="96.0" y="([\d.]+)"', drawn))
     assert min(np.diff(rows)) >= 13.9
+
+
+NOISE = pd.DataFrame({"x": RNG.normal(size=60), "y": RNG.normal(size=60)})
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_texts_on_one_and_on_several_networks(tmp_path, monkeypatch, run, n):
+    """In the page, the warning, the note on scores, and the error about --require."""
+    monkeypatch.chdir(tmp_path)
+    NOISE.to_csv("noise.csv", index=False)
+    words = ("train", "noise.csv", "--target", "y", "--out", "m", "--epochs", "2", "--hidden", "4",
+             "--ensemble", str(n), "--quiet", "--report", "r.html")  # fmt: skip
+    code, out, err = run(*words)
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert code == 0
+    assert ("scores are of a network trained on 48 rows; the one in the file was" in out) == (
+        n == 1
+    )
+    assert ("scores are of networks trained on 48 rows; those in the file were" in out) == (n == 2)
+    better = "the network is no better than its baseline", "the networks are no better than their"
+    again = ("A new network was then trained on all 60 rows for the model file, so no row is left "
+             "to score it."), "New networks were then trained on all 60 rows"  # fmt: skip
+    assert [phrase in text for phrase in again] == [n == 1, n == 2]
+    if "warning" in err:
+        assert [phrase in err for phrase in better] == [n == 1, n == 2]
+    code, _, err = run(*words, "--require", "r2>=0.999")
+    assert code == 3
+    assert f"the {'network does' if n == 1 else 'networks do'} not meet --require" in err
+
+
+def test_scores_that_no_network_has(models):
+    """R² of a single row is undefined for each network."""
+    subject = report.Subject(
+        Model(models["numbers"].fits_), models["numbers"].recipe_,
+        models["numbers"].recipe_.read(FRAME[:1]), PRICE.to_numpy()[:1], "note")  # fmt: skip
+    rows = Reader(summary.how_good(subject)).tables["Scores of 1 held-out row"]
+    assert rows[1] == ["R²", html.NOTHING, html.NOTHING, "higher", html.NOTHING]
+    model = Model(models["numbers"].fits_.some([0, 1, 2]))
+    for kept, text in (([3, 3, 3], "epoch 4"), ([0, 2, 3], "epochs 1 to 4")):
+        model.fits.best_epochs[:] = kept
+        shown = report.Subject(model, subject.recipe, subject.table, subject.targets, "note")
+        assert f"the weights of {text} are kept" in summary.trained(shown)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fastnn import _checks
 from fastnn.cli.options import UsageError
 from fastnn.cli.output import counted, require_ending, writing
+from fastnn.cli.result_text import are_several
 from fastnn.tabular import report
 
 if TYPE_CHECKING:
@@ -66,9 +67,12 @@ def _note(record: Mapping[str, Any]) -> str:
         f"training and the choice of epochs used only the other {counted(seen, 'row')}."
     )
     if record["refit"] is not None:
+        again, them = "A new network was", "it"
+        if are_several(record):
+            again, them = "New networks were", "them"
         text += (
-            f" The networks in the model file were then trained again on all {record['refit']:,} "
-            "rows, so no row is left to score them."
+            f" {again} then trained on all {record['refit']:,} rows for the model file, so no row "
+            f"is left to score {them}."
         )
     return text
 

@@ -73,7 +73,7 @@ def section(subject: Subject) -> Html:
         "positive rate), as the threshold on its probability falls."
     )
     if len(classes) > _MOST_CLASSES:
-        text += f" They are drawn for at most {_MOST_CLASSES} classes; the table has their areas."
+        text += f" The curves are drawn for at most {_MOST_CLASSES} classes."
     absent = [name for name, count in zip(classes, counts, strict=True) if not count]
     if absent:
         more = f" and {len(absent) - _MOST_NAMES} more" if len(absent) > _MOST_NAMES else ""

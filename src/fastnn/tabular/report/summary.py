@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import fastnn
 from fastnn.tabular.models import sizes
 from fastnn.tabular.report.html import (
+    NOTHING,
     Html,
     capitalized,
     counted,
@@ -62,7 +63,8 @@ def _epochs(subject: Subject) -> str:
     chosen = [best + 1 for best in subject.model.fits.best_epochs if best is not None]
     text = _span(done)
     if chosen:
-        return f"{text}; the weights of epoch {_span(chosen)} are kept"
+        epochs = "epoch" if len(set(chosen)) == 1 else "epochs"
+        return f"{text}; the weights of {epochs} {_span(chosen)} are kept"
     if subject.model.net.optimizer.use_ema:
         return f"{text}; the moving average of the weights after the last epoch is kept"
     return f"{text}; the last weights are kept"
@@ -89,8 +91,8 @@ def how_good(subject: Subject) -> Html:
         found = [each[name] for each in several]
         known = [value for value in found if value is not None]
         if several:
-            low, high = (min(known), max(known)) if known else (None, None)
-            rows[-1].append(f"{shown(name, low)} to {shown(name, high)}")
+            ends = [shown(name, end) for end in (min(known), max(known))] if known else [NOTHING]
+            rows[-1].append(" to ".join(ends))
     head += ["Each network alone"] if several else []
     tiles = [_tile(subject, name) for name in names[:3]]
     return joined([
