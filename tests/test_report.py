@@ -932,3 +932,15 @@ def test_scores_that_no_network_has(models):
         model.fits.best_epochs[:] = kept
         shown = report.Subject(model, subject.recipe, subject.table, subject.targets, "note")
         assert f"the weights of {text} are kept" in summary.trained(shown)
+
+
+def test_tables_below_figures_have_the_whole_width_in_print(pages):
+    """A table of many columns would overlap the next figure, which is beside it."""
+    style = page._STYLE.read_text(encoding="utf-8")
+    in_print = style[style.index("@media print") :]
+    assert ".with-table { display: contents; }" in in_print
+    assert ".grid details { grid-column: 1 / -1; }" in in_print
+    for text in pages.values():
+        assert '<div class="with-table"><figure>' in text
+        assert "</figure><details>" in text
+    assert '<table class="matrix"><caption>Rows by true and predicted class' in pages["three"]

@@ -63,7 +63,7 @@ def section(subject: Subject) -> Html:
             [name, *(f"{count:,}" for count in line)]
             for name, line in zip(classes, counts.tolist(), strict=True)
         ]
-        numbers = table("Rows by true and predicted class", head, rows)
+        numbers = table("Rows by true and predicted class", head, rows, "matrix")
         parts.append(figure(_matrix(counts, classes), caption, numbers, key))
     side = [_classes(counts, classes)]
     if len(classes) > 2:

@@ -144,7 +144,8 @@ def table(
 ) -> Html:
     """Return a table: the first cell of a row is its heading, the other cells are its values.
 
-    The values are numbers or, with the class "words", texts.
+    The values are numbers or, with the class "words", texts. The class "matrix" is for tables of
+    many columns, which are made narrow in print.
     """
     titles = joined(element("th", title, scope="col") for title in head)
     body = joined(
@@ -170,7 +171,9 @@ def figure(drawing: Html, caption: object, numbers: Html | None = None, key: Htm
     The table follows the figure, since in HTML a caption is the first or last part of a figure.
     """
     made = element("figure", drawing, key, element("figcaption", caption))
-    return made if numbers is None else element("div", made, details("Show as a table", numbers))
+    if numbers is None:
+        return made
+    return element("div", made, details("Show as a table", numbers), class_="with-table")
 
 
 def details(summary: str, *children: object) -> Html:
