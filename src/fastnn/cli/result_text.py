@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastnn.cli.output import abbreviated, counted, score
+from fastnn.cli.output import abbreviated, counted, one_line, score
 from fastnn.tabular.scores import SCORES, baseline_name
 
 if TYPE_CHECKING:
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 def task_facts(recipe: Recipe, record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield pairs of a name and a text on the task, the rows and the columns of a training."""
     classes = "" if recipe.classes is None else f", {len(recipe.classes)} classes"
-    yield "task", f"{recipe.task} of {recipe.target}{classes}"
+    yield "task", f"{recipe.task} of {one_line(str(recipe.target))}{classes}"
     if record:
         n = record["rows"]
         parts = [f"{n[part]:,} {part}" for part in ("training", "validation", "test") if n[part]]
         yield "rows", f"{sum(n.values()):,} of {record['data']}: {', '.join(parts)}"
     columns = [
-        (column.name or "''")
+        one_line(column.name)
         + (f" ({len(column.category.texts)})" if column.category is not None else "")
         for column in recipe.columns
     ]
