@@ -944,3 +944,18 @@ def test_tables_below_figures_have_the_whole_width_in_print(pages):
         assert '<div class="with-table"><figure>' in text
         assert "</figure><details>" in text
     assert '<table class="matrix"><caption>Rows by true and predicted class' in pages["three"]
+
+
+def test_rare_texts_of_an_ordered_category_are_counted(tmp_path):
+    """They have no input of their own, but that of the next lower text."""
+    levels = ["poor", "fair", "good"]
+    grades = np.array(levels)[[1, 2] * (N // 2)]
+    grades[[0, SEEN, SEEN + 1]] = "poor"
+    frame = pd.DataFrame(
+        {"grade": pd.Categorical(grades, levels, ordered=True), "x": FRAME["noise"]}
+    )
+    model = TabularRegressor(**SMALL).fit(frame[:SEEN], PRICE[:SEEN])
+    assert model.recipe_.columns[0].category.known == ["fair", "good"]
+    model.report(frame[SEEN:], PRICE[SEEN:], tmp_path / "r.html")
+    rows = Reader((tmp_path / "r.html").read_text(encoding="utf-8")).tables["Columns that are used"]
+    assert rows[1][5] == "2 rows with 1 text, as a neighbour in the order"
