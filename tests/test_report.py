@@ -959,3 +959,20 @@ def test_rare_texts_of_an_ordered_category_are_counted(tmp_path):
     model.report(frame[SEEN:], PRICE[SEEN:], tmp_path / "r.html")
     rows = Reader((tmp_path / "r.html").read_text(encoding="utf-8")).tables["Columns that are used"]
     assert rows[1][5] == "2 rows with 1 text, as a neighbour in the order"
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_huge_true_value_has_a_report(models, tmp_path):
+    """The square of its error is not finite. Beyond 1e300, its distance from others may not be."""
+    y = PRICE.to_numpy()[SEEN:].copy()
+    y[3] = -1e300
+    models["numbers"].report(FRAME[SEEN:], y, tmp_path / "r.html")
+    found = Reader((tmp_path / "r.html").read_text(encoding="utf-8")).tables
+    assert found["Scores of 100 held-out rows"][3][:2] == ["Root mean squared error", "1e+299"]
+    errors = [row[2] for row in found["Error by the spread of the networks"][1:]]
+    assert sum(error.endswith("e+299") for error in errors) == 1
+    before = (tmp_path / "r.html").read_bytes()
+    y[3] = np.finfo(float).max
+    with pytest.raises(ValueError, match=r"'y' of a held-out row is 1.798e\+308, too large for"):
+        models["numbers"].report(FRAME[SEEN:], y, tmp_path / "r.html")
+    assert (tmp_path / "r.html").read_bytes() == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from fastnn.tabular.report.html import (
     percent,
     table,
 )
-from fastnn.tabular.report.svg import Axis, Chart, are_equal, runs, spanning
+from fastnn.tabular.report.svg import Axis, Chart, are_equal, spanning
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -115,7 +116,7 @@ def _histogram(residuals: NDArray[Any]) -> Html:
     y = Axis("rows", 0.0, 1.06 * float(counts.max()), is_count=True)
     x = Axis("residual", float(edges[0]), float(edges[-1]))
     chart = Chart("residuals", "Histogram of residuals", says, x, y, 330)
-    for (left, right), n in zip(runs(edges.tolist()), counts.tolist(), strict=True):
+    for (left, right), n in zip(pairwise(edges.tolist()), counts.tolist(), strict=True):
         says = f"{number(left)} to {number(right)}: {counted(n, 'row')}"
         chart.bar((left, right), (0.0, n), "one", says)
     caption = "Residuals; the outermost bars include all rows beyond them."

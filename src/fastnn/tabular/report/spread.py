@@ -20,6 +20,7 @@ from fastnn.tabular.report.html import (
     table,
 )
 from fastnn.tabular.report.svg import Axis, Chart
+from fastnn.tabular.scores import root_mean_square
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,7 +45,7 @@ def _of_numbers(subject: Subject) -> Html:
     spread, errors = _spread_of(subject), np.abs(subject.targets - subject.predicted)
     groups = equal_groups(spread, _GROUPS)
     means = np.array([spread[group].mean() for group in groups])
-    rmse = np.array([np.sqrt((errors[group] ** 2).mean()) for group in groups])
+    rmse = np.array([root_mean_square(errors[group]) for group in groups])
     typical = np.array([np.median(errors[group]) for group in groups])
     within = [float((errors <= k * spread).mean()) for k in (1, 2)]
     text = (

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from fastnn.tabular.recipe import Recipe
     from fastnn.tabular.table import Table
 
+#: The largest number that can be a target: the ends of axes are a little beyond it.
+_MOST = 1e300
+
 #: Most networks that are shown one by one.
 MOST_NETS = 12
 
@@ -68,6 +71,14 @@ class Subject:
     seed: int = 0
     n_repeats: int = 5
     max_rows: int = 2000
+
+    def __post_init__(self) -> None:
+        """Check that differences of numbers are finite."""
+        if self.is_regression and (largest := np.abs(self.targets).max()) > _MOST:
+            raise ValueError(
+                f"the target {self.target!r} of a held-out row is {largest:.4g}, too large for a "
+                f"report; leave out rows beyond {_MOST:g}, or divide the target by a constant"
+            )
 
     # ---- names ----------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -325,11 +325,6 @@ def bars(
 def thinned(n: int, most: int) -> NDArray[np.intp]:
     """Return the indices of at most `most` of a line's n points, including both ends."""
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.intp))
-
-
-def runs(edges: Sequence[float]) -> list[tuple[float, float]]:
-    """Return the intervals between edges."""
-    return list(pairwise(edges))
 
 
 def _short(value: float) -> str:
