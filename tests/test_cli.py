@@ -1324,3 +1324,10 @@ def test_info_has_one_line_for_each_column(here, output_of):
         assert "number" in empty
         assert r"'top\nend'" in broken
         assert not any(line.startswith(("b", "end")) for line in lines)
+
+
+def test_scores_far_from_1_are_short():
+    assert output.score("r2", -1.5693e46) == "-1.569e+46"
+    assert output.score("r2", -12345.678) == "-12,346"
+    assert output.score("r2", -12.345678) == "-12.3457"
+    assert output.score("log_loss", 1234.5) == "1,234"

@@ -22,6 +22,7 @@ from sklearn.metrics import confusion_matrix, log_loss, roc_auc_score, roc_curve
 from fastnn import tables
 from fastnn.sklearn import TabularClassifier, TabularRegressor
 from fastnn.tabular import codes, report, scores
+from fastnn.tabular.ensemble import pick
 from fastnn.tabular.models import Model
 from fastnn.tabular.report import (
     calibration,
@@ -976,3 +977,36 @@ def test_a_huge_true_value_has_a_report(models, tmp_path):
     with pytest.raises(ValueError, match=r"'y' of a held-out row is 1.798e\+308, too large for"):
         models["numbers"].report(FRAME[SEEN:], y, tmp_path / "r.html")
     assert (tmp_path / "r.html").read_bytes() == before
+
+
+@pytest.mark.parametrize("target", ["price", "sort"])
+def test_predictions_that_are_not_finite_have_no_report(here, run, target):
+    """A plain network does not limit its inputs, so a test row may be too far from training."""
+    y = None if target == "price" else np.equal(TWO, "dear").astype(int)
+    row = np.flatnonzero(pick(np.random.default_rng(0), y, N, 0.2))[0]
+    frame = FRAME[["area", "noise"]].assign(price=PRICE, sort=TWO)
+    frame.loc[row, "noise"] = 3e38
+    frame.to_csv("flats.csv", index=False)
+    code, _, err = run("train", "flats.csv", "--target", target, "--drop",
+                       "sort" if target == "price" else "price", "--out", "m", "--quiet",
+                       "--preset", "plain", "--epochs", "2", "--report", "r.html")  # fmt: skip
+    assert code == 1
+    assert err.startswith(
+        "fastnn: error: no report can be written, since predictions of 1 held-out"
+    )
+    assert not (here / "r.html").exists()
+
+
+def test_importances_that_are_undefined(models, monkeypatch):
+    """Shuffling may join numbers in a row whose prediction is not finite."""
+    names = ["area", "noise", "since"]
+    losses = np.array([[1.5, 1.7], [np.nan, 0.1], [0.2, 0.4]])
+    for some in (losses, np.full((3, 2), np.nan)):
+        found = importance.Importance(names, np.arange(9), {"rmse": some, "r2": some})
+        monkeypatch.setattr(importance, "of_columns", lambda subject, found=found: found)
+        text = importance.section(subject_of(models["numbers"], PRICE.to_numpy()[SEEN:]))
+        assert "nan" not in text
+        [table] = Reader(text).tables.values()
+        if some is losses:
+            assert [row[:2] for row in table[1:3]] == [["area", "1.60"], ["since", "0.30"]]
+        assert table[3][1:] == [html.NOTHING] * 3

@@ -48,7 +48,8 @@ class Importance:
     rows : ndarray of int of shape (m,)
         The numbers of the held-out rows that were used.
     losses : dict of str to ndarray of shape (n_columns, n_repeats)
-        For each score, by how much shuffling makes it worse.
+        For each score, by how much shuffling makes it worse; NaN if a score is undefined, as for
+        predictions that are not finite.
     """
 
     names: list[str]
@@ -104,11 +105,10 @@ def section(subject: Subject) -> Html:
     names = [as_text(name) for name in found.names]
     label = f"increase of the {SCORES[main]}"
     text, of_other = (
-        fixed(float(np.abs(means).max())),
-        fixed(float(np.abs(found.losses[other]).max())),
+        fixed(float(np.nanmax(np.abs(each), initial=0.0))) for each in (means, found.losses[other])
     )
     drawn = []
-    for j in order[:_MOST_DRAWN].tolist():
+    for j in order[np.isfinite(means[order])][:_MOST_DRAWN].tolist():
         says = f"{text(means[j])} ± {text(spreads[j])}"
         drawn.append((names[j], float(means[j]), float(spreads[j]), says))
     first = order[0]

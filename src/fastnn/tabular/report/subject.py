@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn.tabular import scores
-from fastnn.tabular.report.html import as_text
+from fastnn.tabular.report.html import as_text, counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,6 +130,13 @@ class Subject:
     @cached_property
     def _predicted(self) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         outputs, spread = self.model.predict_encoded(self.encoded, self.groups)
+        n_infinite = self.n - int(np.isfinite(outputs).all(axis=1).sum())
+        if n_infinite:
+            raise ValueError(
+                f"no report can be written, since predictions of "
+                f"{counted(n_infinite, 'held-out row')} are not finite: numbers in them are far "
+                "from those of training; correct them, or leave these rows out"
+            )
         return outputs.astype(np.float64), spread
 
     @property

@@ -291,7 +291,7 @@ def bars(
     Bars begin at 0, those of negative values too.
     """
     step, top, left = 24, 6, 128
-    right = max(52.0, 8 + max(width_of(text(value)) for _, value, _, _ in rows))
+    right = max(52.0, 8 + max((width_of(text(value)) for _, value, _, _ in rows), default=0.0))
     ends = [0.0, *(v - s for _, v, s, _ in rows), *(v + s for _, v, s, _ in rows)]
     axis = Axis(label, min(ends), max(ends) if max(ends) > min(ends) else min(ends) + 1.0)
     height = top + step * len(rows) + 38
