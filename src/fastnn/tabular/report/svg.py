@@ -152,6 +152,8 @@ class Chart:
         self.name, self.title, self.description = name, title, description
         self.x, self.y, self.height = x, y, height
         self._marks: list[Html] = []
+        # The numbers of y decide the left margin, and those of x, which must fit beside it, the
+        # right margin, for which fewer of them may fit.
         unit_of_x, unit_of_y = x.unit[0], y.unit[0]
         self._down = y.numbered(4, unit_of_y)
         self._left = max(_LEFT, _LABEL + _widest(self._down) + 6)
