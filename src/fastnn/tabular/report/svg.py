@@ -86,7 +86,7 @@ class Axis:
         if self.is_count:
             raw = max(raw, 1.0)
         size = 10.0 ** math.floor(math.log10(raw))
-        factors = (1, 2, 5, 10) if self.is_count else (1, 2, 2.5, 5, 10)
+        factors = (1, 2, 5, 10) if self.is_count and size < 10 else (1, 2, 2.5, 5, 10)
         return next(size * m for m in factors if size * m >= raw * (1 - 1e-9))
 
     @property
