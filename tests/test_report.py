@@ -1010,3 +1010,12 @@ def test_importances_that_are_undefined(models, monkeypatch):
         if some is losses:
             assert [row[:2] for row in table[1:3]] == [["area", "1.60"], ["since", "0.30"]]
         assert table[3][1:] == [html.NOTHING] * 3
+
+
+def test_numbers_of_nearly_the_same_size_are_told_apart():
+    """Such as the predicted years of songs, which head the rows of a table."""
+    assert html.told_apart([12.5, 1234.5, 0.001]) == ["12.5", "1,234", "0.001"]
+    assert html.told_apart([1995.25, 1995.31, 1996.02]) == ["1,995.250", "1,995.310", "1,996.020"]
+    assert html.told_apart([-101325.01, -101324.87]) == ["\u2212101,325.010", "\u2212101,324.870"]
+    assert html.told_apart([3.0, 3.0]) == ["3", "3"]
+    assert html.told_apart([7.0]) == ["7"]

@@ -84,6 +84,14 @@ def percent(share: float) -> str:
     return NOTHING if share != share else f"{100 * share:.1f}\u202f%"
 
 
+def told_apart(values: Sequence[float]) -> list[str]:
+    """Return numbers with four digits, or with as many as their range needs to tell them apart."""
+    texts, extent = [number(value) for value in values], max(values) - min(values)
+    if extent <= 0 or len(set(texts)) == len(set(values)):
+        return texts
+    return evenly_spaced(values, 10.0 ** math.floor(math.log10(extent / 100)))
+
+
 def evenly_spaced(values: Sequence[float], step: float) -> list[str]:
     """Return multiples of a step with the decimals of the step, so that their texts differ.
 

@@ -19,6 +19,7 @@ from fastnn.tabular.report.html import (
     paragraph,
     percent,
     table,
+    told_apart,
 )
 from fastnn.tabular.report.svg import Axis, Chart, are_equal, spanning
 
@@ -148,8 +149,8 @@ def _by_prediction(subject: Subject, predicted: NDArray[Any], residuals: NDArray
     chart.line([x.low, x.high], [0, 0], "ink dotted")
     head = ["Median prediction", "Rows", *(f"{percent(level)} below" for level in _LEVELS)]
     rows = [
-        [number(at), f"{len(group):,}", *map(number, line)]
-        for at, group, line in zip(middle.tolist(), groups, found.tolist(), strict=True)
+        [at, f"{len(group):,}", *map(number, line)]
+        for at, group, line in zip(told_apart(middle.tolist()), groups, found.tolist(), strict=True)
     ]
     caption = (
         f"Residuals of {counted(len(groups), 'group')} of rows with similar predictions. A median "
