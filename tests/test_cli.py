@@ -1307,3 +1307,27 @@ def test_verify_fails_if_a_digest_depends_on_the_number_of_threads(monkeypatch, 
     monkeypatch.setattr(verification, "SECTIONS", [section])
     message = "fastnn: error: unequal: the digest depends on the number of threads\n"
     assert run("verify") == (1, "", message)
+
+
+def test_info_has_one_line_for_each_column(here, output_of):
+    """Also for names that are empty or end a line, and for such texts and classes."""
+    texts = [f'"{text}"' for text in ("top\nend", "low") for _ in range(20)]
+    rows = "".join(f"{i % 7},{text},{i % 3},{text}\n" for i, text in enumerate(texts))
+    with open("odd.csv", "w", encoding="utf-8") as file:
+        file.write(f'"","a\nb",c,sort\n{rows}')
+    words = ("--target", "sort", "--hidden", "2", "--epochs", "1", "--test", "0", "--out", "odd")
+    output_of("train", "odd.csv", *words, "--quiet")
+    for which in ("odd.csv", "odd"):
+        lines = output_of("info", which).splitlines()
+        (empty,) = (line for line in lines if line.startswith("'' "))
+        (broken,) = (line for line in lines if line.startswith(r"'a\nb' "))
+        assert "number" in empty
+        assert r"'top\nend'" in broken
+        assert not any(line.startswith(("b", "end")) for line in lines)
+
+
+def test_scores_far_from_1_are_short():
+    assert output.score("r2", -1.5693e46) == "-1.569e+46"
+    assert output.score("r2", -12345.678) == "-12,346"
+    assert output.score("r2", -12.345678) == "-12.3457"
+    assert output.score("log_loss", 1234.5) == "1,234"

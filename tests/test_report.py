@@ -22,6 +22,7 @@ from sklearn.metrics import confusion_matrix, log_loss, roc_auc_score, roc_curve
 from fastnn import tables
 from fastnn.sklearn import TabularClassifier, TabularRegressor
 from fastnn.tabular import codes, report, scores
+from fastnn.tabular.ensemble import pick
 from fastnn.tabular.models import Model
 from fastnn.tabular.report import (
     calibration,
@@ -30,12 +31,14 @@ from fastnn.tabular.report import (
     html,
     importance,
     page,
+    residuals,
     roc,
     summary,
     svg,
 )
 from fastnn.tabular.report.groups import equal_groups
 from fastnn.tabular.report.html import Html, element, escaped, fixed, number, table
+from fastnn.tabular.report.widths import fitted, width_of
 
 EVIL = "<script>alert('x')</script>"
 RNG = np.random.default_rng(0)
@@ -364,10 +367,10 @@ def test_probabilities_of_one_and_bins_without_rows():
 
 
 def test_residuals(models, pages):
-    residuals = PRICE.to_numpy()[SEEN:] - models["numbers"].predict(FRAME[SEEN:])
+    found = PRICE.to_numpy()[SEEN:] - models["numbers"].predict(FRAME[SEEN:])
     rows = dict(Reader(pages["numbers"]).tables["Quantiles of the residuals"][1:])
-    assert rows["5.0\u202f%"] == number(np.quantile(residuals, 0.05))
-    assert f"within ±{number(np.quantile(abs(residuals), 0.5))}, 90 %" in pages["numbers"]
+    assert rows["5.0\u202f%"] == number(np.quantile(found, 0.05))
+    assert f"within ±{number(np.quantile(abs(found), 0.5))}, 90\u202f%" in pages["numbers"]
 
 
 def test_the_spread_of_numbers(models, pages):
@@ -682,3 +685,337 @@ def test_tables_has_the_recipe_of_the_model(here, output_of):
     model, recipe = Model.load("m")
     rows = Reader((here / "r.html").read_text(encoding="utf-8")).tables["Columns that are used"][1:]
     assert [row[0] for row in rows] == list(tables.recipe_of(model.net).kinds) == [*recipe.kinds]
+
+
+# ---- at the extremes ----------------------------------------------------------------------------
+
+
+def texts_of(chart):
+    """Return the texts of a drawing: (x, y, text-anchor, text) of those that are not rotated."""
+    found = re.findall(
+        r'<text x="([-\d.]+)" y="([-\d.]+)"(?: text-anchor="(\w+)")?>([^<]*)<', chart
+    )
+    return [(float(x), float(y), anchor, text) for x, y, anchor, text in found]
+
+
+AXES = {
+    "an offset": (1000.05, 1000.33, False),
+    "a large offset": (123456789.0, 123456789.4, False),
+    "an offset in steps of 2.5": (1995.0, 2005.0, False),
+    "millions": (-1.3e6, 2.6e6, False),
+    "billions": (7.2e9, 1.2e10, False),
+    "very large": (7.2e30, 7.9e30, False),
+    "small": (-3e-4, 5e-4, False),
+    "very small": (1.01e-9, 1.02e-9, False),
+    "decades": (1e-12, 1e12, True),
+    "few counts": (0.0, 2.0, False),
+}
+
+
+@pytest.mark.parametrize("name", AXES)
+def test_numbers_of_an_axis_differ_and_are_those_of_its_ticks(name):
+    low, high, is_log = AXES[name]
+    axis = svg.Axis("", low, high, is_log)
+    size, unit = axis.unit
+    found = axis.numbered(5, size)
+    assert len({text for _, text in found}) == len(found) >= 1
+    shown = [float(text.replace(",", "").replace("\u2212", "-")) * size for _, text in found]
+    room = 1e-9 * max(abs(low), abs(high)) if is_log else 1e-3 * (high - low)
+    np.testing.assert_allclose(shown, [tick for tick, _ in found], rtol=1e-9, atol=room)
+    assert (unit != "") == (name in ("millions", "billions", "a large offset"))
+
+
+@pytest.mark.parametrize("name", AXES)
+def test_texts_stay_inside_a_drawing_and_apart(name):
+    axis = svg.Axis("predicted " + "W" * 300, *AXES[name])
+    drawn = svg.Chart("c", "t", "d", axis, axis, 330).svg()
+    numbers = [each for each in texts_of(drawn) if each[2] is not None]
+    ends = []
+    for x, y, anchor, text in numbers:
+        width = width_of(text)
+        left = x - width if anchor == "end" else x - width / 2
+        assert left >= 0
+        assert left + width <= svg.WIDTH
+        ends.append((y, left, left + width))
+    across = sorted(ends)[-len([each for each in numbers if each[2] == "middle"]) :]
+    assert all(a[2] < b[1] for a, b in pairwise(sorted(across)) if a[0] == b[0])
+    [x, y] = re.findall(r'class="label">([^<]*)<', drawn)
+    assert x.startswith("predicted WW")
+    assert width_of(x) <= svg.WIDTH
+    assert width_of(y) <= 330
+
+
+def test_bars_leave_room_for_their_numbers():
+    rows = [("name " * 60, 123456789.0, 1e6, "says"), ("b", -9e8, 0.0, "says")]
+    drawn = svg.bars("i", "t", "d", rows, "increase", fixed(9e8))
+    for x, _, anchor, text in texts_of(drawn):
+        width = width_of(text)
+        left = x - width / 2 if anchor == "middle" else x
+        assert 0 <= left <= left + width <= svg.WIDTH, text
+
+
+def test_counts_have_whole_ticks():
+    for high in (1.06, 2.0, 3.0, 53.0, 4.4e5):
+        ticks = svg.Axis("rows", 0.0, high, is_count=True).ticks()
+        assert all(tick == int(tick) for tick in ticks)
+        assert ticks[0] == 0.0
+
+
+def test_shortened_names_keep_their_ends():
+    assert fitted("short", 100) == "short"
+    names = [fitted(f"column number {i}", 78) for i in range(30)]
+    assert len(set(names)) == 30
+    assert all(width_of(name) <= 78 for name in names)
+    assert fitted("漢字" * 20, 60) == "漢字…字"
+    assert fitted("a", 0) == "…"
+
+
+def test_a_line_of_one_point_is_a_dot():
+    chart = svg.Chart("c", "t", "d", svg.Axis("", 0, 4), svg.Axis("", 0, 1))
+    chart.line([0, 1, 2, 3], [0.5, np.nan, 0.5, 0.5], "one")
+    [path] = re.findall(r'd="(M[^"]*)" class="line one"', chart.svg())
+    assert re.fullmatch(r"M[\d. ]+h0M[\d. ]+L[\d. ]+", path)
+
+
+def numbers_subject(models, y):
+    """Return the subject of the regression, with other true values."""
+    return subject_of(models["numbers"], np.asarray(y, np.float64))
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e6, -1e6])
+def test_the_line_at_0_stays_inside(models, shift):
+    """Also if all residuals are far from 0, as after a change of units."""
+    text = residuals.section(numbers_subject(models, PRICE.to_numpy()[SEEN:] + shift))
+    for path in re.findall(r'd="(M[^"]*)" class="line ink dotted"', text):
+        for x, y in re.findall(r"[ML]([-\d.]+) ([-\d.]+)", path):
+            assert 0 <= float(x) <= svg.WIDTH
+            assert 0 <= float(y) <= 330
+    side = {1e6: "left", -1e6: "right"}.get(shift)
+    assert ("The dotted line is 0." in text) == (side is None)
+    assert side is None or f"0 is outside of the drawing, on the {side}." in text
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("y", [1e20, -1e-20, 5.0])
+def test_a_single_row_is_drawn(models, y):
+    held_out = models["numbers"].recipe_.read(FRAME[:1])
+    model = Model(models["numbers"].fits_)
+    subject = report.Subject(model, models["numbers"].recipe_, held_out, np.array([y]), "note")
+    text = page.render(subject)
+    Reader(text)
+    assert "nan" not in text
+    assert "A single row gives no interval" in text
+    assert "1 held-out row, 5 times" in text
+
+
+def test_the_interval_for_a_new_row_has_its_probability(models):
+    """It contains the residual of a new row as often as it says, also after few rows."""
+    rng, counts = np.random.default_rng(0), {5: "67", 18: "89", 19: "90", 40: "90"}
+    for n, share in counts.items():
+        hits = []
+        for _ in range(1500):
+            *known, new = rng.normal(size=n + 1)
+            level, low, high = residuals.interval_of(np.array(known))
+            hits.append(low <= new <= high)
+        assert f"{100 * level:.0f}" == share
+        assert np.mean(hits) == pytest.approx(level, abs=4 * np.sqrt(0.25 / 1500))
+    found = residuals.section(numbers_subject(models, PRICE.to_numpy()[SEEN:]))
+    all_of = PRICE.to_numpy()[SEEN:] - models["numbers"].predict(FRAME[SEEN:])
+    low, high = map(number, np.quantile(all_of, [0.05, 0.95], method="weibull"))
+    assert f"between {low} and {high} with a probability of 90\u202f%" in found
+
+
+def test_counts_of_one_are_singular(tmp_path):
+    model = TabularRegressor(1, hidden_layer_sizes=(4,), max_iter=1, random_state=0)
+    model.fit(FRAME[["area"]], PRICE)
+    model.report(FRAME[["area"]][:1], PRICE[:1], tmp_path / "r.html", n_repeats=1)
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    for phrase in ("computed from 1 held-out row.", "1, which becomes ", "network 1: 1 epoch;",
+                   "shuffled among 1 held-out row, once, and"):  # fmt: skip
+        assert phrase in text
+    model = TabularClassifier(1, hidden_layer_sizes=(4,), max_iter=1, random_state=0)
+    model.fit(FRAME[["area"]], TWO)
+    rows = [np.flatnonzero(np.equal(TWO, name))[0] for name in ("dear", EVIL)]
+    model.report(FRAME[["area"]].iloc[rows], TWO[rows], tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "1 row of dear, 1 other." in text
+    one = calibration.Reliability.of(np.array([0.5]), np.array([True]))
+    assert len(one.n) == 1
+    assert not re.search(r"\b1 (groups|rows|others|epochs|times|inputs)\b", text)
+
+
+def test_intervals_of_shares_stay_within_0_and_1():
+    for n in range(1, 500):
+        for share in (False, True):
+            found = calibration.Reliability.of(np.full(n, 0.05), np.full(n, share))
+            low, high = found.interval()
+            assert not html.percent(float(low[0])).startswith("-")
+            assert 0 <= low[0] < high[0] <= 1
+
+
+def test_a_very_low_r2_is_short():
+    assert summary.shown("r2", -1234567.891) == "\u22121,234,568"
+    assert summary.shown("r2", -1.5e20) == "\u22121.5e+20"
+    assert summary.shown("r2", -12.34567) == "\u221212.3457"
+
+
+def test_captions_end_their_figures(pages):
+    """In HTML, a caption is the first or the last part of its figure."""
+    for text in pages.values():
+        assert "<figure>" in text
+        assert text.count("</figcaption></figure>") == text.count("<figcaption>")
+
+
+def test_names_from_right_to_left_do_not_turn_their_sentence():
+    assert html.as_text("plain, naïve 漢字 1") == "plain, naïve 漢字 1"
+    for name in ("שלום", "مرحبا", "\u202eevil"):
+        assert html.as_text(name) == f"\u2068{name}\u2069"
+
+
+def test_no_column_is_most_important_if_none_matters(models):
+    subject = subject_of(models["numbers"], PRICE.to_numpy()[SEEN:])
+    assert "The most important column is area" in importance.section(subject)
+    held_out = report.Subject(
+        Model(models["numbers"].fits_), models["numbers"].recipe_,
+        models["numbers"].recipe_.read(FRAME[:1]), PRICE.to_numpy()[:1], "note")  # fmt: skip
+    assert "No column increases the root mean squared error" in importance.section(held_out)
+
+
+@pytest.mark.parametrize("n", [5, 10, 30])
+def test_the_cells_of_a_matrix_have_room(n):
+    counts = np.full((n, n), 12345)
+    classes = [f"class number {i}" for i in range(n)]
+    drawn = confusion._matrix(counts, classes)
+    places = [float(x) for x in re.findall(r'<text x="([\d.]+)"[^>]*class="count"', drawn)][:n]
+    if n <= 10:
+        assert min(np.diff(places)) > width_of("12,345")
+    rows = sorted(float(y) for y in re.findall(r'<text x="96.0" y="([\d.]+)"', drawn))
+    assert min(np.diff(rows)) >= 13.9
+
+
+NOISE = pd.DataFrame({"x": RNG.normal(size=60), "y": RNG.normal(size=60)})
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_texts_on_one_and_on_several_networks(tmp_path, monkeypatch, run, n):
+    """In the page, the warning, the note on scores, and the error about --require."""
+    monkeypatch.chdir(tmp_path)
+    NOISE.to_csv("noise.csv", index=False)
+    words = ("train", "noise.csv", "--target", "y", "--out", "m", "--epochs", "2", "--hidden", "4",
+             "--ensemble", str(n), "--quiet", "--report", "r.html")  # fmt: skip
+    code, out, err = run(*words)
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert code == 0
+    assert ("scores are of a network trained on 48 rows; the one in the file was" in out) == (
+        n == 1
+    )
+    assert ("scores are of networks trained on 48 rows; those in the file were" in out) == (n == 2)
+    better = "the network is no better than its baseline", "the networks are no better than their"
+    again = ("A new network was then trained on all 60 rows for the model file, so no row is left "
+             "to score it."), "New networks were then trained on all 60 rows"  # fmt: skip
+    assert [phrase in text for phrase in again] == [n == 1, n == 2]
+    if "warning" in err:
+        assert [phrase in err for phrase in better] == [n == 1, n == 2]
+    code, _, err = run(*words, "--require", "r2>=0.999")
+    assert code == 3
+    assert f"the {'network does' if n == 1 else 'networks do'} not meet --require" in err
+
+
+def test_scores_that_no_network_has(models):
+    """R² of a single row is undefined for each network."""
+    subject = report.Subject(
+        Model(models["numbers"].fits_), models["numbers"].recipe_,
+        models["numbers"].recipe_.read(FRAME[:1]), PRICE.to_numpy()[:1], "note")  # fmt: skip
+    rows = Reader(summary.how_good(subject)).tables["Scores of 1 held-out row"]
+    assert rows[1] == ["R²", html.NOTHING, html.NOTHING, "higher", html.NOTHING]
+    model = Model(models["numbers"].fits_.some([0, 1, 2]))
+    for kept, text in (([3, 3, 3], "epoch 4"), ([0, 2, 3], "epochs 1 to 4")):
+        model.fits.best_epochs[:] = kept
+        shown = report.Subject(model, subject.recipe, subject.table, subject.targets, "note")
+        assert f"the weights of {text} are kept" in summary.trained(shown)
+
+
+def test_tables_below_figures_have_the_whole_width_in_print(pages):
+    """A table of many columns would overlap the next figure, which is beside it."""
+    style = page._STYLE.read_text(encoding="utf-8")
+    in_print = style[style.index("@media print") :]
+    assert ".with-table { display: contents; }" in in_print
+    assert ".grid details { grid-column: 1 / -1; }" in in_print
+    for text in pages.values():
+        assert '<div class="with-table"><figure>' in text
+        assert "</figure><details>" in text
+    assert '<table class="matrix"><caption>Rows by true and predicted class' in pages["three"]
+
+
+def test_rare_texts_of_an_ordered_category_are_counted(tmp_path):
+    """They have no input of their own, but that of the next lower text."""
+    levels = ["poor", "fair", "good"]
+    grades = np.array(levels)[[1, 2] * (N // 2)]
+    grades[[0, SEEN, SEEN + 1]] = "poor"
+    frame = pd.DataFrame(
+        {"grade": pd.Categorical(grades, levels, ordered=True), "x": FRAME["noise"]}
+    )
+    model = TabularRegressor(**SMALL).fit(frame[:SEEN], PRICE[:SEEN])
+    assert model.recipe_.columns[0].category.known == ["fair", "good"]
+    model.report(frame[SEEN:], PRICE[SEEN:], tmp_path / "r.html")
+    rows = Reader((tmp_path / "r.html").read_text(encoding="utf-8")).tables["Columns that are used"]
+    assert rows[1][5] == "2 rows with 1 text, as a neighbour in the order"
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_huge_true_value_has_a_report(models, tmp_path):
+    """The square of its error is not finite. Beyond 1e300, its distance from others may not be."""
+    y = PRICE.to_numpy()[SEEN:].copy()
+    y[3] = -1e300
+    models["numbers"].report(FRAME[SEEN:], y, tmp_path / "r.html")
+    found = Reader((tmp_path / "r.html").read_text(encoding="utf-8")).tables
+    assert found["Scores of 100 held-out rows"][3][:2] == ["Root mean squared error", "1e+299"]
+    errors = [row[2] for row in found["Error by the spread of the networks"][1:]]
+    assert sum(error.endswith("e+299") for error in errors) == 1
+    before = (tmp_path / "r.html").read_bytes()
+    y[3] = np.finfo(float).max
+    with pytest.raises(ValueError, match=r"'y' of a held-out row is 1.798e\+308, too large for"):
+        models["numbers"].report(FRAME[SEEN:], y, tmp_path / "r.html")
+    assert (tmp_path / "r.html").read_bytes() == before
+
+
+@pytest.mark.parametrize("target", ["price", "sort"])
+def test_predictions_that_are_not_finite_have_no_report(here, run, target):
+    """A plain network does not limit its inputs, so a test row may be too far from training."""
+    y = None if target == "price" else np.equal(TWO, "dear").astype(int)
+    row = np.flatnonzero(pick(np.random.default_rng(0), y, N, 0.2))[0]
+    frame = FRAME[["area", "noise"]].assign(price=PRICE, sort=TWO)
+    frame.loc[row, "noise"] = 3e38
+    frame.to_csv("flats.csv", index=False)
+    code, _, err = run("train", "flats.csv", "--target", target, "--drop",
+                       "sort" if target == "price" else "price", "--out", "m", "--quiet",
+                       "--preset", "plain", "--epochs", "2", "--report", "r.html")  # fmt: skip
+    assert code == 1
+    assert err.startswith(
+        "fastnn: error: no report can be written, since predictions of 1 held-out"
+    )
+    assert not (here / "r.html").exists()
+
+
+def test_importances_that_are_undefined(models, monkeypatch):
+    """Shuffling may join numbers in a row whose prediction is not finite."""
+    names = ["area", "noise", "since"]
+    losses = np.array([[1.5, 1.7], [np.nan, 0.1], [0.2, 0.4]])
+    for some in (losses, np.full((3, 2), np.nan)):
+        found = importance.Importance(names, np.arange(9), {"rmse": some, "r2": some})
+        monkeypatch.setattr(importance, "of_columns", lambda subject, found=found: found)
+        text = importance.section(subject_of(models["numbers"], PRICE.to_numpy()[SEEN:]))
+        assert "nan" not in text
+        [table] = Reader(text).tables.values()
+        if some is losses:
+            assert [row[:2] for row in table[1:3]] == [["area", "1.60"], ["since", "0.30"]]
+        assert table[3][1:] == [html.NOTHING] * 3
+
+
+def test_numbers_of_nearly_the_same_size_are_told_apart():
+    """Such as the predicted years of songs, which head the rows of a table."""
+    assert html.told_apart([12.5, 1234.5, 0.001]) == ["12.5", "1,234", "0.001"]
+    assert html.told_apart([1995.25, 1995.31, 1996.02]) == ["1,995.250", "1,995.310", "1,996.020"]
+    assert html.told_apart([-101325.01, -101324.87]) == ["\u2212101,325.010", "\u2212101,324.870"]
+    assert html.told_apart([3.0, 3.0]) == ["3", "3"]
+    assert html.told_apart([7.0]) == ["7"]

@@ -11,7 +11,7 @@ import pytest
 import sklearn.metrics
 
 from fastnn.losses import Quantile, SquaredError
-from fastnn.tabular.scores import of_numbers, plain
+from fastnn.tabular.scores import of_classes, of_numbers, plain
 
 
 def test_scores_of_numbers_are_scikit_learns(rng):
@@ -53,3 +53,12 @@ def test_scores_of_any_magnitude(scale, rng):
 def test_exact_predictions_have_the_best_scores():
     y = np.array([1.0, 2.0, 4.0])
     assert plain(of_numbers(y, y, SquaredError())) == {"r2": 1.0, "mae": 0.0, "rmse": 0.0}
+
+
+@pytest.mark.filterwarnings("error")
+def test_balanced_accuracy_is_that_of_the_classes_with_rows():
+    """Without a warning about 0 / 0, as a rare class may have no row among few held-out rows."""
+    labels = np.array([0, 0, 0, 2, 2])
+    probabilities = np.eye(4)[[0, 1, 0, 2, 3]]
+    found = of_classes(probabilities, labels, is_weighted=True)
+    assert found["balanced_accuracy"] == pytest.approx((2 / 3 + 1 / 2) / 2)

@@ -15,7 +15,7 @@ from fastnn import _checks, inspection
 from fastnn.cli import table_info
 from fastnn.cli.loading import is_table, model, network
 from fastnn.cli.options import add_form_options, form_of
-from fastnn.cli.output import abbreviated, number, print_now, protect, two_columns
+from fastnn.cli.output import abbreviated, number, one_line, print_now, protect, two_columns
 from fastnn.cli.result_text import best_epoch_note, epochs, refit_note, score_table, task_facts
 from fastnn.exchange import model_files
 from fastnn.tabular.codes import Ordered, Value
@@ -124,10 +124,14 @@ def _of_recipe(recipe: Recipe, record: dict[str, Any], loss: Loss) -> str:
         how = f"{epochs(record)}{refit_note(record)}{best and f', {best}'}, seed {record['seed']}"
         pairs.append(("training", f"{how}, fastnn {record['fastnn']}"))
     if recipe.ignored:
-        left_out = [f"{name or repr(name)} ({why})" for name, why in recipe.ignored.items()]
+        left_out = [f"{one_line(name)} ({why})" for name, why in recipe.ignored.items()]
         pairs.append(("ignored", abbreviated(left_out)))
-    width = max(len(column.name) for column in recipe.columns)
-    rows = (f"{column.name:<{width}}  {_of_column(column)}\n" for column in recipe.columns)
+    names = [one_line(column.name) for column in recipe.columns]
+    width = max(map(len, names))
+    rows = (
+        f"{name:<{width}}  {_of_column(column)}\n"
+        for name, column in zip(names, recipe.columns, strict=True)
+    )
     scores = score_table(recipe, record, loss) if record else ""
     return two_columns(pairs) + scores + "\n" + "".join(rows)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -112,6 +113,9 @@ def writing(path: str) -> Iterator[None]:
 
 # ---- numbers and names --------------------------------------------------------------------------
 
+#: Characters that end a line or control a terminal.
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
 #: From this number on, float64 does not know all digits before the point.
 _MANY_DIGITS = 1e15
 
@@ -126,6 +130,10 @@ def score(name: str, value: float | None) -> str:
     if value is None:
         return "-"
     if name not in ("mae", "rmse", "pinball"):
+        if (
+            abs(value) >= 1000
+        ):  # R² of targets that hardly differ, or of predictions that are far off
+            return number(value)
         return f"{value:.4f}".replace("-0.0000", "0.0000")
     return f"{value:,.0f}" if 1000 <= value < _MANY_DIGITS else f"{value:#.4g}"
 
@@ -135,7 +143,12 @@ def two_columns(pairs: Iterable[tuple[str, str]]) -> str:
     return "".join(f"{name:<11} {text}\n" for name, text in pairs)
 
 
+def one_line(name: str) -> str:
+    """Return a name for a line of text: quoted if it is empty or has control characters."""
+    return repr(name) if not name or _CONTROLS.search(name) else name
+
+
 def abbreviated(names: Sequence[str], most: int = 12) -> str:
     """Return names separated by commas: the first ones, then how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return ", ".join(map(one_line, names[:most])) + more

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastnn import _checks
 from fastnn.cli.options import UsageError
-from fastnn.cli.output import require_ending, writing
+from fastnn.cli.output import counted, require_ending, writing
+from fastnn.cli.result_text import are_several
 from fastnn.tabular import report
 
 if TYPE_CHECKING:
@@ -61,14 +62,17 @@ def _note(record: Mapping[str, Any]) -> str:
     n = record["rows"]
     seen = n["training"] + n["validation"]
     text = (
-        f"All figures on this page, except the learning curves, are computed from the "
-        f"{n['test']:,} test rows of {record['data']}. These were drawn at random and held out: "
-        f"training and the choice of epochs used only the other {seen:,} rows."
+        f"All figures on this page, except the learning curves, are computed from "
+        f"{counted(n['test'], 'test row')} of {record['data']}, drawn at random and held out: "
+        f"training and the choice of epochs used only the other {counted(seen, 'row')}."
     )
     if record["refit"] is not None:
+        again, them = "A new network was", "it"
+        if are_several(record):
+            again, them = "New networks were", "them"
         text += (
-            f" The networks in the model file were then trained again on all {record['refit']:,} "
-            "rows, so no row is left to score them."
+            f" {again} then trained on all {record['refit']:,} rows for the model file, so no row "
+            f"is left to score {them}."
         )
     return text
 
@@ -81,7 +85,7 @@ def _facts(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Rows", f"{sum(n.values()):,}: {', '.join(parts)}"
     yield "Preset", str(record["preset"])
     if "search" in record:
-        yield "Search", f"best of {record['search']['trials']} trials"
+        yield "Search", f"best of {counted(record['search']['trials'], 'trial')}"
     if "by" in record:
         yield "Networks by", str(record["by"])
     yield "Seed", str(record["seed"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastnn.cli.output import abbreviated, counted, score
+from fastnn.cli.output import abbreviated, counted, one_line, score
 from fastnn.tabular.scores import SCORES, baseline_name
 
 if TYPE_CHECKING:
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 def task_facts(recipe: Recipe, record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield pairs of a name and a text on the task, the rows and the columns of a training."""
     classes = "" if recipe.classes is None else f", {len(recipe.classes)} classes"
-    yield "task", f"{recipe.task} of {recipe.target}{classes}"
+    yield "task", f"{recipe.task} of {one_line(str(recipe.target))}{classes}"
     if record:
         n = record["rows"]
         parts = [f"{n[part]:,} {part}" for part in ("training", "validation", "test") if n[part]]
         yield "rows", f"{sum(n.values()):,} of {record['data']}: {', '.join(parts)}"
     columns = [
-        (column.name or "''")
+        one_line(column.name)
         + (f" ({len(column.category.texts)})" if column.category is not None else "")
         for column in recipe.columns
     ]
@@ -35,9 +35,14 @@ def task_facts(recipe: Recipe, record: Mapping[str, Any]) -> Iterator[tuple[str,
     yield "columns", f"{len(columns)}, {inputs}: {abbreviated(columns)}"
 
 
+def are_several(record: Mapping[str, Any]) -> bool:
+    """Return whether a training made several networks."""
+    return "ensemble" in record or "by" in record
+
+
 def epochs(record: Mapping[str, Any]) -> str:
     """Return the number of epochs of a training, or the most of several trainings."""
-    several = "up to " if "ensemble" in record or "by" in record else ""
+    several = "up to " if are_several(record) else ""
     of_search = (
         f"best of {counted(record['search']['trials'], 'trial')}, " if "search" in record else ""
     )
@@ -63,7 +68,7 @@ def score_table(recipe: Recipe, record: Mapping[str, Any], loss: Loss) -> str:
         (SCORES[name], *(score(name, record[which][name]) for which in ("test", "baseline")))
         for name in record["test"]
     ]
-    ours = "networks" if "ensemble" in record or "by" in record else "network"
+    ours = "networks" if are_several(record) else "network"
     rows = [(f"on {counted(record['rows']['test'], 'test row')}", ours, baseline), *rows]
     left, middle, right = (max(map(len, column)) for column in zip(*rows, strict=True))
     return (
@@ -79,8 +84,10 @@ def _scored(record: Mapping[str, Any]) -> str:
     """Return a note on the networks that were scored, if the file has retrained ones."""
     if record["refit"] is None:
         return ""
-    n = record["rows"]["training"]
+    scored, kept = "a network", "the one in the file was"
+    if are_several(record):
+        scored, kept = "networks", "those in the file were"
     return (
-        f"\nThe scores are of networks trained on {n:,} rows; those in the file were trained on "
-        f"all {record['refit']:,}.\n"
+        f"\nThe scores are of {scored} trained on {record['rows']['training']:,} rows; {kept} "
+        f"trained on all {record['refit']:,}.\n"
     )

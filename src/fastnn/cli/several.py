@@ -176,8 +176,7 @@ def by_column(
                 held_out = f"only {counted(len(some) - n, 'validation row')}"
             raise TableError(
                 f"{options.data}: --by {column.name} gives {text!r} {training} and {held_out}; "
-                "remove such rows, choose a column with fewer values, or use --validation 0 "
-                "--test 0"
+                "remove such rows, choose a column with fewer values, or use --validation 0"
             )
     nets = [network_of(common.job, optimizer) for _ in groups]
     fits = common.fit(nets, groups)

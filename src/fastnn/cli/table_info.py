@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import tables
-from fastnn.cli.output import abbreviated, counted, number, print_now, tell
+from fastnn.cli.output import abbreviated, counted, number, one_line, print_now, tell
 from fastnn.tabular.codes import is_missing
 from fastnn.tabular.remedies import shell_argument
 
@@ -28,11 +28,12 @@ def show(path: str, form: dict[str, Any], as_json: bool) -> int:
         return 0
     for note in table.notes:
         tell(f"note: {note}")
-    width = max(len(column["name"]) for column in described)
+    names = [one_line(column["name"]) for column in described]
+    width = max(map(len, names))
     lines = [f"{counted(table.n, 'row')}, {counted(len(described), 'column')}\n\n"]
-    for found in described:
+    for name, found in zip(names, described, strict=True):
         missing = f"; {found['missing']:,} missing" if found["missing"] else ""
-        lines.append(f"{found['name']:<{width}}  {found['kind']}{_range(found)}{missing}\n")
+        lines.append(f"{name:<{width}}  {found['kind']}{_range(found)}{missing}\n")
     data = shell_argument(path)
     lines.append(f"\nto train on it: fastnn train {data} --target COLUMN --out FILE\n")
     print_now("".join(lines))

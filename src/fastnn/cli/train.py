@@ -26,7 +26,14 @@ from fastnn.cli.judging import beats_baseline, require_scores
 from fastnn.cli.objectives import check_target, objective_of, weights_of
 from fastnn.cli.options import UsageError, form_of
 from fastnn.cli.output import counted, print_now, protect, tell, two_columns, writing
-from fastnn.cli.result_text import best_epoch_note, epochs, refit_note, score_table, task_facts
+from fastnn.cli.result_text import (
+    are_several,
+    best_epoch_note,
+    epochs,
+    refit_note,
+    score_table,
+    task_facts,
+)
 from fastnn.cli.scores import names_of, scores
 from fastnn.cli.splitting import split, with_network, with_value
 from fastnn.cli.train_options import parser_of
@@ -210,10 +217,12 @@ def _warn_about_scores(job: Job, record: Mapping[str, Any], end: End) -> list[st
              f"--epochs {2 * n_epochs}")  # fmt: skip
     if not beats_baseline(record, job.objective.loss):
         baseline = baseline_name(job.objective.loss, job.recipe.classes is None)
+        ours = "the network is no better than its"
+        if are_several(record):
+            ours = "the networks are no better than their"
         warnings.append(
-            f"the network is no better than its baseline ({baseline}) on the test rows; the "
-            f"columns may carry no information about {job.recipe.target!r}, or the rows may be too "
-            "few"
+            f"{ours} baseline ({baseline}) on the test rows; the columns may carry no information "
+            f"about {job.recipe.target!r}, or the rows may be too few"
         )
         tell(f"warning: {warnings[0]}")
     return warnings
@@ -268,7 +277,8 @@ def _ended(result: _Result, end: End, unmet: list[Condition]) -> int:
         left = "no file was written" if result.report is None else "no network was saved"
         found = ", ".join(filter(None, (each.score_in(result.record) for each in unmet)))
         which = ", ".join(map(str, unmet)) + (f": {found}" if found else "")
-        tell(f"fastnn: error: the network does not meet --require {which}; {left}")
+        ours = "networks do" if are_several(result.record) else "network does"
+        tell(f"fastnn: error: the {ours} not meet --require {which}; {left}")
         return 3
     if end in (End.INTERRUPTED, End.INTERRUPTED_AFTER_SCORES):
         tell(f"fastnn: interrupted; {options.out} has {_left(result.record, end)}{no_report}")

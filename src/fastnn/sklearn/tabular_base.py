@@ -301,8 +301,8 @@ class BaseTabular(TabularParameters):
             table,
             targets,
             f"All figures on this page, except the learning curves, are computed from "
-            f"{len(targets):,} rows. They estimate the quality on new rows only if no network was "
-            "trained on these rows.",
+            f"{_checks.counted(len(targets), 'held-out row')}. They estimate the quality on new "
+            "rows only if no network was trained on a held-out row.",
             facts=[("Made by", type(self).__name__)],
             is_weighted=self.class_weight is not None,
             seed=_checks.integer("random_state", random_state, low=0),

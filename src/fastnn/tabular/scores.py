@@ -44,22 +44,27 @@ def of_numbers(predicted: NDArray[np.float64], y: NDArray[Any], loss: Loss) -> d
     """
     errors = predicted - y
     distances = y - y[0]  # of constant targets exactly 0, which y - y.mean() is not
-    # Numbers are divided by the largest one, so that their squares do not overflow.
-    largest, farthest = np.abs(errors).max(), np.abs(distances).max()
+    farthest = np.abs(distances).max()
     r2 = math.nan
-    if farthest > 0:
+    if farthest > 0:  # divided by it, the squares of large numbers do not overflow
         deviations = distances / farthest
         deviations -= deviations.mean()
         r2 = 1 - ((errors / farthest) ** 2).sum() / (deviations**2).sum()
     found = {
         "r2": r2,
         "mae": np.abs(errors).mean(),
-        "rmse": largest * np.sqrt(((errors / (largest or 1.0)) ** 2).mean()),
+        "rmse": root_mean_square(errors),
     }
     if isinstance(loss, Quantile):
         (q,) = loss.parameter(1)
         found["pinball"] = np.maximum(-q * errors, (1 - q) * errors).mean()
     return found
+
+
+def root_mean_square(errors: NDArray[np.float64]) -> float:
+    """Return the root of the mean square of errors (n,), whose squares may be too large."""
+    largest = float(np.abs(errors).max())
+    return largest * float(np.sqrt(((errors / (largest or 1.0)) ** 2).mean()))
 
 
 def of_classes(
@@ -77,8 +82,8 @@ def of_classes(
         "log_loss": -np.log(np.maximum(of_label, 1e-15)).mean(),
     }
     if is_weighted:
-        counts = np.bincount(labels)
-        found["balanced_accuracy"] = (np.bincount(labels, is_right) / counts)[counts > 0].mean()
+        counts, right = np.bincount(labels), np.bincount(labels, is_right)
+        found["balanced_accuracy"] = (right[counts > 0] / counts[counts > 0]).mean()
     if probabilities.shape[1] == 2:
         found["roc_auc"] = ROCAUC()(labels, probabilities)
     return found

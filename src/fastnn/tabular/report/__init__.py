@@ -5,7 +5,8 @@ includes its style and its drawings and has no scripts. The same networks and ro
 page, byte for byte.
 
 - `html`: escaping, tables, figures
-- `svg`, `style.css`: drawings, and the style of the page in light and dark colour schemes
+- `svg`, `widths`, `style.css`: drawings, the widths of texts in them, and the style of the page in
+  light and dark colour schemes
 - `subject`: the networks and the held-out rows, their predictions and scores
 - `page`: the sections in order; each of the following modules has one or more of them
 - `summary`, `curves`, `confusion`, `roc`, `calibration`, `residuals`, `spread`, `importance`,

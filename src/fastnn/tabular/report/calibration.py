@@ -86,7 +86,8 @@ class Reliability:
         n, share, z = self.n, self.share, _Z
         middle = (share + z * z / (2 * n)) / (1 + z * z / n)
         room = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-        return middle - room, middle + room
+        # Rounded, the interval of a share of 0 or 1 may end just outside of [0, 1].
+        return np.maximum(middle - room, 0.0), np.minimum(middle + room, 1.0)
 
 
 def section(subject: Subject) -> Html:
@@ -103,8 +104,8 @@ def section(subject: Subject) -> Html:
     text = (
         f"Rows are grouped by the {of}. If probabilities are well calibrated, the {share} "
         "in each group equals its mean probability. The expected calibration error (ECE), the mean "
-        f"difference between the two, is {found.error:.3f}; with so few rows, perfectly calibrated "
-        f"probabilities would give about {found.error_by_chance:.3f} by chance."
+        f"difference between the two, is {found.error:.3f}; with {counted(subject.n, 'row')}, even "
+        f"exact probabilities give about {found.error_by_chance:.3f} by chance."
     )
     if subject.is_weighted:
         text += " Class weights in training shift the probabilities on purpose."
@@ -117,7 +118,9 @@ def section(subject: Subject) -> Html:
         for i in range(len(found.n))
     ]  # fmt: skip
     numbers = table("Groups by probability", head, rows)
-    caption = f"Expected calibration error: {found.error:.3f}, over {len(found.n)} groups."
+    caption = (
+        f"Expected calibration error: {found.error:.3f}, over {counted(len(found.n), 'group')}."
+    )
     return joined([
         paragraph(text),
         grid(
@@ -146,7 +149,7 @@ def _curve(found: Reliability, of: str, share: str) -> Html:
 
 def _counts(found: Reliability, of: str) -> Html:
     """Return the drawing of the number of rows by probability."""
-    y = Axis("rows", 0.0, 1.06 * float(found.n.max()))
+    y = Axis("rows", 0.0, 1.06 * float(found.n.max()), is_count=True)
     title = "Rows by probability"
     says = f"The largest group has {counted(int(found.n.max()), 'row')}"
     chart = Chart("probabilities", title, says, Axis(of, 0.0, 1.0), y, 330)

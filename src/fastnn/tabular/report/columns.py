@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.tabular.codes import is_missing
+from fastnn.tabular.codes import Ordered, is_missing
 from fastnn.tabular.report.html import Html, as_text, counted, joined, paragraph, percent, table
 from fastnn.tabular.spelling import Lookup
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from fastnn.tabular.encoding import Entry
     from fastnn.tabular.report.subject import Subject
     from fastnn.tabular.table import Column
@@ -46,13 +48,24 @@ def _row(entry: Entry, column: Column, n: int) -> list[Any]:
 
 def _rare(entry: Entry, column: Column) -> str:
     """Return how many held-out rows have texts without an input of their own."""
-    if entry.category is None:
+    category = entry.category
+    if category is None:
         return ""
-    index = Lookup(entry.category.texts, are_all=not entry.category.other)
-    is_known = np.array([*(index(text) is not None for text in column.texts), True])
-    rows = column.values[~is_known[column.values]]
+    index = Lookup(category.texts, are_all=not category.other)
+    places = [index(text) for text in column.texts]
+    is_new = np.array([*(place is None for place in places), False])  # the last one: missing
+    found = [
+        _of_texts(column, is_new, "as the input of rare texts" if category.other else "as missing")
+    ]
+    if isinstance(category, Ordered):
+        is_rare = [i is not None and category.texts[i] not in category.known for i in places]
+        found.append(_of_texts(column, np.array([*is_rare, False]), "as a neighbour in the order"))
+    return "; ".join(filter(None, found)) or "none"
+
+
+def _of_texts(column: Column, is_one: NDArray[np.bool_], how: str) -> str:
+    """Return how many rows have the texts that `is_one` marks; empty if no row has one."""
+    rows = column.values[is_one[column.values]]
     if not len(rows):
-        return "none"
-    n_texts = len(np.unique(rows))
-    how = "as the input of rare texts" if entry.category.other else "as missing"
-    return f"{counted(len(rows), 'row')} with {counted(n_texts, 'text')}, {how}"
+        return ""
+    return f"{counted(len(rows), 'row')} with {counted(len(np.unique(rows)), 'text')}, {how}"

@@ -16,10 +16,10 @@ from fastnn.tabular.report.html import (
     legend,
     paragraph,
     percent,
-    shortened,
     table,
 )
 from fastnn.tabular.report.svg import WIDTH, drawing
+from fastnn.tabular.report.widths import fitted, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +33,12 @@ _MOST_CLASSES, _MOST_COUNTS, _MOST_MISTAKES = 30, 10, 12
 
 #: Left and top of the cells, and the most classes whose names are written horizontally below.
 _LEFT, _TOP, _FEW = 104.0, 6.0, 4
+
+#: Least and most width of a cell: its name needs a line. Room for a name beside or below the cells.
+_LEAST, _MOST, _ROOM = 14.0, 64.0, 78.0
+
+#: The size of a count in proportion to other texts of a drawing (style.css).
+_COUNT_SIZE = 13 / 12
 
 
 def counts_of(labels: NDArray[Any], predicted: NDArray[Any], n: int) -> NDArray[np.intp]:
@@ -53,8 +59,11 @@ def section(subject: Subject) -> Html:
             "colour of a cell, the larger its share of the true class."
         )
         head = ["True class", *(f"predicted as {name}" for name in classes)]
-        rows = [[name, *line] for name, line in zip(classes, counts.tolist(), strict=True)]
-        numbers = table("Rows by true and predicted class", head, rows)
+        rows = [
+            [name, *(f"{count:,}" for count in line)]
+            for name, line in zip(classes, counts.tolist(), strict=True)
+        ]
+        numbers = table("Rows by true and predicted class", head, rows, "matrix")
         parts.append(figure(_matrix(counts, classes), caption, numbers, key))
     side = [_classes(counts, classes)]
     if len(classes) > 2:
@@ -64,23 +73,35 @@ def section(subject: Subject) -> Html:
         f"The predicted class is the most probable one. It is right for {right:,} of "
         f"{counted(subject.n, 'held-out row')}."
     )
+    if len(classes) > _MOST_CLASSES:
+        text += f" The matrix itself is shown for at most {_MOST_CLASSES} classes."
     return joined([paragraph(text), grid(*parts, element("div", *side, class_="broad"))])
 
 
 def _matrix(counts: NDArray[np.intp], classes: list[str]) -> Html:
-    """Return the matrix as a drawing."""
+    """Return the matrix as a drawing, wider than others if the cells need room."""
     n = len(classes)
-    width = min(64.0, (WIDTH - _LEFT - 6) / n)
+    width = max(_LEAST, min(_MOST, (WIDTH - _LEFT - 6) / n))
     height = width if n > _FEW else min(width, 52.0)
+    if n <= _MOST_COUNTS:
+        width = max(width, _room_of(counts))
     made = [*_cells(counts, classes, width, height), *_names(classes, width, height)]
     right, bottom = _LEFT + width * n, _TOP + height * n
-    below = 34 if n <= _FEW else 30 + 7 * min(12, max(map(len, classes)))
+    below = 34.0 if n <= _FEW else 30 + min(_ROOM, max(map(width_of, classes)))
     made.append(element("text", "predicted", x=f"{(_LEFT + right) / 2:.1f}", class_="label",
                         y=f"{bottom + below - 2:.1f}", text_anchor="middle"))  # fmt: skip
     made.append(element("text", "true", transform=f"translate(12 {(_TOP + bottom) / 2:.1f}) "
                         "rotate(-90)", text_anchor="middle", class_="label"))  # fmt: skip
-    says = f"{int(np.trace(counts)):,} of {int(counts.sum()):,} rows are on the diagonal"
-    return drawing("confusion", "Confusion matrix", says, WIDTH, bottom + below + 4, made)
+    total = counted(int(counts.sum()), "row")
+    says = f"{int(np.trace(counts)):,} of {total} on the diagonal"
+    return drawing("confusion", "Confusion matrix", says, max(WIDTH, right + 6),
+                   bottom + below + 4, made)  # fmt: skip
+
+
+def _room_of(counts: NDArray[np.intp]) -> float:
+    """Return the least distance of cells at which counts side by side do not touch."""
+    widths = np.array([[width_of(f"{count:,}") for count in line] for line in counts.tolist()])
+    return float((widths[:, 1:] + widths[:, :-1]).max() / 2 * _COUNT_SIZE + 3)
 
 
 def _cells(
@@ -110,16 +131,15 @@ def _names(classes: list[str], width: float, height: float) -> Iterator[Html]:
     bottom = _TOP + height * n
     for i, name in enumerate(classes):
         y = _TOP + height * (i + 0.5) + 4
-        short = shortened(name, 12 if n <= 20 else 9)
-        yield element("text", element("title", name), short, x=_LEFT - 8, y=f"{y:.1f}",
-                      text_anchor="end")  # fmt: skip
+        yield element("text", element("title", name), fitted(name, _ROOM), x=_LEFT - 8,
+                      y=f"{y:.1f}", text_anchor="end")  # fmt: skip
         x = _LEFT + width * (i + 0.5)
         if n <= _FEW:
-            yield element("text", element("title", name), shortened(name, 9), x=f"{x:.1f}",
+            yield element("text", element("title", name), fitted(name, width - 4), x=f"{x:.1f}",
                           y=f"{bottom + 16:.1f}", text_anchor="middle")  # fmt: skip
         else:
             place = f"translate({x + 4:.1f} {bottom + 8:.1f}) rotate(-90)"
-            yield element("text", element("title", name), shortened(name, 12), transform=place,
+            yield element("text", element("title", name), fitted(name, _ROOM), transform=place,
                           text_anchor="end")  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from fastnn.tabular.report.html import (
     NOTHING,
     Html,
     capitalized,
+    counted,
     details,
     figure,
     grid,
@@ -85,7 +86,7 @@ def _axes(courses: list[_Course]) -> tuple[Axis, Axis]:
     ]
     last = max(len(history.get("loss", [])) for _, history, _ in courses)
     is_log = bool(losses) and 0 < 5 * min(losses) < max(losses)
-    epochs = Axis("epoch", 0.0, float(max(last, 2)), text=lambda value: f"{value:,.0f}")
+    epochs = Axis("epoch", 0.0, float(max(last, 2)), is_count=True)
     return epochs, spanning("loss", losses, is_log=is_log)
 
 
@@ -93,7 +94,7 @@ def _drawn(ident: str, course: _Course, x: Axis, y: Axis) -> Html:
     """Return the curves of one network."""
     name, history, chosen = course
     losses, val_losses = history.get("loss", []), history.get("val_loss", [])
-    says = f"{len(losses)} epochs"
+    says = counted(len(losses), "epoch")
     if chosen is not None:
         loss = number(val_losses[chosen - 1])
         says += f"; the weights of epoch {chosen} are kept, validation loss {loss}"

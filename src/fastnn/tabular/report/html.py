@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import math
 import re
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from fastnn._checks import counted as counted  # for the sections
@@ -20,10 +21,15 @@ if TYPE_CHECKING:
 #: Characters that HTML cannot hold.
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
+#: Bidirectional classes of letters, numbers and marks that change the direction of a text.
+_RIGHT_TO_LEFT = frozenset(
+    ("R", "AL", "AN", "LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+)
+
 _ROWS = 200  # of a table
 
 #: From this number on, float64 does not know all digits before the point.
-_MANY_DIGITS = 1e15
+MANY_DIGITS = 1e15
 
 #: Shown in place of a missing number: an en dash.
 NOTHING = "\u2013"
@@ -69,7 +75,7 @@ def number(value: float | None) -> str:
     """Return a number with four digits, or with all digits before the point up to 15."""
     if value is None or value != value:
         return NOTHING
-    text = f"{value:,.0f}" if 1000 <= abs(value) < _MANY_DIGITS else f"{value:.4g}"
+    text = f"{value:,.0f}" if 1000 <= abs(value) < MANY_DIGITS else f"{value:.4g}"
     return ("0" if text in ("-0", "0") else text).replace("-", "\u2212")
 
 
@@ -78,13 +84,36 @@ def percent(share: float) -> str:
     return NOTHING if share != share else f"{100 * share:.1f}\u202f%"
 
 
+def told_apart(values: Sequence[float]) -> list[str]:
+    """Return numbers with four digits, or with as many as their range needs to tell them apart."""
+    texts, extent = [number(value) for value in values], max(values) - min(values)
+    if extent <= 0 or len(set(texts)) == len(set(values)):
+        return texts
+    return evenly_spaced(values, 10.0 ** math.floor(math.log10(extent / 100)))
+
+
+def evenly_spaced(values: Sequence[float], step: float) -> list[str]:
+    """Return multiples of a step with the decimals of the step, so that their texts differ.
+
+    If they are very small or very large, they have exponents instead.
+    """
+    largest = max(map(abs, values), default=0.0)
+    if 1e-4 <= largest < MANY_DIGITS:
+        decimals = next((d for d in range(20) if abs(round(step, d) - step) < 1e-3 * step), 20)
+        texts = [f"{value + 0.0:,.{decimals}f}" for value in values]
+    else:
+        digits = max(4, math.ceil(math.log10(max(largest, step) / step)) + 1)
+        texts = [f"{value:.{digits}g}" for value in values]
+    return [text.replace("-", "\u2212") for text in texts]
+
+
 def fixed(largest: float) -> Callable[[float], str]:
     """Return a formatter of numbers up to about `largest`: fixed decimals, three digits for it.
 
     If it is very small or very large, numbers have exponents instead, such as 1.23e-30.
     """
     decimals = max(0, 2 - math.floor(math.log10(largest))) if largest > 0 else 0
-    has_exponent = decimals > 12 or largest >= _MANY_DIGITS
+    has_exponent = decimals > 12 or largest >= MANY_DIGITS
 
     def text(value: float) -> str:
         if value != value:
@@ -102,10 +131,9 @@ def capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def shortened(text: object, most: int = 24) -> str:
-    """Return a text, shortened if it may be too long for a drawing."""
-    found = str(text)
-    return found if len(found) <= most else f"{found[: most - 1]}…"
+def times(n: int) -> str:
+    """Return how often something is done: "once", "5 times"."""
+    return "once" if n == 1 else f"{n:,} times"
 
 
 # ---- blocks -------------------------------------------------------------------------------------
@@ -124,7 +152,8 @@ def table(
 ) -> Html:
     """Return a table: the first cell of a row is its heading, the other cells are its values.
 
-    The values are numbers or, with the class "words", texts.
+    The values are numbers or, with the class "words", texts. The class "matrix" is for tables of
+    many columns, which are made narrow in print.
     """
     titles = joined(element("th", title, scope="col") for title in head)
     body = joined(
@@ -145,9 +174,14 @@ def table(
 
 
 def figure(drawing: Html, caption: object, numbers: Html | None = None, key: Html = Html()) -> Html:  # noqa: B008  immutable
-    """Return a drawing with legend and caption, and its numbers as a table that is folded away."""
-    folded = [] if numbers is None else [details("Show as a table", numbers)]
-    return element("figure", drawing, key, element("figcaption", caption), *folded)
+    """Return a drawing with legend and caption, and its numbers as a table that is folded away.
+
+    The table follows the figure, since in HTML a caption is the first or last part of a figure.
+    """
+    made = element("figure", drawing, key, element("figcaption", caption))
+    if numbers is None:
+        return made
+    return element("div", made, details("Show as a table", numbers), class_="with-table")
 
 
 def details(summary: str, *children: object) -> Html:
@@ -185,5 +219,13 @@ def grid(*children: Html, class_: str = "grid") -> Html:
 
 
 def as_text(value: Any) -> str:
-    """Return a class or a name as text; an empty text as two quotation marks."""
-    return str(value) or "''"
+    """Return a class or a name as text; an empty text as two quotation marks.
+
+    A text with letters or marks that are written from right to left is isolated, so that it does
+    not change the order of the words and numbers around it.
+    """
+    text = str(value) or "''"
+    is_left_to_right = all(
+        unicodedata.bidirectional(letter) not in _RIGHT_TO_LEFT for letter in text
+    )
+    return text if is_left_to_right else f"\u2068{text}\u2069"

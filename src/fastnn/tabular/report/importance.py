@@ -23,6 +23,7 @@ from fastnn.tabular.report.html import (
     joined,
     paragraph,
     table,
+    times,
 )
 from fastnn.tabular.report.svg import bars
 from fastnn.tabular.scores import RISING, SCORES
@@ -47,7 +48,8 @@ class Importance:
     rows : ndarray of int of shape (m,)
         The numbers of the held-out rows that were used.
     losses : dict of str to ndarray of shape (n_columns, n_repeats)
-        For each score, by how much shuffling makes it worse.
+        For each score, by how much shuffling makes it worse; NaN if a score is undefined, as for
+        predictions that are not finite.
     """
 
     names: list[str]
@@ -103,15 +105,16 @@ def section(subject: Subject) -> Html:
     names = [as_text(name) for name in found.names]
     label = f"increase of the {SCORES[main]}"
     text, of_other = (
-        fixed(float(np.abs(means).max())),
-        fixed(float(np.abs(found.losses[other]).max())),
+        fixed(float(np.nanmax(np.abs(each), initial=0.0))) for each in (means, found.losses[other])
     )
     drawn = []
-    for j in order[:_MOST_DRAWN].tolist():
+    for j in order[np.isfinite(means[order])][:_MOST_DRAWN].tolist():
         says = f"{text(means[j])} ± {text(spreads[j])}"
         drawn.append((names[j], float(means[j]), float(spreads[j]), says))
-    first = names[order[0]]
-    says = f"The most important of {counted(len(names), 'column')} is {first}"
+    first = order[0]
+    says = f"The most important column is {names[first]}"
+    if not means[first] > 0:
+        says = f"No column increases the {SCORES[main]} when it is shuffled"
     chart = bars("importance", "Permutation importance", says, drawn, label, text)
     caption = (
         f"{capitalized(label)} when a column is shuffled; the thin line is ± one standard "
@@ -141,7 +144,7 @@ def _text(subject: Subject, found: Importance) -> str:
     """Return the text on how the importances were measured."""
     m = len(found.rows)
     sampled = (
-        f"all {counted(m, 'held-out row')}"
+        f"{'all ' if m > 1 else ''}{counted(m, 'held-out row')}"
         if m == subject.n
         else f"{m:,} of the {subject.n:,} held-out rows, drawn at random with seed {subject.seed}"
     )
@@ -150,7 +153,7 @@ def _text(subject: Subject, found: Importance) -> str:
         by = f" The column {subject.model.by!r}, which selects the network, is not shuffled."
     relies = "relies" if subject.predictor == "network" else "rely"
     return (
-        f"The values of one column are shuffled among {sampled}, {subject.n_repeats} times, and "
+        f"The values of one column are shuffled among {sampled}, {times(subject.n_repeats)}, and "
         "the rows are predicted again. The worse the scores become, the more the "
         f"{subject.predictor} {relies} on the column. Correlated columns share their importance: "
         "shuffling one of them changes little while the others carry the same information, even if "

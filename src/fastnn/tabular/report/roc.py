@@ -72,6 +72,8 @@ def section(subject: Subject) -> Html:
         "true positive rate) and the share of other rows predicted so by mistake (the false "
         "positive rate), as the threshold on its probability falls."
     )
+    if len(classes) > _MOST_CLASSES:
+        text += f" The curves are drawn for at most {_MOST_CLASSES} classes."
     absent = [name for name, count in zip(classes, counts, strict=True) if not count]
     if absent:
         more = f" and {len(absent) - _MOST_NAMES} more" if len(absent) > _MOST_NAMES else ""
@@ -120,7 +122,8 @@ def _of_two(subject: Subject, name: str) -> Html:
         f"the curve, {found:.4f}, is the chance that a random row of {name} has a higher "
         "probability than a random other row."
     )
-    caption = f"{counted(int(is_class.sum()), 'row')} of {name}, {int((~is_class).sum()):,} others."
+    n_found, n_others = int(is_class.sum()), int((~is_class).sum())
+    caption = f"{counted(n_found, 'row')} of {name}, {counted(n_others, 'other')}."
     numbers = table("Rates at some thresholds", head, rows)
     return joined([paragraph(text), grid(figure(chart.svg(), caption, None, key), numbers)])
 

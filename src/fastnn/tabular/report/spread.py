@@ -20,6 +20,7 @@ from fastnn.tabular.report.html import (
     table,
 )
 from fastnn.tabular.report.svg import Axis, Chart
+from fastnn.tabular.scores import root_mean_square
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,7 +45,7 @@ def _of_numbers(subject: Subject) -> Html:
     spread, errors = _spread_of(subject), np.abs(subject.targets - subject.predicted)
     groups = equal_groups(spread, _GROUPS)
     means = np.array([spread[group].mean() for group in groups])
-    rmse = np.array([np.sqrt((errors[group] ** 2).mean()) for group in groups])
+    rmse = np.array([root_mean_square(errors[group]) for group in groups])
     typical = np.array([np.median(errors[group]) for group in groups])
     within = [float((errors <= k * spread).mean()) for k in (1, 2)]
     text = (
@@ -54,8 +55,8 @@ def _of_numbers(subject: Subject) -> Html:
         "standard deviation shows how uncertain the mean is. It leaves out the noise of the "
         "target, so it gives no interval for the target itself; the residuals above give one."
     )
-    x = Axis("standard deviation of the networks", 0.0, 1.06 * max(float(means.max()), 1e-300))
-    y = Axis("error", 0.0, 1.06 * max(float(rmse.max()), 1e-300))
+    x = Axis("standard deviation of the networks", 0.0, 1.06 * float(means.max()) or 1.0)
+    y = Axis("error", 0.0, 1.06 * float(rmse.max()) or 1.0)
     says = (
         f"From {number(float(rmse[0]))} where the networks agree most to {number(float(rmse[-1]))}"
     )

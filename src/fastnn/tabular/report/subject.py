@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn.tabular import scores
-from fastnn.tabular.report.html import as_text
+from fastnn.tabular.report.html import as_text, counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from fastnn.tabular.models import Model
     from fastnn.tabular.recipe import Recipe
     from fastnn.tabular.table import Table
+
+#: The largest number that can be a target: the ends of axes are a little beyond it.
+_MOST = 1e300
 
 #: Most networks that are shown one by one.
 MOST_NETS = 12
@@ -68,6 +71,14 @@ class Subject:
     seed: int = 0
     n_repeats: int = 5
     max_rows: int = 2000
+
+    def __post_init__(self) -> None:
+        """Check that differences of numbers are finite."""
+        if self.is_regression and (largest := np.abs(self.targets).max()) > _MOST:
+            raise ValueError(
+                f"the target {self.target!r} of a held-out row is {largest:.4g}, too large for a "
+                f"report; leave out rows beyond {_MOST:g}, or divide the target by a constant"
+            )
 
     # ---- names ----------------------------------------------------------------------------------
 
@@ -119,6 +130,13 @@ class Subject:
     @cached_property
     def _predicted(self) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         outputs, spread = self.model.predict_encoded(self.encoded, self.groups)
+        n_infinite = self.n - int(np.isfinite(outputs).all(axis=1).sum())
+        if n_infinite:
+            raise ValueError(
+                f"no report can be written, since predictions of "
+                f"{counted(n_infinite, 'held-out row')} are not finite: numbers in them are far "
+                "from those of training; correct them, or leave these rows out"
+            )
         return outputs.astype(np.float64), spread
 
     @property

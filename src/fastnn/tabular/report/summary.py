@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import fastnn
 from fastnn.tabular.models import sizes
 from fastnn.tabular.report.html import (
+    NOTHING,
     Html,
     capitalized,
     counted,
@@ -48,8 +49,9 @@ def _facts(subject: Subject) -> Iterator[tuple[str, object]]:
     else:
         yield "Task", f"classification of {subject.target}, {len(subject.classes)} classes"
     yield from subject.facts
-    n_inputs = len(recipe.names)
-    yield "Columns", f"{len(recipe.columns)}, which become {counted(n_inputs, 'input')}"
+    become = "becomes" if len(recipe.columns) == 1 else "become"
+    n_inputs = counted(len(recipe.names), "input")
+    yield "Columns", f"{len(recipe.columns):,}, which {become} {n_inputs}"
     yield subject.predictor.capitalize(), sizes(model.net, len(model.fits))
     yield "Loss", str(model.net.loss).removesuffix("()")
     yield "Epochs", _epochs(subject)
@@ -61,7 +63,8 @@ def _epochs(subject: Subject) -> str:
     chosen = [best + 1 for best in subject.model.fits.best_epochs if best is not None]
     text = _span(done)
     if chosen:
-        return f"{text}; the weights of epoch {_span(chosen)} are kept"
+        epochs = "epoch" if len(set(chosen)) == 1 else "epochs"
+        return f"{text}; the weights of {epochs} {_span(chosen)} are kept"
     if subject.model.net.optimizer.use_ema:
         return f"{text}; the moving average of the weights after the last epoch is kept"
     return f"{text}; the last weights are kept"
@@ -88,8 +91,8 @@ def how_good(subject: Subject) -> Html:
         found = [each[name] for each in several]
         known = [value for value in found if value is not None]
         if several:
-            low, high = (min(known), max(known)) if known else (None, None)
-            rows[-1].append(f"{shown(name, low)} to {shown(name, high)}")
+            ends = [shown(name, end) for end in (min(known), max(known))] if known else [NOTHING]
+            rows[-1].append(" to ".join(ends))
     head += ["Each network alone"] if several else []
     tiles = [_tile(subject, name) for name in names[:3]]
     return joined([
@@ -135,4 +138,6 @@ def shown(name: str, value: float | None) -> str:
 
 
 def _four(value: float) -> str:
+    if abs(value) >= 1000:  # R² of targets that hardly differ
+        return number(value)
     return f"{value:.4f}".replace("-0.0000", "0.0000").replace("-", "\u2212")

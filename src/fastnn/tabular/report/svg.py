@@ -2,19 +2,31 @@
 
 Colours and widths are classes of the style sheet (style.css), so a drawing follows the colour
 scheme of the page. A drawing is 360 units wide and shown at about that width in pixels, so its
-letters are as large as those of the text. Not here: what is drawn (the sections).
+letters are as large as those of the text. Numbers and names stay inside the drawing and apart from
+each other: margins grow with the numbers, and names are shortened (widths.py). Not here: what is
+drawn (the sections).
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.tabular.report.html import Html, element, joined, number, shape, shortened
+from fastnn.tabular.report.html import (
+    MANY_DIGITS,
+    Html,
+    element,
+    evenly_spaced,
+    joined,
+    number,
+    shape,
+)
+from fastnn.tabular.report.widths import fitted, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,19 +35,28 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 360, 250
 
-#: Space for the labels of axes at the left, the right, the top and the bottom.
+#: Least space for the labels of axes at the left, the right, the top and the bottom.
 _LEFT, _RIGHT, _TOP, _BOTTOM = 68, 12, 10, 44
+
+#: Units of the numbers of an axis that would be too long for it, the largest first.
+_UNITS = (1e12, "trillions"), (1e9, "billions"), (1e6, "millions")
+
+#: Space between the numbers of an axis; space for the label of the vertical axis.
+_BETWEEN, _LABEL = 8, 18
 
 
 @dataclass(frozen=True)
 class Axis:
-    """The scale of an axis: from `low` to `high`, on a logarithmic scale if `is_log`."""
+    """The scale of an axis: from `low` to `high`, on a logarithmic scale if `is_log`.
+
+    An axis of counts (`is_count`) has ticks at whole numbers only.
+    """
 
     label: str
     low: float
     high: float
     is_log: bool = False
-    text: Callable[[float], str] = number
+    is_count: bool = False
 
     def place(self, value: ArrayLike) -> Any:
         """Return the positions of values on the axis: 0 at its low end and 1 at its high end."""
@@ -55,11 +76,51 @@ class Axis:
                 if len(found) <= most + 1:
                     return found
             return found[:: math.ceil(len(found) / most)]
-        raw = (self.high - self.low) / most
-        size = 10.0 ** math.floor(math.log10(raw))
-        step = next(size * m for m in (1, 2, 2.5, 5, 10) if size * m >= raw * (1 - 1e-9))
+        step = self._step(most)
         lowest = math.ceil(self.low / step - 1e-9)
         return [k * step for k in range(lowest, math.floor(self.high / step + 1e-9) + 1)]
+
+    def _step(self, most: int) -> float:
+        """Return the distance of about `most` ticks on an axis that is not logarithmic."""
+        raw = (self.high - self.low) / most
+        if self.is_count:
+            raw = max(raw, 1.0)
+        size = 10.0 ** math.floor(math.log10(raw))
+        factors = (1, 2, 5, 10) if self.is_count and size < 10 else (1, 2, 2.5, 5, 10)
+        return next(size * m for m in factors if size * m >= raw * (1 - 1e-9))
+
+    @property
+    def unit(self) -> tuple[float, str]:
+        """The unit of the numbers, as a number and as an addition to the label."""
+        largest = max(abs(self.low), abs(self.high))
+        if self.is_log or largest >= MANY_DIGITS:
+            return 1.0, ""
+        return next(((size, f", {name}") for size, name in _UNITS if largest >= size), (1.0, ""))
+
+    def numbered(self, most: int, unit: float = 1.0) -> list[tuple[float, str]]:
+        """Return about `most` ticks with their numbers, which differ from each other."""
+        ticks = self.ticks(most)
+        if self.is_log:
+            texts = [number(tick) for tick in ticks]
+        else:
+            texts = evenly_spaced([tick / unit for tick in ticks], self._step(most) / unit)
+        return list(zip(ticks, texts, strict=True))
+
+    def numbered_across(
+        self, room: float, most: int = 5, unit: float = 1.0
+    ) -> list[tuple[float, str]]:
+        """Return ticks and their numbers, so few that the numbers fit side by side into `room`."""
+        for fewer in range(most, 0, -1):
+            found = self.numbered(fewer, unit)
+            places = self.place([tick for tick, _ in found]) * room
+            if len(found) < 2 or np.diff(places).min() >= _widest(found) + _BETWEEN:
+                return found
+        return found[:1]
+
+
+def _widest(numbered: Sequence[tuple[float, str]]) -> float:
+    """Return the width of the widest number of an axis."""
+    return max((width_of(text) for _, text in numbered), default=0.0)
 
 
 def spanning(label: str, *values: ArrayLike, **options: Any) -> Axis:
@@ -69,8 +130,13 @@ def spanning(label: str, *values: ArrayLike, **options: Any) -> Axis:
     low, high = (float(found.min()), float(found.max())) if len(found) else (0.0, 1.0)
     if options.get("is_log"):
         return Axis(label, low / 1.1, high * 1.1, **options)
-    room = 0.04 * (high - low) or 0.5 * abs(high) or 1.0
+    room = 0.5 * abs(high) or 1.0 if are_equal(low, high) else 0.04 * (high - low)
     return Axis(label, low - room, high + room, **options)
+
+
+def are_equal(low: float, high: float) -> bool:
+    """Return whether the ends of an axis are equal, or differ by less than can be drawn."""
+    return high - low <= 1e-12 * max(abs(low), abs(high))
 
 
 class Chart:
@@ -86,12 +152,20 @@ class Chart:
         self.name, self.title, self.description = name, title, description
         self.x, self.y, self.height = x, y, height
         self._marks: list[Html] = []
+        # The numbers of y decide the left margin, and those of x, which must fit beside it, the
+        # right margin, for which fewer of them may fit.
+        unit_of_x, unit_of_y = x.unit[0], y.unit[0]
+        self._down = y.numbered(4, unit_of_y)
+        self._left = max(_LEFT, _LABEL + _widest(self._down) + 6)
+        self._across = x.numbered_across(WIDTH - self._left - _RIGHT, unit=unit_of_x)
+        self._right = WIDTH - max(_RIGHT, _widest(self._across) / 2 + 2)
+        self._across = x.numbered_across(self._right - self._left, unit=unit_of_x)
 
     # ---- places ---------------------------------------------------------------------------------
 
     def at(self, xs: ArrayLike, ys: ArrayLike) -> list[tuple[float, float]]:
         """Return the positions of points in units of the drawing."""
-        across = _LEFT + self.x.place(xs) * (WIDTH - _LEFT - _RIGHT)
+        across = self._left + self.x.place(xs) * (self._right - self._left)
         down = self.height - _BOTTOM - self.y.place(ys) * (self.height - _TOP - _BOTTOM)
         across, down = np.broadcast_arrays(np.atleast_1d(across), np.atleast_1d(down))
         return list(zip(across.tolist(), down.tolist(), strict=True))
@@ -99,16 +173,18 @@ class Chart:
     # ---- marks ----------------------------------------------------------------------------------
 
     def line(self, xs: ArrayLike, ys: ArrayLike, style: str) -> None:
-        """Draw a line through points, with a gap where a point is not finite."""
-        path, pen = [], "M"
-        for across, down in self.at(xs, ys):
-            if math.isfinite(across) and math.isfinite(down):
-                path.append(f"{pen}{_short(across)} {_short(down)}")
-                pen = "L"
-            else:
-                pen = "M"
+        """Draw a line through points, with a gap where a point is not finite.
+
+        A point between two gaps is drawn as a dot, by a line of length zero.
+        """
+        path, points = "", self.at(xs, ys)
+        are_finite = [math.isfinite(a) and math.isfinite(d) for a, d in points]
+        for is_line, some in groupby(zip(are_finite, points, strict=True), key=itemgetter(0)):
+            if is_line:
+                places = [f"{_short(across)} {_short(down)}" for _, (across, down) in some]
+                path += "M" + "L".join(places) + ("h0" if len(places) == 1 else "")
         if path:
-            self._marks.append(shape("path", d="".join(path), class_=f"line {style}"))
+            self._marks.append(shape("path", d=path, class_=f"line {style}"))
 
     def band(self, xs: ArrayLike, low: ArrayLike, high: ArrayLike, style: str) -> None:
         """Fill the area between two lines."""
@@ -159,26 +235,34 @@ class Chart:
 
     def _grid(self) -> list[Html]:
         """Return the grid lines of both axes with their numbers and labels."""
-        right, bottom = WIDTH - _RIGHT, self.height - _BOTTOM
-        made = []
-        for tick in self.y.ticks(4):
+        left, right, bottom = self._left, self._right, self.height - _BOTTOM
+        start, end, made = _short(left), _short(right), []
+        for tick, text in self._down:
             [(_, down)] = self.at(self.x.low, tick)
-            made.append(shape("path", d=f"M{_LEFT} {_short(down)}H{right}", class_="rule"))
-            made.append(element("text", self.y.text(tick), x=_LEFT - 6, y=_short(down + 4),
+            made.append(shape("path", d=f"M{start} {_short(down)}H{end}", class_="rule"))
+            made.append(element("text", text, x=_short(left - 6), y=_short(down + 4),
                                 text_anchor="end"))  # fmt: skip
-        for tick in self.x.ticks():
+        for tick, text in self._across:
             [(across, _)] = self.at(tick, self.y.low)
             d = f"M{_short(across)} {bottom}v4"
             made.append(shape("path", d=d, class_="axis"))
-            made.append(element("text", self.x.text(tick), x=_short(across), y=bottom + 17,
+            made.append(element("text", text, x=_short(across), y=bottom + 17,
                                 text_anchor="middle"))  # fmt: skip
-        made.append(shape("path", d=f"M{_LEFT} {bottom}H{right}", class_="axis"))
-        middle = (_TOP + bottom) / 2
-        made.append(element("text", self.x.label, x=(_LEFT + right) / 2, y=self.height - 8,
-                            text_anchor="middle", class_="label"))  # fmt: skip
-        made.append(element("text", self.y.label, x=-middle, y=12, transform="rotate(-90)",
-                            text_anchor="middle", class_="label"))  # fmt: skip
+        made.append(shape("path", d=f"M{start} {bottom}H{end}", class_="axis"))
+        across, down = (left + right) / 2, (_TOP + bottom) / 2
+        made.append(element("text", self._label(self.x, 2 * min(across, WIDTH - across)),
+                            x=_short(across), y=self.height - 8, text_anchor="middle",
+                            class_="label"))  # fmt: skip
+        made.append(element("text", self._label(self.y, 2 * down), x=_short(-down), y=12,
+                            transform="rotate(-90)", text_anchor="middle",
+                            class_="label"))  # fmt: skip
         return made
+
+    @staticmethod
+    def _label(axis: Axis, room: float) -> str:
+        """Return the label of an axis with the unit of its numbers, short enough for `room`."""
+        unit = axis.unit[1]
+        return fitted(axis.label, room - width_of(unit)) + unit
 
 
 def drawing(
@@ -208,7 +292,8 @@ def bars(
 
     Bars begin at 0, those of negative values too.
     """
-    step, top, left, right = 24, 6, 128, 52
+    step, top, left = 24, 6, 128
+    right = max(52.0, 8 + max((width_of(text(value)) for _, value, _, _ in rows), default=0.0))
     ends = [0.0, *(v - s for _, v, s, _ in rows), *(v + s for _, v, s, _ in rows)]
     axis = Axis(label, min(ends), max(ends) if max(ends) > min(ends) else min(ends) + 1.0)
     height = top + step * len(rows) + 38
@@ -217,14 +302,14 @@ def bars(
         return float(left + axis.place(value) * (WIDTH - left - right))
 
     bottom, made = top + step * len(rows), []
-    for tick in axis.ticks(3):
+    for tick, tick_text in axis.numbered_across(WIDTH - left - right, most=3):
         d = f"M{_short(across(tick))} {top}V{bottom}"
         made.append(shape("path", d=d, class_="axis" if tick == 0 else "rule"))
-        made.append(element("text", number(tick), x=_short(across(tick)), y=bottom + 15,
+        made.append(element("text", tick_text, x=_short(across(tick)), y=bottom + 15,
                             text_anchor="middle"))  # fmt: skip
     for i, (what, value, spread, says) in enumerate(rows):
         y, (low, high) = top + step * i, sorted((across(0.0), across(value)))
-        made.append(element("text", element("title", what), shortened(what, 19), x=left - 8,
+        made.append(element("text", element("title", what), fitted(what, left - 10), x=left - 8,
                             y=y + 16, text_anchor="end"))  # fmt: skip
         made.append(element("rect", element("title", f"{what}: {says}"), x=_short(low), y=y + 4,
                             width=_short(max(1.0, high - low)), height=step - 8,
@@ -234,7 +319,7 @@ def bars(
             d = f"M{_short(ends[0])} {y + step / 2}H{_short(ends[1])}"
             made.append(shape("path", d=d, class_="whisker"))
         made.append(element("text", text(value), x=_short(max(*ends, high) + 6), y=y + 16))
-    made.append(element("text", label, x=(left + WIDTH - right) / 2, y=height - 6,
+    made.append(element("text", label, x=_short((left + WIDTH - right) / 2), y=height - 6,
                         text_anchor="middle", class_="label"))  # fmt: skip
     return drawing(name, title, description, WIDTH, height, made)
 
@@ -242,11 +327,6 @@ def bars(
 def thinned(n: int, most: int) -> NDArray[np.intp]:
     """Return the indices of at most `most` of a line's n points, including both ends."""
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.intp))
-
-
-def runs(edges: Sequence[float]) -> list[tuple[float, float]]:
-    """Return the intervals between edges."""
-    return list(pairwise(edges))
 
 
 def _short(value: float) -> str:
