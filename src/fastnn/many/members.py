@@ -195,6 +195,8 @@ class Members:
         """Return the callbacks of a member: copies, or the list from the user's function."""
         if number in self._made:
             return self._made.pop(number)
+        if isinstance(self.callbacks, CallbacksOfEach):  # the estimators have checked them
+            return self.callbacks(number)
         if callable(self.callbacks):
             return _checks.callback_list(self.callbacks(number), Callback)
         return list(map(copy.deepcopy, self.callbacks))
