@@ -259,7 +259,8 @@ def test_a_network_that_its_workers_do_not_survive_is_an_error(tmp_path):
 class Process:
     """A process as an executor has it: dead, killed by the system or an administrator."""
 
-    exitcode, ended = -9, False
+    def __init__(self, exitcode=-9):
+        self.exitcode, self.ended = exitcode, False
 
     def terminate(self):
         self.ended = True
@@ -274,6 +275,41 @@ def test_a_dead_worker_is_left_to_its_executor_for_a_while(monkeypatch):
     monkeypatch.setattr(executors, "_PATIENCE", -1.0)
     rescue.look(executor)
     assert dead.ended
+
+
+def test_what_an_executor_without_a_manager_has_left_is_ended():
+    manager, process, future = threading.Thread(target=int), Process(exitcode=None), Future()
+    executor = SimpleNamespace(
+        _executor_manager_thread=manager,
+        _processes={1: process},
+        _pending_work_items={0: SimpleNamespace(future=future)},
+    )
+    executors._Rescue().look(executor)  # the thread has not started yet
+    assert not process.ended
+    assert not future.done()
+    manager.start()
+    executors._Rescue().end(executor)
+    assert process.ended
+    with pytest.raises(BrokenExecutor, match="lost its workers"):
+        future.result(timeout=0)
+
+
+@pytest.mark.parametrize("tasks", [{}, {0: "a portion"}], ids=["idle", "at work"])
+def test_idle_processes_that_do_not_end_are_ended(tasks, monkeypatch):
+    monkeypatch.setattr(executors, "_CLOSING", 0.01)
+    process, pool = Process(exitcode=None), executors._Processes.__new__(executors._Processes)
+    over = threading.Event()
+    manager = threading.Thread(target=over.wait)  # waits for a process that waits for a lock
+    manager.start()
+    pool.made = SimpleNamespace(
+        _executor_manager_thread=manager,
+        _processes={1: process},
+        _pending_work_items=tasks,
+        shutdown=lambda **options: None,
+    )
+    pool.close_made()
+    assert process.ended == (not tasks)
+    over.set()
 
 
 class KillingInResult(Callback):

@@ -485,10 +485,17 @@ def test_a_scaler_is_a_standardize(constants, rng):
     net = read_and_compare(model_of(nodes, constants), rng)
     assert isinstance(net.layers[0], Standardize)
     np.testing.assert_array_equal(net.standardization, [[1, 2, 3], [2, 0.5, 4]])
-    for wrong in ({"offset": [0.0] * 2, "scale": [1.0] * 2}, {"offset": [0.0], "scale": [0.0]}):
-        nodes[0] = node("ml.Scaler", "x", out="s", **wrong)
-        with pytest.raises(ValueError, match=r"^node 's_node' \(ai\.onnx\.ml\.Scaler\) has "):
-            fastnn.from_onnx(model_of(nodes, constants))
+    nodes[0] = node("ml.Scaler", "x", out="s", offset=[0.0] * 2, scale=[1.0] * 2)
+    with pytest.raises(ValueError, match=r"^node 's_node' \(ai\.onnx\.ml\.Scaler\) has "):
+        fastnn.from_onnx(model_of(nodes, constants))
+
+
+@pytest.mark.parametrize("scale", [[0.5, 0.0, 0.25], [0.0]])
+def test_a_scaler_that_makes_columns_constant_becomes_part_of_the_weights(scale, constants, rng):
+    scaler = node("ml.Scaler", "x", out="s", offset=[1.0] * len(scale), scale=scale)
+    nodes = [scaler, node("MatMul", "s", "W", out="p"), node("Add", "p", "b", out="y")]
+    net = read_and_compare(model_of(nodes, constants), rng)
+    assert isinstance(net.layers[0], Dense)
 
 
 @pytest.mark.parametrize("op", ["ml.Normalizer", "ml.Imputer"])

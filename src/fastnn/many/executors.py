@@ -43,6 +43,9 @@ _GRACE = 0.15
 #: Seconds that an executor is given to notice that a worker is dead.
 _PATIENCE = 5.0
 
+#: Seconds that the idle processes of an executor of this module are given to end.
+_CLOSING = 1.0
+
 #: Attempts to start processes that can run a task, after which the call is given up.
 _STARTS = 3
 
@@ -325,7 +328,8 @@ class _Rescue:
 
     A worker that is killed while it writes a result leaves the executor waiting for the rest of the
     result. The executor notices once all processes, including this one, have closed the writing end
-    of the pipe. In Python 3.11, an executor forgets a task that is submitted while it breaks.
+    of the pipe. In Python 3.11, an executor that is given a task while it breaks forgets it, or its
+    manager thread ends with an error and leaves the other tasks and the processes.
     """
 
     def __init__(self) -> None:
@@ -337,6 +341,8 @@ class _Rescue:
         manager = getattr(executor, "_executor_manager_thread", None)
         if manager is None or manager.ident is None or manager.is_alive():
             return
+        for process in list((executor._processes or {}).values()):
+            process.terminate()
         for item in list(executor._pending_work_items.values()):
             with contextlib.suppress(InvalidStateError):  # it has ended
                 item.future.set_exception(BrokenExecutor("the executor has lost its workers"))
@@ -434,8 +440,22 @@ class _Processes:
             os.unlink(self.shared_data.path)
 
     def close_made(self) -> None:
-        if self.made is not None:
-            self.made.shutdown(wait=False, cancel_futures=True)
+        """Shut down the executor that was made.
+
+        If a worker is killed at this moment, it may keep the lock of the queue of tasks, and the
+        other workers wait for the lock for ever: idle processes get _CLOSING seconds to end.
+        """
+        made = self.made
+        if made is None:
+            return
+        manager, processes = made._executor_manager_thread, dict(made._processes or {})
+        is_idle = not made._pending_work_items
+        made.shutdown(wait=False, cancel_futures=True)
+        if manager is not None and is_idle:
+            manager.join(_CLOSING)
+            if manager.is_alive():
+                for process in processes.values():
+                    process.terminate()
 
     def close(self) -> None:
         self.stop()
