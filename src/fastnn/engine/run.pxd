@@ -138,6 +138,7 @@ cdef struct Run:
     bint tiny                     # tiny.c makes the steps
     bint flushes_updates          # of these, the updates alone treat subnormal numbers as zero
     bint met_subnormals           # in steps that treated subnormal numbers as zero throughout
+    int slices_left, pause        # slices with flushes_updates, now and after the last occurrence
     bint skips_zeros              # the inputs have many, and the lowest W is finite
     bint by_columns               # a team divides columns, unless zeros are skipped
     Kept *keep                    # where parameters with a finite loss are kept, or NULL

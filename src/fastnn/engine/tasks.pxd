@@ -135,6 +135,11 @@ cdef inline void train_tiny(Run *run) noexcept nogil:
     run.first = position
 
 
+# Slices of a tiny network in the slower mode, at most, until the faster one is tried again.
+cdef enum:
+    LONGEST_PAUSE = 63
+
+
 cdef struct SliceStart:           # where a slice of a tiny network begins
     Py_ssize_t first
     int64_t step
@@ -153,19 +158,24 @@ cdef inline void train_tiny_slice(Run *run, real *before) noexcept nogil:
     """Train a slice of a tiny network's rows; copy the arena to `before` first.
 
     The slice is repeated in two cases. If subnormal numbers occurred, tiny.c repeats it and treats
-    them as the general step does, from then on in each slice. tiny.c does not check the loss of
-    each row: if the sum of the losses isn't finite, the state from before the slice is restored and
-    run.tiny is cleared, so that the general step repeats the slice and finds the row.
+    them as the general step does, also in some slices after it: at each occurrence, the pause until
+    the faster mode is tried again doubles. Most pauses are short, since a moment that becomes
+    subnormal is 0 from then on. tiny.c does not check the loss of each row: if the sum of the
+    losses isn't finite, the state from before the slice is restored and run.tiny is cleared, so
+    that the general step repeats the slice and finds the row.
     """
     cdef Net *net = run.net
     cdef SliceStart start
     start.first, start.step, start.loss, start.total = run.first, net.step, run.loss, run.total
     start.arena = before
     memcpy(before, net.arena, net.n_blocks * net.block * sizeof(real))
+    run.flushes_updates = run.slices_left > 0
+    run.slices_left -= run.flushes_updates
     fastnn_run(1, train_task, run)
     if run.met_subnormals:
         restart_slice(run, &start)
-        run.flushes_updates = True
+        run.pause = min(2 * run.pause + 1, LONGEST_PAUSE)
+        run.slices_left, run.flushes_updates = run.pause, True
         fastnn_run(1, train_task, run)
     if not isfinite(run.loss):
         restart_slice(run, &start)
