@@ -130,9 +130,8 @@ def score(name: str, value: float | None) -> str:
     if value is None:
         return "-"
     if name not in ("mae", "rmse", "pinball"):
-        if (
-            abs(value) >= 1000
-        ):  # R² of targets that hardly differ, or of predictions that are far off
+        # R² of targets that hardly differ, or of predictions that are far off
+        if abs(value) >= 1000:
             return number(value)
         return f"{value:.4f}".replace("-0.0000", "0.0000")
     return f"{value:,.0f}" if 1000 <= value < _MANY_DIGITS else f"{value:#.4g}"
