@@ -68,6 +68,10 @@ LEGAL_PAIRS = [pair for pair in PAIRS if legal(*pair)]
 ILLEGAL_PAIRS = [pair for pair in PAIRS if not legal(*pair)]
 
 
+#: `portable` is slow, and its bits are those of the others (test_digests.py). The others are avx512
+#: but for the products of bfloat16 (test_bfloat16.py).
+LEFT_OUT = ("portable", "amx", "avx512bf16")
+
 # ---- axes ---------------------------------------------------------------------------------------
 
 
@@ -77,13 +81,9 @@ def kernels(request):
     return request.param
 
 
-@pytest.fixture(params=[s for s in _cpu.INSTRUCTION_SETS if s not in ("portable", "avx512bf16")])
+@pytest.fixture(params=[s for s in _cpu.INSTRUCTION_SETS if s not in LEFT_OUT])
 def isa(request, monkeypatch):
-    """Each instruction set of this CPU; networks built in the test use it, too.
-
-    Not `portable`, which is slow: its bits are those of the others (test_digests.py). Nor
-    `avx512bf16`, which is avx512 but for the products of bfloat16 (test_bfloat16.py).
-    """
+    """Each instruction set of this CPU but LEFT_OUT; networks built in the test use it, too."""
     monkeypatch.setattr(_cpu, "ISA", request.param)
     return request.param
 

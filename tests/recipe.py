@@ -19,5 +19,5 @@ def list_of_the_build(name):
 
 def set_macro(isa, flags):
     """Return the macro that names an instruction set in dispatch.c."""
-    features = "".join(f"HAS({flag[2:]})" for flag in flags if flag.startswith("-m"))
-    return f"SET({isa},{features})"
+    names = (flag[2:].replace("-", "_") for flag in flags if flag.startswith("-m"))
+    return f"SET({isa},{isa},{''.join(f'HAS({name})' for name in names)})"

@@ -7,6 +7,9 @@ copies, however its weights were written.
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -214,6 +217,35 @@ def test_subnormal_products_and_sums_are_flushed_everywhere(monkeypatch, scale):
     assert len(found) == 1
 
 
+@pytest.mark.skipif("amx" not in _cpu.INSTRUCTION_SETS, reason="this CPU has no AMX")
+def test_a_system_that_does_not_allow_tiles():
+    """Linux refuses them if a thread's stack for signals is too small for their contents."""
+    code = """
+import ctypes, hashlib, numpy as np, fastnn
+
+class Stack(ctypes.Structure):
+    _fields_ = [("at", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+room = ctypes.create_string_buffer(8192)
+small = Stack(ctypes.addressof(room), 0, len(room))
+X = np.random.default_rng(0).standard_normal((100, 40)).astype(np.float32)
+for stack in (small, Stack(None, 2, 0)):  # 2: none
+    assert ctypes.CDLL(None).sigaltstack(ctypes.byref(stack), None) == 0
+    net = fastnn.MLP(40, [fastnn.Dense(30, "tanh"), fastnn.Dense(40)], loss="squared_error",
+                     optimizer="adam", seed=0, dtype="mixed_bfloat16")
+    net.fit(X, X, epochs=2, batch_size=16)
+    print(net._network.instruction_set, hashlib.sha256(net.get_flat_weights()).hexdigest())
+"""
+    environment = {**os.environ, "FASTNN_ISA": "amx"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    sets, digests = zip(*map(str.split, done.stdout.splitlines()), strict=True)
+    assert sets == ("avx512bf16", "amx")
+    assert len(set(digests)) == 1
+
+
 def test_predictions_do_not_depend_on_the_rows_beside():
     net = trained()
     whole = net.predict(X)
@@ -335,14 +367,15 @@ def test_estimators_take_the_policy():
 
 def test_the_engine_says_what_the_cpu_has():
     for isa in _cpu.INSTRUCTION_SETS:
-        assert fastnn._kernels_f32.multiplies_pairs(isa) == (isa == "avx512bf16")
+        speed = {"amx": 16, "avx512bf16": 2}.get(isa, 0)
+        assert fastnn._kernels_f32.bfloat16_speed(isa) == speed
     assert "dense_bfloat16" in fastnn._kernels_f32.registry()["stages"]
     assert layers.Dense(9).stages(0)[0]["kind"] == "dense"
 
 
 def test_the_profile_knows_the_policy():
     """It names it where the CPU has the instruction, and counts the products of that."""
-    has = fastnn._kernels_f32.multiplies_pairs(_cpu.ISA)
+    has = fastnn._kernels_f32.bfloat16_speed(_cpu.ISA) > 0
     plain, mixed = (
         fastnn.profile(network(dtype=dtype), X, Y, batch_size=64, seconds=0.05)
         for dtype in ("float32", MIXED)

@@ -15,7 +15,11 @@ import fastnn
 from fastnn import _cpu, _kernels_f32, _kernels_f64
 
 #: The names that Linux has for features, where they are not those of the compiler's flags.
-IN_CPUINFO = {"-mavx512bf16": "avx512_bf16"}
+IN_CPUINFO = {
+    "-mavx512bf16": "avx512_bf16",
+    "-mamx-tile": "amx_tile",
+    "-mamx-bf16": "amx_bf16",
+}
 
 
 def run(code, **environment):

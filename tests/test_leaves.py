@@ -46,12 +46,14 @@ def instruction_sets():
     return [(isa, flags) for isa, family, flags in rows if family in (machine, "any")]
 
 
-def compilations(bits):
-    """Return the names of the object files of a precision, with the arguments that make each."""
+def compilations(bits, system="posix"):
+    """Return the names of the object files of a precision, with the arguments that make each, for
+    a system of engine/platform."""
     here, sets = [f"-DFASTNN_BITS={bits}", "-ffp-contract=off", "-I", SIMD], instruction_sets()
     macros = "".join(set_macro(*row) for row in sets)
     ours = [*here, "-O1"]
     jobs = {f"{source.stem}.o": [*ours, source] for source in CHECKS}
+    jobs["platform.o"] = [*ours, SIMD.parent / f"platform/{system}.c"]
     jobs["dispatch.o"] = [*ours, f"-DFASTNN_INSTRUCTION_SETS={macros}", SIMD / "dispatch.c"]
     for isa, flags in sets:
         leaf_flags = [*list_of_the_build("leaf_flags"), *flags, f"-DFASTNN_ISA={isa}"]
@@ -68,7 +70,7 @@ def programs(tmp_path_factory):
         (folder / f"{bits}").mkdir()
         objects = {folder / f"{bits}" / name: args for name, args in compilations(bits).items()}
         jobs += [[*args, "-c", "-o", path] for path, args in objects.items()]
-        linked[bits] = [*objects, "-o", folder / f"check_leaves_{bits}", "-lm"]
+        linked[bits] = [*objects, "-o", folder / f"check_leaves_{bits}", "-lm", "-pthread"]
 
     def compile_with(arguments):
         command = [*COMPILER, *STRICT, *arguments]

@@ -73,7 +73,7 @@ def run(program, *arguments):
 
 def check_leaves(folder, bits):
     """Check every leaf of every table that this CPU can run."""
-    jobs = {folder / name: args for name, args in test_leaves.compilations(bits).items()}
+    jobs = {folder / name: args for name, args in test_leaves.compilations(bits, "windows").items()}
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         each = [[*args, "-c", "-o", path] for path, args in jobs.items()]
         list(threads.map(lambda arguments: compiled(WINDOWS, arguments), each))

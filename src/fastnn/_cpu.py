@@ -76,9 +76,8 @@ def _core_to_core() -> str:
     return "not measured" if math.isnan(latency) else f"{latency:.0f} ns"
 
 
-def _has_bfloat16() -> bool:
-    """Return whether the instruction set in use has an instruction for bfloat16 products."""
-    return _kernels_f32.multiplies_pairs(ISA)
+# How products of bfloat16 are computed, by the speed of the instruction set in use.
+_BFLOAT16 = {16: "tiles of AMX", 2: "an instruction of its own", 0: "computed in float32"}
 
 
 @overload
@@ -114,7 +113,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
         "instruction_set": ISA,
         "instruction_sets": list(INSTRUCTION_SETS),
         "precisions": list(POLICIES),
-        "bfloat16": "an instruction of its own" if _has_bfloat16() else "computed in float32",
+        "bfloat16": _BFLOAT16[_kernels_f32.bfloat16_speed(ISA)],
         "threads": available_threads(),
         "core_to_core": _core_to_core(),
     }

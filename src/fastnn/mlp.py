@@ -96,10 +96,10 @@ class MLP:
     dtype : {"float32", "float64", "mixed_bfloat16"}, default "float32"
         Precision of weights and arithmetic. With ``"mixed_bfloat16"`` arrays are float32, and the
         operands of matrix products (inputs of layers, weights, deltas) are rounded to bfloat16:
-        CPUs with AVX-512 BF16 multiply twice as many of these at a time. Sums, biases, weights,
-        moments and losses stay in float32, and so do layers of up to 4 units. Other CPUs compute
-        the same bits, but more slowly than in float32. An operand keeps 8 significant bits, so
-        inputs should be standardized.
+        CPUs with AVX-512 BF16 multiply twice as many of these at a time, those with AMX 16 times
+        as many. Sums, biases, weights, moments and losses stay in float32, and so do layers of up
+        to 4 units. Other CPUs compute the same bits, but more slowly than in float32. An operand
+        keeps 8 significant bits, so inputs should be standardized.
     seed : int, optional
         Seed of the initial weights, the order of rows and the dropout masks. The same seed gives
         the same bits in one version, for any number of threads and on every CPU with fused

@@ -34,6 +34,9 @@ _WORTH_IT = 1.1
 # Seconds of the measurement of latency.
 _PROBE = 0.002
 
+# How many times as fast as float32 bfloat16 is in bench/README.md, by the speed of the instruction.
+_SPEEDUPS = {2: "1.3 to 1.8", 16: "1.4 to 3.8"}
+
 # From this many rows per batch on, products and not memory accesses take most of a step.
 _SOME_ROWS = 32
 
@@ -104,7 +107,7 @@ class Profile:
         Seconds and floating-point operations of a step.
     peak_flops : float
         Peak rate of these threads, in floating-point operations per second of multiply-adds in
-        registers; twice the rate of float32 if the CPU has an instruction for bfloat16.
+        registers; 2 or 16 times the rate of float32 if the CPU has an instruction for bfloat16.
     phases : list of Phase
     trials : list of Trial
         The same network with other batch sizes and numbers of threads.
@@ -283,10 +286,10 @@ def _teams(network: Network) -> tuple[Team, ...]:
 
 
 def _peak(net: MLP, seconds: float, threads: int) -> float:
-    """Return the peak of multiply-adds, doubled if bfloat16 products use their instruction."""
+    """Return the peak of multiply-adds, or of the CPU's instruction for products of bfloat16."""
     kernels = KERNELS[net.dtype]
     peak: float = kernels.peak_flops(min(0.2, seconds), threads, _cpu.ISA)
-    return peak * (2 if _is_rounded(net) and kernels.multiplies_pairs(_cpu.ISA) else 1)
+    return peak * max(1, kernels.bfloat16_speed(_cpu.ISA) if _is_rounded(net) else 1)
 
 
 def _is_rounded(net: MLP) -> bool:
@@ -355,10 +358,10 @@ def _advice(net: MLP, trials: list[Trial], batch: int, threads: int) -> list[str
         found.append(f"batch_size={batch} is as fast as all others that were tried")
     if net.dtype == np.float64:
         found.append("dtype='float32' would be about twice as fast, if 7 digits are enough")
-    has_bfloat16 = KERNELS[net.dtype].multiplies_pairs(_cpu.ISA)
-    if net.dtype_policy == "float32" and has_bfloat16 and batch >= _SOME_ROWS:
-        found.append("dtype='mixed_bfloat16' may be 1.3 to 1.8 times as fast; it rounds "
-                     "the factors of products to 3 digits")  # fmt: skip
-    if _is_rounded(net) and not has_bfloat16:
+    speedup = _SPEEDUPS.get(KERNELS[net.dtype].bfloat16_speed(_cpu.ISA))
+    if net.dtype_policy == "float32" and speedup and batch >= _SOME_ROWS:
+        found.append(f"dtype='mixed_bfloat16' may be {speedup} times as fast; it rounds the "
+                     "factors of products to 3 digits")  # fmt: skip
+    if _is_rounded(net) and not speedup:
         found.append("dtype='float32' is faster: this CPU has no instruction for bfloat16")
     return found

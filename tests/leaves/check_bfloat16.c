@@ -1,33 +1,24 @@
-/* check_bfloat16.c - the leaves of bfloat16.h: rounding number by number, and products of what was
- * rounded. Doubles have none of them. */
+/* check_bfloat16.c - the leaves of bfloat16.h and amx.h: rounding number by number, and products of
+ * what was rounded. How operands are stored is a matter of the instruction set: numbers are read
+ * from an operand by products with ones. Doubles have none of these leaves. */
 #include "harness.h"
 
 #if FASTNN_BITS == 32
 
 #include <string.h>
 
-enum { PAIRS = PANEL / 2 };
+enum { BLOCK = 2 * PANEL };
 
 /* To nearest, ties to even, by comparing with both neighbours; subnormal numbers to 0. */
-static uint32_t rounded(real x) {
+static real rounded(real x) {
     uint32_t bits, sign;
     memcpy(&bits, &x, sizeof bits);
     sign = bits & 0x80000000;
-    if (fabs((double)x) < 0x1p-126) return sign;
     uint32_t below = bits & 0xffff0000, rest = bits & 0xffff;
     bool up = rest > 0x8000 || (rest == 0x8000 && (below & 0x10000));
-    return up ? below + 0x10000 : below;
-}
-
-static fastnn_pair pair_of(real first, real second) {
-    return rounded(first) | rounded(second) >> 16;
-}
-
-static double upper(fastnn_pair pair) {
-    float x;
-    fastnn_pair bits = pair & 0xffff0000;
-    memcpy(&x, &bits, sizeof x);
-    return (double)x;
+    bits = fabs((double)x) < 0x1p-126 ? sign : up ? below + 0x10000 : below;
+    memcpy(&x, &bits, sizeof bits);
+    return x;
 }
 
 /* Some of the numbers at which rounding goes wrong. */
@@ -40,76 +31,165 @@ static void add_edges(const matrix *m) {
     }
 }
 
-static real *new_pairs(const char *name, ptrdiff_t n) {
-    return new_reals(name, (n + PANEL - 1) / PANEL * PANEL, 0);
-}
-
 static fastnn_pair *pairs_at(real *x) { return (fastnn_pair *)(void *)x; }
 
-static void expect_pair(real *x, ptrdiff_t i, fastnn_pair pair) {
-    real same;
-    memcpy(&same, &pair, sizeof same);
-    expect_bits(x, i, same);
+static ptrdiff_t blocks_of(ptrdiff_t depth) { return (depth + BLOCK - 1) / BLOCK; }
+
+/* ---- operands, as the leaves make them; the pairs are in reals, which have the same size ---- */
+
+/* x as a, in blocks of columns, `jump` pairs apart. */
+static real *new_a(const char *name, const matrix *x, ptrdiff_t gap, ptrdiff_t *jump) {
+    *jump = (x->rows + gap) * PANEL;
+    return new_reals(name, (blocks_of(x->columns) - 1) * *jump + x->rows * PANEL, 0);
 }
 
-/* The element of a matrix, or 0 in the row behind the last. */
-static real element_or_0(const matrix *m, ptrdiff_t r, ptrdiff_t c) {
-    return r < m->rows ? m->at[offset(m, r, c)] : 0;
+static real *a_of(const matrix *x, ptrdiff_t *jump) {
+    real *a = new_a("a", x, 0, jump);
+    ops->pair_columns(x->rows, x->columns, x->at, x->jump, pairs_at(a), *jump);
+    return a;
 }
 
-static void expect_pairs(const matrix *x, real *by_columns, ptrdiff_t columns_jump, real *by_rows,
-                         ptrdiff_t rows_jump) {
-    for (ptrdiff_t q = 0; q < panels_of(x->columns); q++)
-        for (ptrdiff_t r = 0; r < x->rows; r++)
-            for (ptrdiff_t c = 0; c < PANEL; c++) {
-                real here = x->at[offset(x, r, q * PANEL + c)];
-                if (by_columns && c % 2 == 0)
-                    expect_pair(by_columns, q * columns_jump + r * PAIRS + c / 2,
-                                pair_of(here, x->at[offset(x, r, q * PANEL + c + 1)]));
-                if (by_rows && r % 2 == 0)
-                    expect_pair(by_rows, q * rows_jump + r / 2 * PANEL + c,
-                                pair_of(here, element_or_0(x, r + 1, q * PANEL + c)));
-            }
+/* x as b or delta, in panels, `jump` pairs apart. */
+static real *new_rows(const char *name, const matrix *x, ptrdiff_t *jump) {
+    *jump = blocks_of(x->rows) * PANEL * PANEL;
+    return new_reals(name, panels_of(x->columns) * *jump, 0);
 }
 
-static void check_one_pair_up(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t gap) {
-    ptrdiff_t panels = panels_of(columns), each = (rows + 2 * gap) * PAIRS;
-    ptrdiff_t pairs = ((rows + 1) / 2 + gap) * PANEL;
+static real *rows_of(fastnn_pair_rows_fn *leaf, const matrix *x, ptrdiff_t *jump) {
+    real *b = new_rows("operand", x, jump);
+    leaf(0, x->rows, 1, panels_of(x->columns), x->at, x->jump, pairs_at(b), *jump);
+    return b;
+}
+
+/* Ones on the diagonal, which begins in row `first`. */
+static matrix new_ones(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t first) {
+    matrix m = new_matrix("ones", rows, columns, 0, 0);
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (ptrdiff_t c = 0; c < panels_of(columns) * PANEL; c++)
+            m.at[offset(&m, r, c)] = c < columns && r == first + c ? 1 : 0;
+    return m;
+}
+
+static void expect_rounded(const matrix *found, const matrix *x) {
+    for (ptrdiff_t r = 0; r < x->rows; r++)
+        for (ptrdiff_t c = 0; c < x->columns; c++)
+            expect(found->at, offset(found, r, c), (double)rounded(x->at[offset(x, r, c)]), 0);
+}
+
+/* ---- roundings ---- */
+
+static void check_one_pair_columns(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t gap) {
+    ptrdiff_t a_jump, b_jump;
     begin_case("rows=%td columns=%td gap=%td", rows, columns, gap);
-    matrix x = new_matrix("x", rows, columns, gap, 0);
-    randomize_matrix(&x, ZERO);
+    matrix x = new_matrix("x", rows, columns, gap, 0), ones = new_ones(columns, columns, 0);
+    matrix c = new_matrix("c", rows, columns, 0, 0);
+    randomize_matrix(&x, NOT_A_NUMBER);
     add_edges(&x);
-    real *by_columns = new_pairs("by columns", panels * each);
-    real *by_rows = new_pairs("by rows", panels * pairs);
-    real *alone = new_pairs("by rows alone", panels * pairs);
-    CALL(ops->pair_up(rows, panels, x.at, x.jump, pairs_at(by_columns), each, pairs_at(by_rows),
-                      pairs));
-    expect_pairs(&x, by_columns, each, by_rows, pairs);
-    CALL(ops->pair_up(rows, panels, x.at, x.jump, NULL, 0, pairs_at(alone), pairs));
-    expect_pairs(&x, NULL, 0, alone, pairs);
+    real *a = new_a("a", &x, gap, &a_jump), *b = rows_of(ops->pair_rows, &ones, &b_jump);
+    CALL(ops->pair_columns(rows, columns, x.at, x.jump, pairs_at(a), a_jump));
+    for (ptrdiff_t q = 0; q < blocks_of(columns); q++)
+        expect_anything(a + q * a_jump, rows * PANEL);
+    CALL(ops->pair_product(rows, columns, panels_of(columns), pairs_at(a), a_jump, pairs_at(b),
+                           b_jump, NULL, c.at, c.jump));
+    expect_rounded(&c, &x);
+    expect_zero_padding(&c);
     end_case();
 }
 
-void check_pair_up(void) {
+void check_pair_columns(void) {
     for (const ptrdiff_t *rows = row_counts; *rows; rows++)
         for (const ptrdiff_t *columns = sizes; *columns; columns++)
-            check_one_pair_up(*rows, *columns, random_below(3));
+            check_one_pair_columns(*rows, *columns, random_below(3));
+}
+
+/* At once, and by rows in two goes. */
+static void check_one_pair_rows(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t gap) {
+    ptrdiff_t first = random_below((rows + 3) / 4) * 4, panels = panels_of(columns), a_jump, jump;
+    begin_case("rows=%td columns=%td gap=%td first=%td", rows, columns, gap, first);
+    matrix x = new_matrix("x", rows, columns, gap, 0), ones = new_ones(rows, rows, 0);
+    matrix c = new_matrix("c", rows, columns, 0, 0);
+    randomize_matrix(&x, ZERO);
+    add_edges(&x);
+    real *a = a_of(&ones, &a_jump), *b = new_rows("b", &x, &jump),
+         *same = new_rows("same", &x, &jump);
+    CALL(ops->pair_rows(0, rows, 1, panels, x.at, x.jump, pairs_at(b), jump));
+    expect_anything(b, panels * jump);
+    CALL(ops->pair_rows(0, first, 0, panels, x.at, x.jump, pairs_at(same), jump));
+    expect_anything(same, panels * jump);
+    CALL(ops->pair_rows(first, rows - first, 1, panels, x.at + first * PANEL, x.jump,
+                        pairs_at(same), jump));
+    for (ptrdiff_t i = 0; i < panels * jump; i++) expect_bits(same, i, b[i]);
+    CALL(ops->pair_product(rows, rows, panels, pairs_at(a), a_jump, pairs_at(b), jump, NULL, c.at,
+                           c.jump));
+    expect_rounded(&c, &x);
+    expect_zero_padding(&c);
+    end_case();
+}
+
+void check_pair_rows(void) {
+    for (const ptrdiff_t *rows = row_counts; *rows; rows++)
+        for (const ptrdiff_t *columns = sizes; *columns; columns++)
+            check_one_pair_rows(*rows, *columns, random_below(3));
+}
+
+/* The same for the left operand; PANEL rows at a time are read from it. */
+static void check_one_pair_left(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t gap) {
+    ptrdiff_t first = random_below((rows + 3) / 4) * 4, jump, ones_jump;
+    begin_case("rows=%td width=%td gap=%td first=%td", rows, width, gap, first);
+    matrix x = new_matrix("x", rows, width, gap, 0);
+    randomize_matrix(&x, NOT_A_NUMBER);
+    add_edges(&x);
+    real *z = new_rows("z", &x, &jump), *same = new_rows("same", &x, &jump);
+    CALL(ops->pair_left(0, rows, 1, panels_of(width), x.at, x.jump, pairs_at(z), jump));
+    expect_anything(z, panels_of(width) * jump);
+    CALL(ops->pair_left(0, first, 0, panels_of(width), x.at, x.jump, pairs_at(same), jump));
+    expect_anything(same, panels_of(width) * jump);
+    CALL(ops->pair_left(first, rows - first, 1, panels_of(width), x.at + first * PANEL, x.jump,
+                        pairs_at(same), jump));
+    for (ptrdiff_t i = 0; i < panels_of(width) * jump; i++) expect_bits(same, i, z[i]);
+    for (ptrdiff_t base = 0; base < rows; base += PANEL) {
+        matrix ones = new_ones(rows, PANEL, base);
+        real *delta = rows_of(ops->pair_rows, &ones, &ones_jump);
+        for (ptrdiff_t q = 0; q < panels_of(width); q++) {
+            ptrdiff_t n = width - q * PANEL < PANEL ? width - q * PANEL : PANEL;
+            real *g = new_reals("g", n * PANEL, 0);
+            CALL(ops->begin_outers(),
+                 ops->pair_outer(rows, n, pairs_at(z) + q * jump, pairs_at(delta), 0, g),
+                 ops->end_outers());
+            for (ptrdiff_t i = 0; i < n; i++)
+                for (ptrdiff_t j = 0; j < PANEL; j++) {
+                    bool is_row = base + j < rows;
+                    real truth = is_row ? x.at[offset(&x, base + j, q * PANEL + i)] : 0;
+                    expect(g, i * PANEL + j, (double)rounded(truth), 0);
+                }
+        }
+    }
+    end_case();
+}
+
+void check_pair_left(void) {
+    for (const ptrdiff_t *rows = row_counts; *rows; rows++)
+        for (const ptrdiff_t *width = sizes; *width; width++)
+            check_one_pair_left(*rows, *width, random_below(3));
 }
 
 static void check_one_pair_transposed(ptrdiff_t width, ptrdiff_t columns, ptrdiff_t gap) {
     begin_case("width=%td columns=%td gap=%td", width, columns, gap);
-    matrix w = new_matrix("w", width, columns, gap, 0);
-    ptrdiff_t room = panels_of(columns) * PAIRS * PANEL, used = (columns + 1) / 2 * PANEL;
-    real *out = new_reals("out", room, 0);
+    matrix w = new_matrix("w", width, columns, gap, 0), ones = new_ones(columns, columns, 0);
+    matrix c = new_matrix("c", columns, PANEL, 0, 0);
+    ptrdiff_t room = blocks_of(columns) * PANEL * PANEL, a_jump;
+    real *out = new_reals("out", room, 0), *a = a_of(&ones, &a_jump);
     randomize_matrix(&w, ZERO);
     add_edges(&w);
     CALL(ops->pair_transposed(width, columns, w.at, w.jump, pairs_at(out)));
-    for (ptrdiff_t c = 0; c < columns; c += 2)
-        for (ptrdiff_t i = 0; i < PANEL; i++)
-            expect_pair(out, c / 2 * PANEL + i,
-                        i < width ? pair_of(w.at[offset(&w, i, c)], w.at[offset(&w, i, c + 1)])
-                                  : 0);
-    expect_anything(out + used, room - used);
+    expect_anything(out, room);
+    CALL(ops->pair_product(columns, columns, 1, pairs_at(a), a_jump, pairs_at(out), room, NULL,
+                           c.at, c.jump));
+    for (ptrdiff_t k = 0; k < columns; k++)
+        for (ptrdiff_t i = 0; i < PANEL; i++) {
+            real truth = i < width ? w.at[offset(&w, i, k)] : 0;
+            expect(c.at, offset(&c, k, i), (double)rounded(truth), 0);
+        }
     end_case();
 }
 
@@ -121,27 +201,30 @@ void check_pair_transposed(void) {
 
 /* ---- products ---- */
 
-/* The pairs of a new matrix: by columns, (rows, PAIRS) a panel, or by rows. */
-static real *paired(const matrix *x, bool by_rows, ptrdiff_t *jump) {
-    *jump = by_rows ? (x->rows + 1) / 2 * PANEL : x->rows * PAIRS;
-    ptrdiff_t n = panels_of(x->columns) * *jump;
-    real *out = new_pairs(by_rows ? "by rows" : "by columns", n);
-    memset(out, 0, (size_t)((n + PANEL - 1) / PANEL * PANEL) * sizeof *out);
-    for (ptrdiff_t c = 0; c < panels_of(x->columns) * PANEL; c++)
-        for (ptrdiff_t r = 0; r < x->rows; r++) {
-            ptrdiff_t panel = c / PANEL * *jump;
-            ptrdiff_t at = by_rows ? r / 2 * PANEL + c % PANEL : r * PAIRS + c % PANEL / 2;
-            bool is_first = (by_rows ? r : c) % 2 == 0;
-            uint32_t bits = rounded(x->at[offset(x, r, c)]);
-            pairs_at(out)[panel + at] |= is_first ? bits : bits >> 16;
-        }
-    return out;
+/* start + sum over k of x[k] y[k] in the order that bfloat16.h states, if the table fuses; the
+ * numbers are `x_step` and `y_step` apart as matrices count them. */
+static void expect_chains(real *found, ptrdiff_t i, real start, const real *x, const real *y,
+                          ptrdiff_t depth) {
+    double truth = (double)start, magnitude = fabs(truth);
+    real sum = start, chains[2];
+    for (ptrdiff_t k = 0; k < depth; k++) {
+        truth += (double)x[k] * (double)y[k];
+        magnitude += fabs((double)x[k] * (double)y[k]);
+    }
+    for (ptrdiff_t block = 0; block < depth; block += BLOCK) {
+        chains[0] = chains[1] = 0;
+        for (ptrdiff_t k = block; k < depth && k < block + BLOCK; k++)
+            chains[k % 2] = fmaf(x[k], y[k], chains[k % 2]);
+        sum += chains[0] + chains[1];
+    }
+    if (ops->fuses)
+        expect_bits(found, i, sum);
+    else
+        expect(found, i, truth, rounding(depth, magnitude));
 }
 
-/* A number as products take it. */
-static double operand(const matrix *m, ptrdiff_t r, ptrdiff_t c) {
-    return upper(rounded(m->at[offset(m, r, c)]));
-}
+enum { MOST_DEPTH = 2400 };
+static real x_row[MOST_DEPTH], y_column[MOST_DEPTH];
 
 static void check_one_pair_product(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns,
                                    ptrdiff_t gap) {
@@ -152,21 +235,19 @@ static void check_one_pair_product(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t co
     matrix alone = new_matrix("a row of c", 1, columns, gap, 0);
     real *bias = gap == 1 ? NULL : new_reals("bias", panels * PANEL, 0);
     if (bias) randomize(bias, panels * PANEL);
-    randomize_matrix(&x, ZERO);
+    randomize_matrix(&x, NOT_A_NUMBER);
     randomize_matrix(&w, FINITE);
-    real *a = paired(&x, false, &a_jump), *b = paired(&w, true, &b_jump);
+    real *a = a_of(&x, &a_jump), *b = rows_of(ops->pair_rows, &w, &b_jump);
     CALL(ops->pair_product(rows, depth, panels, pairs_at(a), a_jump, pairs_at(b), b_jump, bias,
                            c.at, c.jump));
-    for (ptrdiff_t r = 0; r < rows; r++)
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        for (ptrdiff_t k = 0; k < depth; k++) x_row[k] = rounded(x.at[offset(&x, r, k)]);
         for (ptrdiff_t j = 0; j < panels * PANEL; j++) {
-            double truth = bias ? (double)bias[j] : 0, magnitude = fabs(truth);
-            for (ptrdiff_t k = 0; k < depth; k++) {
-                double term = operand(&x, r, k) * operand(&w, k, j);
-                truth += term, magnitude += fabs(term);
-            }
-            expect(c.at, offset(&c, r, j), truth, rounding(depth, magnitude));
+            for (ptrdiff_t k = 0; k < depth; k++) y_column[k] = rounded(w.at[offset(&w, k, j)]);
+            expect_chains(c.at, offset(&c, r, j), bias ? bias[j] : 0, x_row, y_column, depth);
         }
-    CALL(ops->pair_product(1, depth, panels, pairs_at(a) + last * PAIRS, a_jump, pairs_at(b),
+    }
+    CALL(ops->pair_product(1, depth, panels, pairs_at(a) + last * PANEL, a_jump, pairs_at(b),
                            b_jump, bias, alone.at, alone.jump));
     for (ptrdiff_t j = 0; j < panels * PANEL; j++)
         expect_bits(alone.at, offset(&alone, 0, j), c.at[offset(&c, last, j)]);
@@ -184,29 +265,30 @@ void check_pair_product(void) {
 
 /* g = z.T @ delta; and once more in two goes, the second of which adds to the first. */
 static void check_one_pair_outer(ptrdiff_t rows, ptrdiff_t width) {
-    ptrdiff_t first = random_below((rows + 1) / 2), jump;
-    begin_case("rows=%td width=%td first=%td", rows, width, 2 * first);
+    ptrdiff_t first = random_below(blocks_of(rows)) * BLOCK, jump, skip = first / 2 * PANEL;
+    begin_case("rows=%td width=%td first=%td", rows, width, first);
     matrix z = new_matrix("z", rows, width, 0, 0), delta = new_matrix("delta", rows, PANEL, 0, 0);
     matrix g = new_matrix("g", width, PANEL, 0, 0);
     matrix sum = new_matrix("g + more", width, PANEL, 0, 0);
     randomize_matrix(&z, FINITE);
     randomize_matrix(&delta, ZERO);
-    const fastnn_pair *left = pairs_at(paired(&z, true, &jump));
-    const fastnn_pair *right = pairs_at(paired(&delta, true, &jump));
-    CALL(ops->pair_outer(rows, width, left, right, 0, g.at));
+    const fastnn_pair *left = pairs_at(rows_of(ops->pair_left, &z, &jump));
+    const fastnn_pair *right = pairs_at(rows_of(ops->pair_rows, &delta, &jump));
+    CALL(ops->begin_outers(), ops->pair_outer(rows, width, left, right, 0, g.at));
     for (ptrdiff_t i = 0; i < width; i++)
         for (ptrdiff_t j = 0; j < PANEL; j++) {
-            double truth = 0, magnitude = 0;
             for (ptrdiff_t r = 0; r < rows; r++) {
-                double term = operand(&z, r, i) * operand(&delta, r, j);
-                truth += term, magnitude += fabs(term);
+                x_row[r] = rounded(z.at[offset(&z, r, i)]);
+                y_column[r] = rounded(delta.at[offset(&delta, r, j)]);
             }
-            expect(g.at, i * PANEL + j, truth, rounding(rows, magnitude));
+            expect_chains(g.at, i * PANEL + j, 0, x_row, y_column, rows);
         }
-    CALL(ops->pair_outer(2 * first, width, left, right, 0, sum.at));
+    CALL(ops->pair_outer(first, width, left, right, 0, sum.at));
     expect_anything(sum.at, width * PANEL);
-    CALL(ops->pair_outer(rows - 2 * first, width, left + first * PANEL, right + first * PANEL, 1,
-                         sum.at));
+    if (first == 0) memset(sum.at, 0, (size_t)(width * PANEL) * sizeof(real));
+    expect_anything(sum.at, width * PANEL);
+    CALL(ops->pair_outer(rows - first, width, left + skip, right + skip, 1, sum.at),
+         ops->end_outers());
     for (ptrdiff_t i = 0; i < width * PANEL; i++) expect_bits(sum.at, i, g.at[i]);
     end_case();
 }
@@ -216,6 +298,14 @@ void check_pair_outer(void) {
         for (const ptrdiff_t *rows = row_counts; *rows; rows++) check_one_pair_outer(*rows, width);
         check_one_pair_outer(301, width);
     }
+}
+
+/* Other code of the thread may use the tiles before and after. */
+void check_begin_outers(void) { check_one_pair_outer(67, PANEL); }
+
+void check_end_outers(void) {
+    check_one_pair_product(17, 67, PANEL, 0);
+    check_one_pair_outer(67, PANEL);
 }
 
 #endif

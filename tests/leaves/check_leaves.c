@@ -14,6 +14,7 @@
 #if defined(__linux__) && !defined(_GNU_SOURCE)
 #define _GNU_SOURCE /* sigaction in -std=c11, too */
 #endif
+#include "../platform/platform.h"
 #include "dispatch.h"
 #include "harness.h"
 #include "planted.h"
@@ -63,7 +64,7 @@ enum { SHOWN = 3 }; /* failures of a leaf, for each table and placement */
 enum plant { NOTHING, A_VALUE, A_GUARD };
 
 const fastnn_ops *ops;
-static const char *leaf, *place;
+static const char *isa, *leaf, *place;
 static enum plant plant;
 static char case_name[200];
 static bool case_failed, planted;
@@ -71,8 +72,7 @@ static int cases, failures, shown;
 static volatile sig_atomic_t in_leaf;
 
 static void put_line(FILE *file, const char *format, va_list arguments) {
-    fprintf(file, "%s %s float%d %s, buffers at %s: ", leaf, ops->isa, FASTNN_BITS, case_name,
-            place);
+    fprintf(file, "%s %s float%d %s, buffers at %s: ", leaf, isa, FASTNN_BITS, case_name, place);
     vfprintf(file, format, arguments);
     fputc('\n', file);
 }
@@ -151,7 +151,7 @@ static void run(const check *it) {
         restart_random();
         it->run();
     }
-    printf("%s %s float%d: %d of %d cases failed\n", leaf, ops->isa, FASTNN_BITS, failures, cases);
+    printf("%s %s float%d: %d of %d cases failed\n", leaf, isa, FASTNN_BITS, failures, cases);
 }
 
 int main(int argc, char **argv) {
@@ -172,7 +172,8 @@ int main(int argc, char **argv) {
     const fastnn_ops *table;
     for (int i = 0; (table = fastnn_table(i)) != NULL; i++) {
         fastnn_ops copy = *table;
-        ops = &copy;
+        ops = &copy, isa = fastnn_isa(i);
+        if (copy.multiplies_tiles && !fastnn_allow_tiles()) continue;
         if (wrong_leaf && !plant_leaf(&copy, wrong_leaf)) {
             fprintf(stderr, "there is no wrong %s to plant\n", wrong_leaf);
             return 2;

@@ -177,10 +177,10 @@ static void check_outer_and_update(const fastnn_optimizer *optimizer, ptrdiff_t 
 }
 
 #if FASTNN_BITS == 32
-/* The same of pairs: pair_outer, rule and pair_up one after the other. */
+/* The same of pairs: pair_outer, rule and pair_rows one after the other. */
 static void check_pair_outer_and_update(const fastnn_optimizer *optimizer, ptrdiff_t rows,
                                         ptrdiff_t width, ptrdiff_t n, bool with_operands) {
-    ptrdiff_t jump = (rows + 1) / 2 * PANEL, pairs = (n / PANEL + 1) / 2 * PANEL;
+    ptrdiff_t jump = (rows / (2 * PANEL) + 1) * PANEL * PANEL, pairs = PANEL / 2 * PANEL;
     begin_case("%s pair_outer_and_update rows=%td width=%td n=%td operands=%d", optimizer->name,
                rows, width, n, with_operands);
     const step s = random_step(optimizer);
@@ -197,25 +197,26 @@ static void check_pair_outer_and_update(const fastnn_optimizer *optimizer, ptrdi
     }
     if (n > 0 && with_operands) {
         operands = new_reals("operands", pairs, 0);
-        again = new_reals("pair_up's operands", pairs, 0);
+        again = new_reals("pair_rows' operands", pairs, 0);
     }
     randomize_matrix(&x, FINITE);
     randomize_matrix(&y, ZERO);
-    ops->pair_up(rows, 1, x.at, 0, NULL, 0, z, 0);
-    ops->pair_up(rows, 1, y.at, 0, NULL, 0, delta, 0);
-    CALL(optimizer->pair_outer_and_update(rows, width, z, delta, g, n, &s.constants, known, w.at,
+    ops->pair_left(0, rows, 1, 1, x.at, 0, z, 0);
+    ops->pair_rows(0, rows, 1, 1, y.at, 0, delta, 0);
+    CALL(ops->begin_outers(),
+         optimizer->pair_outer_and_update(rows, width, z, delta, g, n, &s.constants, known, w.at,
                                           w.block, (fastnn_pair *)(void *)operands));
     if (n > 0) expect_update(&w, optimizer, &s.hyper, s.t, s.decays, known);
     if (operands) expect_anything(operands, pairs);
     expect_anything(g, width * PANEL);
-    CALL(ops->pair_outer(rows, width, z, delta, 0, outer));
+    CALL(ops->pair_outer(rows, width, z, delta, 0, outer), ops->end_outers());
     for (ptrdiff_t i = 0; i < width * PANEL; i++) expect_bits(outer, i, g[i]);
     if (n > 0) {
         CALL(optimizer->rule(n, &s.constants, known, same.at, same.block));
         expect_same_weights(&same, &w);
     }
     if (operands) {
-        CALL(ops->pair_up(n / PANEL, 1, w.at, 0, NULL, 0, (fastnn_pair *)(void *)again, 0));
+        CALL(ops->pair_rows(0, n / PANEL, 0, 1, w.at, 0, (fastnn_pair *)(void *)again, 0));
         for (ptrdiff_t i = 0; i < pairs; i++) expect_bits(again, i, operands[i]);
     }
     end_case();

@@ -7,8 +7,11 @@ from libc.stdlib cimport calloc, free
 from fastnn.engine.leaves cimport (
     PANEL,
     fastnn_allocate,
+    fastnn_allow_tiles,
     fastnn_free,
+    fastnn_isa,
     fastnn_pair,
+    fastnn_table,
     fastnn_tiny_layer,
     real,
 )
@@ -27,7 +30,7 @@ from fastnn.engine.net cimport (
     pairs_of,
     panels_of,
 )
-from fastnn.engine.registry cimport find_loss, find_optimizer, find_table, hyper_parameters
+from fastnn.engine.registry cimport find_loss, find_optimizer, find_set, hyper_parameters
 from fastnn.engine.stages.dense cimport Dense
 from fastnn.engine.stages.kinds cimport find_kind
 
@@ -49,10 +52,25 @@ cdef inline real *allocate(n) except NULL:
     return block
 
 
+cdef inline int choose_set(Net *net, int i, str optimizer) except -1:
+    """Use the leaves of instruction set number i."""
+    net.ops, net.isa = fastnn_table(i), fastnn_isa(i)
+    net.optimizer = find_optimizer(net.ops, optimizer)
+    return 0
+
+
+cdef inline bint has_operands(const Net *net) noexcept:
+    """Whether a stage reads a rounded copy of its W."""
+    cdef Py_ssize_t i
+    for i in range(net.n_stages):
+        if net.stages[i].has_operands:
+            return True
+    return False
+
+
 cdef inline int build_net(Net *net, const Kind *kinds, dict spec) except -1:
     """Build the network from `spec` (see `Parameters`); call `free_net` even after an error."""
-    net.ops = find_table(spec["isa"])
-    net.optimizer = find_optimizer(net.ops, spec["optimizer"])
+    choose_set(net, find_set(spec["isa"]), spec["optimizer"])
     net.hyper = hyper_parameters(spec["hyper"])
     net.is_mean, net.scales_penalties = spec["mean"], spec["scale_penalties"]
     net.targets, net.seed = target_range(spec["targets"]), spec["seed"]
@@ -62,6 +80,8 @@ cdef inline int build_net(Net *net, const Kind *kinds, dict spec) except -1:
     net.momentum = spec["average"] or 0.0
     net.n_blocks = 1 + net.optimizer.n_moments + net.has_ema
     build_stages(net, kinds, spec["n_in"], spec["stages"])
+    if net.ops.multiplies_tiles and has_operands(net) and not fastnn_allow_tiles():
+        choose_set(net, find_set("avx512bf16"), spec["optimizer"])
     net.loss = find_loss(net.ops, spec["loss"], (<Dense *>net.last.own).activation.name)
     net.linear = find_loss(net.ops, "linear", (<Dense *>net.last.own).activation.name)
     parameter = spec["loss_parameter"]

@@ -2,13 +2,15 @@
 # the computation of gradients (stages/), and the choice of their use in a step (step.pxd).
 
 from libc.math cimport sqrt
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from fastnn.engine.leaves cimport (
     PANEL,
+    fastnn_flush_subnormals,
     fastnn_hyper,
     fastnn_learning_rate,
     fastnn_pair,
+    fastnn_restore_subnormals,
     fastnn_step,
     real,
 )
@@ -84,10 +86,10 @@ cdef inline void renew_operands(const Net *net, const real *W, Py_ssize_t n,
     """Renew the operands of n weights of a tile, and those of their averages, unless NULL."""
     if operands == NULL:
         return
-    net.ops.pair_up(n // PANEL, 1, W, 0, NULL, 0, operands, 0)
+    net.ops.pair_rows(0, n // PANEL, False, 1, W, 0, operands, 0)
     if net.averaged:
-        net.ops.pair_up(n // PANEL, 1, W + (net.n_blocks - 1) * net.block, 0, NULL, 0,
-                        operands + net.operands_block, 0)
+        net.ops.pair_rows(0, n // PANEL, False, 1, W + (net.n_blocks - 1) * net.block, 0,
+                          operands + net.operands_block, 0)
 
 
 cdef inline void renew_stage(const Net *net, const Stage *stage) noexcept nogil:
@@ -110,6 +112,21 @@ cdef inline void average_updated(const Net *net, const Update *update, const rea
     if net.has_ema and n > 0:
         net.ops.average(n, update.momentum, w,
                         <real *>w + (1 + net.optimizer.n_moments) * net.block)
+
+
+# ---- gradients of a thread's tiles --------------------------------------------------------------
+
+cdef inline uint64_t begin_gradients(const Net *net) noexcept nogil:
+    """Prepare this thread for gradients and updates; return what end_gradients needs."""
+    if net.operands != NULL:
+        net.ops.begin_outers()
+    return fastnn_flush_subnormals()
+
+
+cdef inline void end_gradients(const Net *net, uint64_t before) noexcept nogil:
+    fastnn_restore_subnormals(before)
+    if net.operands != NULL:
+        net.ops.end_outers()
 
 
 # ---- one tile -----------------------------------------------------------------------------------

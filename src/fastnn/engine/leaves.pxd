@@ -8,6 +8,7 @@ cdef extern from "engine/platform/platform.h" nogil:
     void fastnn_free(void *memory)
     int64_t fastnn_now_ns()
     void fastnn_sleep_ns(int64_t ns)
+    bint fastnn_allow_tiles()
 
 cdef extern from "engine/simd/real.h":
     ctypedef double real
@@ -191,9 +192,9 @@ cdef extern from "engine/simd/ops.h":
         pass
 
     ctypedef struct fastnn_ops:
-        const char *isa
         bint fuses
         bint multiplies_pairs
+        bint multiplies_tiles
         void (*product)(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t panels, const real *a,
                         Py_ssize_t a_jump, const real *b, Py_ssize_t b_jump, const real *bias,
                         real *c, Py_ssize_t c_jump) noexcept nogil
@@ -278,15 +279,22 @@ cdef extern from "engine/simd/ops.h":
         void (*sum_by_category)(Py_ssize_t rows, const real *x, Py_ssize_t first, Py_ssize_t n,
                                 const real *delta, bint more, real *g) noexcept nogil
         void (*add)(Py_ssize_t n, const real *x, const real *y, real *out) noexcept nogil
-        void (*pair_up)(Py_ssize_t rows, Py_ssize_t panels, const real *x, Py_ssize_t jump,
-                        fastnn_pair *by_columns, Py_ssize_t columns_jump, fastnn_pair *by_rows,
-                        Py_ssize_t rows_jump) noexcept nogil
+        void (*pair_columns)(Py_ssize_t rows, Py_ssize_t columns, const real *x, Py_ssize_t jump,
+                             fastnn_pair *out, Py_ssize_t out_jump) noexcept nogil
+        void (*pair_rows)(Py_ssize_t first, Py_ssize_t rows, bint last, Py_ssize_t panels,
+                          const real *x, Py_ssize_t jump, fastnn_pair *out,
+                          Py_ssize_t out_jump) noexcept nogil
+        void (*pair_left)(Py_ssize_t first, Py_ssize_t rows, bint last, Py_ssize_t panels,
+                          const real *x, Py_ssize_t jump, fastnn_pair *out,
+                          Py_ssize_t out_jump) noexcept nogil
         void (*pair_transposed)(Py_ssize_t width, Py_ssize_t columns, const real *w,
                                 Py_ssize_t w_jump, fastnn_pair *out) noexcept nogil
         void (*pair_product)(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t panels,
                              const fastnn_pair *a, Py_ssize_t a_jump, const fastnn_pair *b,
                              Py_ssize_t b_jump, const real *bias, real *c,
                              Py_ssize_t c_jump) noexcept nogil
+        void (*begin_outers)() noexcept nogil
+        void (*end_outers)() noexcept nogil
         void (*pair_outer)(Py_ssize_t rows, Py_ssize_t width, const fastnn_pair *z,
                            const fastnn_pair *delta, bint more, real *g) noexcept nogil
         double (*tiny_steps)(const fastnn_tiny *net, double t, Py_ssize_t n, const real *X,
@@ -321,6 +329,7 @@ cdef extern from "engine/schedules.h" nogil:
 
 cdef extern from "engine/simd/dispatch.h" nogil:
     const fastnn_ops *fastnn_table(int i)
+    const char *fastnn_isa(int i)
 
 cdef extern from "engine/pool.h" nogil:
     ctypedef struct fastnn_team:

@@ -148,7 +148,7 @@ cdef struct Stage:
     real *b
     Py_ssize_t W_rows, W_columns, b_rows, b_columns
     bint has_operands             # products read a copy of W, rounded to bfloat16
-    fastnn_pair *operands         # the copy: panels of pairs_of(W_rows) pairs of rows; or NULL
+    fastnn_pair *operands         # the copy: panels of pairs_of(W_rows) rows of pairs; or NULL
     bint on_line                  # Kind.update_on_line can update it, or it has no parameters
     bint may_postpone             # updates with gradient 0 may be made when a row of W is read
     Py_ssize_t rows_read          # rows of W that a row of inputs reads, for Kind.index_rows
@@ -179,6 +179,7 @@ cdef struct TargetRange:          # the targets that a loss accepts
 
 cdef struct Net:
     const fastnn_ops *ops
+    const char *isa               # the instruction set of these leaves
     Py_ssize_t n_stages
     Stage *stages
     const Stage *last
@@ -311,6 +312,7 @@ cdef struct Pass:                 # a pass of rows `at`, ... of the buffers thro
     const Stage *raw              # the last stage, if the loss reads its pre-activations; or NULL
     uint64_t step                 # number of the step, for dropout's masks
     Py_ssize_t before             # rows of the batch before the first row of the buffers
+    bint last                     # the rows are the last of a round
     int rank, size                # rank of this thread; number of threads that divide columns
     bint by_columns               # only this thread's columns of z and delta are computed
     bint below_by_columns         # only this thread's columns of the delta below are computed
@@ -330,7 +332,7 @@ cdef struct Tile:                 # a part of a stage's parameters, updated by o
     # transposed
     const real *left
     const real *right
-    const fastnn_pair *left_pairs    # left and right in pairs of rows, if the stage has operands
+    const fastnn_pair *left_pairs    # left and right in pairs of rows; NULL: there are none
     const fastnn_pair *right_pairs
     fastnn_pair *operands         # operands of the tile, if the stage has operands
     const Columns *nonzeros       # nonzeros of z_prev, if it is not in panels; or NULL
@@ -359,11 +361,11 @@ cdef struct Update:               # state of a thread's update in one step
 cdef inline Py_ssize_t chunk_rows(const Net *net) noexcept nogil:
     """Return the rows of inputs in a chunk: their copies for all members are about CHUNK rows.
 
-    The number is even, since some stages keep rows in pairs. It divides CHUNK, so that a block of
-    rows that is a multiple of CHUNK consists of whole chunks, by which losses are summed.
+    It divides CHUNK, so that a block of rows that is a multiple of CHUNK consists of whole chunks,
+    by which losses are summed.
     """
-    cdef Py_ssize_t rows = CHUNK
-    while rows * net.members > CHUNK and rows % 4 == 0:
+    cdef Py_ssize_t rows = CHUNK, least = 2 * max(<Py_ssize_t>2, row_group(net))
+    while rows * net.members > CHUNK and rows % least == 0:
         rows //= 2
     return rows
 
@@ -374,8 +376,10 @@ cdef inline Py_ssize_t chunks_of(const Net *net, Py_ssize_t rows) noexcept nogil
 
 
 cdef inline Py_ssize_t round_rows(const Net *net) noexcept nogil:
-    """Return the rows of inputs in a round: even, with about ROUND copies for all members."""
-    return max(2, ROUND // net.members // 2 * 2)
+    """Return the rows of inputs in a round: whole groups, with about ROUND copies for all
+    members."""
+    cdef Py_ssize_t group = max(<Py_ssize_t>2, row_group(net))
+    return max(group, ROUND // net.members // group * group)
 
 
 cdef inline Py_ssize_t rows_of_tiles(const Net *net, const Stage *stage,
@@ -402,7 +406,14 @@ cdef inline Py_ssize_t panels_of(Py_ssize_t columns) noexcept nogil:
 
 
 cdef inline Py_ssize_t pairs_of(Py_ssize_t depth) noexcept nogil:
-    return (depth + 1) // 2
+    """Return the pairs for a depth of operands: PANEL for each block of 2 PANEL numbers."""
+    return (panels_of(depth) + 1) // 2 * PANEL
+
+
+cdef inline Py_ssize_t row_group(const Net *net) noexcept nogil:
+    """Return how many rows stay together in threads, chunks and rounds: 4 if operands pair them
+    (fastnn_pair_rows_fn)."""
+    return 4 if net.operands != NULL else 1
 
 
 cdef inline bint clips_norm(const Net *net) noexcept nogil:
@@ -417,10 +428,9 @@ cdef inline Py_ssize_t share(Py_ssize_t work, int rank, int size) noexcept nogil
 
 cdef inline Py_ssize_t row_share(const Net *net, Py_ssize_t rows, int rank,
                                  int size) noexcept nogil:
-    """Return where a thread's share of rows begins; if rows are kept in pairs, no pair is split."""
-    if net.operands == NULL:
-        return share(rows, rank, size)
-    return min(rows, 2 * share(pairs_of(rows), rank, size))
+    """Return where a thread's share of rows begins: with a whole group."""
+    cdef Py_ssize_t group = row_group(net)
+    return min(rows, group * share((rows + group - 1) // group, rank, size))
 
 
 cdef inline bint divides_columns(const Stage *stage, int size) noexcept nogil:

@@ -14,7 +14,7 @@ cdef inline void begin_pass(Pass *work, const Net *net, const Buffers *buffers, 
     of the last stage."""
     work.net, work.buffers, work.at, work.rows, work.loss = net, buffers, at, 0, loss
     work.raw = net.last if loss != NULL and loss.activation != NULL else NULL
-    work.step, work.before, work.shift = 0, 0, 0
+    work.step, work.before, work.shift, work.last = 0, 0, 0, False
     work.rank, work.size, work.by_columns, work.below_by_columns = 0, 1, False, False
     work.few, work.carry, work.scratch, work.skips_zeros = False, False, NULL, False
 

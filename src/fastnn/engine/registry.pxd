@@ -10,6 +10,7 @@ from fastnn.engine.leaves cimport (
     fastnn_function,
     fastnn_hyper,
     fastnn_hyper_names,
+    fastnn_isa,
     fastnn_loss,
     fastnn_ops,
     fastnn_optimizer,
@@ -20,16 +21,19 @@ from fastnn.engine.leaves cimport (
 )
 
 
-cdef inline const fastnn_ops *find_table(isa) except NULL:
-    """The table of leaves of an instruction set; None: of the best one that this CPU can run."""
+cdef inline int find_set(isa) except -1:
+    """The place of an instruction set among those that this CPU can run; None: of the best one."""
     cdef int i = 0
-    if isa is None:
-        return fastnn_table(0)
-    while fastnn_table(i) != NULL:
-        if fastnn_table(i).isa.decode() == isa:
-            return fastnn_table(i)
+    while fastnn_isa(i) != NULL:
+        if isa is None or fastnn_isa(i).decode() == isa:
+            return i
         i += 1
     raise KeyError(f"instruction set {isa!r} cannot run here")
+
+
+cdef inline const fastnn_ops *find_table(isa) except NULL:
+    """The table of leaves of an instruction set; None: of the best one that this CPU can run."""
+    return fastnn_table(find_set(isa))
 
 
 cdef inline list names_of(const void *entries, size_t size):

@@ -5,10 +5,9 @@
 
 from libc.stdint cimport uint64_t
 
+from fastnn.engine.gradients cimport begin_gradients, end_gradients
 from fastnn.engine.leaves cimport (
     PANEL,
-    fastnn_flush_subnormals,
-    fastnn_restore_subnormals,
     fastnn_team,
     fastnn_team_size,
     real,
@@ -58,11 +57,11 @@ cdef inline void row_gradients_task(void *context, fastnn_team *team, int rank) 
         forward(&work)
         output_loss(&work)
         backward(&work, net.first_parameters)
-        before = fastnn_flush_subnormals()
+        before = begin_gradients(net)
         for r in range(rows):
             add_row_gradient(net, asked.buffers, rank * most + r, block)
             flatten(net, block, asked.out + (row + r) * asked.n_parameters)
-        fastnn_restore_subnormals(before)
+        end_gradients(net, before)
         row += size * most
 
 
@@ -78,7 +77,7 @@ cdef inline void add_row_gradient(const Net *net, const Buffers *buffers, Py_ssi
         tile.stage, tile.nonzeros, tile.ready = stage, NULL, NULL
         for number in range(stage.n_tiles):
             stage.kind.place_tile(stage, &buffers.stages[i], buffers.stride, number, &tile)
-            tile.left_pairs = NULL  # a row may be the second of a pair
+            tile.left_pairs = NULL  # those of the buffers pair several rows
             tile.left += at * rows * PANEL
             tile.right += at * rows * PANEL
             stage.kind.add_gradient(net, &tile, rows, False, block + (tile.W - net.arena))

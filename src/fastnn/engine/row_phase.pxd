@@ -65,7 +65,7 @@ cdef inline double train_rows(Run *run, const ThreadState *thread, const Round *
     work.skips_zeros = run.skips_zeros
     while row < stop:
         rows = min(most, stop - row)
-        work.at, work.rows = row * k, rows * k
+        work.at, work.rows, work.last = row * k, rows * k, row + rows == now.rows
         work.shift = work.at - first * k if net.stages[0].has_operands else 0
         gather_inputs(net, &run.rows, run.buffers, position + row, work.at - work.shift, rows)
         gather_targets(net, &run.rows, run.buffers, position + row, work.at, rows)
@@ -88,6 +88,7 @@ cdef inline double train_rows(Run *run, const ThreadState *thread, const Round *
         run.ended = DIVERGED
     elif stop > first:
         work.at, work.rows, work.shift = first * k, (stop - first) * k, 0
+        work.last = stop == now.rows
         backward(&work, net.first_updated if run.gradient == NULL else net.first_parameters)
     record_time(thread.clock, DELTA)
     return loss

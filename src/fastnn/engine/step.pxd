@@ -18,8 +18,10 @@ from libc.string cimport memcpy
 
 from fastnn.engine.clock cimport UPDATE, WAIT, record_time
 from fastnn.engine.gradients cimport (
+    begin_gradients,
     begin_update,
     clip_factor,
+    end_gradients,
     finish_update,
     measure_gradient,
     penalize,
@@ -278,7 +280,7 @@ cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState
     """Compute and use the gradients of this thread's share of the parameters."""
     cdef TileShare part
     cdef GradientUse use = use_of(run, now)
-    cdef uint64_t before = fastnn_flush_subnormals()
+    cdef uint64_t before = begin_gradients(run.net)
     if postpones_updates(run) and not now.postpones:  # no row of W is known to have gradient 0
         catch_up_all(run, thread.rank, thread.size, now.t - 1)
         fastnn_team_barrier(team)
@@ -296,7 +298,7 @@ cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState
         elif (now.t - run.buffers.indexed.begun) % (PAST - 1) == 0:
             fastnn_team_barrier(team)  # the rows in use are updated, each by some thread
             catch_up_all(run, thread.rank, thread.size, now.t)
-    fastnn_restore_subnormals(before)
+    end_gradients(run.net, before)
 
 
 cdef inline void train_tile_portions(Run *run, fastnn_team *team, const ThreadState *thread,

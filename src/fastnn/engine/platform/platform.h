@@ -53,6 +53,11 @@ void fastnn_set_fp_modes(const fastnn_fp_modes *modes);
  * system without forks it is never called. */
 void fastnn_after_fork(void (*in_child)(void));
 
+/* Whether this process may use the tile registers of AMX; asks the system, if it has to be asked.
+ * Once it has agreed, it refuses alternate stacks for signals that are too small for these
+ * registers, so ask only for a network that uses them. Call it on a CPU with AMX. */
+bool fastnn_allow_tiles(void);
+
 /* Allocate memory at a multiple of `alignment`, a power of two, without initializing it; NULL if
  * there is not enough. */
 void *fastnn_allocate_raw(size_t alignment, size_t size);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #if defined(__linux__)
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #endif
 
 int64_t fastnn_now_ns(void) {
@@ -94,6 +95,16 @@ void fastnn_read_fp_modes(fastnn_fp_modes *modes) { fegetenv(&modes->environment
 void fastnn_set_fp_modes(const fastnn_fp_modes *modes) { fesetenv(&modes->environment); }
 
 void fastnn_after_fork(void (*in_child)(void)) { pthread_atfork(NULL, NULL, in_child); }
+
+/* Linux documents the request in Documentation/arch/x86/xstate.rst. */
+bool fastnn_allow_tiles(void) {
+#if defined(__linux__) && defined(__x86_64__)
+    enum { REQUEST = 0x1023, TILE_DATA = 18 }; /* ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA */
+    return syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
+#else
+    return false;
+#endif
+}
 
 /* ---- Memory ---- */
 

@@ -71,6 +71,8 @@ void fastnn_set_fp_modes(const fastnn_fp_modes *modes) {
 
 void fastnn_after_fork(void (*in_child)(void)) { (void)in_child; }
 
+bool fastnn_allow_tiles(void) { return false; }
+
 /* ---- Memory ---- */
 
 void *fastnn_allocate_raw(size_t alignment, size_t size) {

@@ -15,8 +15,9 @@
 
 #include <cpuid.h>
 
-enum { LEAF_1_ECX, LEAF_7_EBX, LEAF_7_1_EAX, CPU_WORDS };
-enum { YMM = 0x6, ZMM = 0xe6 }; /* state that the system must save: registers of AVX, of AVX-512 */
+enum { LEAF_1_ECX, LEAF_7_EBX, LEAF_7_EDX, LEAF_7_1_EAX, CPU_WORDS };
+/* state that the system must save: registers of AVX, of AVX-512, of AMX with AVX-512 */
+enum { YMM = 0x6, ZMM = 0xe6, TILES = 0x600e6 };
 
 typedef struct {
     unsigned word, bit, state;
@@ -29,6 +30,8 @@ static const cpu_feature cpu_avx512dq = {LEAF_7_EBX, 17, ZMM};
 static const cpu_feature cpu_avx512bw = {LEAF_7_EBX, 30, ZMM};
 static const cpu_feature cpu_avx512vl = {LEAF_7_EBX, 31, ZMM};
 static const cpu_feature cpu_avx512bf16 = {LEAF_7_1_EAX, 5, ZMM};
+static const cpu_feature cpu_amx_bf16 = {LEAF_7_EDX, 22, TILES};
+static const cpu_feature cpu_amx_tile = {LEAF_7_EDX, 24, TILES};
 
 typedef struct {
     unsigned words[CPU_WORDS], kept_state;
@@ -41,7 +44,7 @@ static cpu_features cpu_ask(void) {
     unsigned a, b, c, d;
     if (__get_cpuid(1, &a, &b, &c, &d)) cpu.words[LEAF_1_ECX] = c;
     if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
-        cpu.words[LEAF_7_EBX] = b;
+        cpu.words[LEAF_7_EBX] = b, cpu.words[LEAF_7_EDX] = d;
         /* a is the highest subleaf of leaf 7 */
         if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) cpu.words[LEAF_7_1_EAX] = a;
     }

@@ -1,7 +1,7 @@
 /* dispatch.c - the tables of leaves for this precision that this CPU can run, best first. The build
- * defines FASTNN_INSTRUCTION_SETS: for each set that it compiled, best first,
- * SET(name, HAS(feature) HAS(feature) ...) with the features that the compiler was told to use.
- * cpu.h has a line for each feature. */
+ * defines FASTNN_INSTRUCTION_SETS: for each set, best first,
+ * SET(name, table, HAS(feature) HAS(feature) ...) with the name of the set whose table it uses and
+ * the features that the compiler was told to use. cpu.h has a line for each feature. */
 #include "dispatch.h"
 
 #include "cpu.h"
@@ -9,25 +9,30 @@
 #define TABLE(isa) FASTNN_JOIN(ops, FASTNN_BITS, isa)
 #define HAS(feature) &&cpu_has(&cpu, &cpu_##feature)
 
-#define SET(isa, features) extern const fastnn_ops TABLE(isa);
+#define SET(isa, table, features) extern const fastnn_ops TABLE(table);
 FASTNN_INSTRUCTION_SETS
 #undef SET
 
-#define SET(isa, features) +1
+#define SET(isa, table, features) +1
 enum { N_SETS = 0 FASTNN_INSTRUCTION_SETS };
 #undef SET
 
-static const fastnn_ops *tables[N_SETS + 1];
+static struct {
+    const char *isa;
+    const fastnn_ops *table;
+} sets[N_SETS + 1];
 
 /* Runs when the library is loaded, before the first call of fastnn_table. */
 static __attribute__((constructor)) void find_tables(void) {
     const cpu_features cpu = cpu_ask();
     int n = 0;
     (void)cpu; /* unused if no set needs a feature */
-#define SET(isa, features)                                                                         \
-    if (1 features) tables[n++] = &TABLE(isa);
+#define SET(name, of, features)                                                                    \
+    if (1 features) sets[n].isa = #name, sets[n++].table = &TABLE(of);
     FASTNN_INSTRUCTION_SETS
 #undef SET
 }
 
-const fastnn_ops *fastnn_table(int i) { return i <= N_SETS ? tables[i] : NULL; }
+const fastnn_ops *fastnn_table(int i) { return i <= N_SETS ? sets[i].table : NULL; }
+
+const char *fastnn_isa(int i) { return i <= N_SETS ? sets[i].isa : NULL; }

@@ -7,4 +7,7 @@
 /* The i-th table that this CPU can run, best first; NULL past the last. */
 const fastnn_ops *fastnn_table(int i);
 
+/* The instruction set that this table is for; several may have the same table. */
+const char *fastnn_isa(int i);
+
 #endif

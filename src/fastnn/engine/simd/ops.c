@@ -15,9 +15,6 @@
 #include "vmath.h"
 #include "zeros.h"
 
-#define QUOTE_(x) #x
-#define QUOTE(x) QUOTE_(x)
-
 INLINE vec vnormal_density(vec x) {
     vec density;
     vnormal_cdf(x, &density);
@@ -70,9 +67,9 @@ static const fastnn_function functions[] = {
 extern fastnn_tiny_fn TINY_STEPS;
 extern const fastnn_ops OPS_TABLE;
 const fastnn_ops OPS_TABLE = {
-    .isa = QUOTE(FASTNN_ISA),
     .fuses = FUSES,
     .multiplies_pairs = MULTIPLIES_PAIRS,
+    .multiplies_tiles = MULTIPLIES_TILES,
     FASTNN_LEAVES(LEAF_ENTRY)
 #if FASTNN_BITS == 32
     FASTNN_FLOAT_LEAVES(LEAF_ENTRY)

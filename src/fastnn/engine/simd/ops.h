@@ -90,27 +90,42 @@ typedef void fastnn_sparse_column_fn(ptrdiff_t rows, ptrdiff_t panels, const fas
 
 /* bfloat16.h, for floats only: the same products with operands rounded to bfloat16, in pairs. */
 
-/* Two bfloat16 numbers, neighbours in the depth of a product: the first in the upper half. */
+/* Two bfloat16 numbers of the depth of a product. A block of the depth has 2 PANEL numbers. Which
+ * of them make a pair, and where it is stored, depends on the instruction set. */
 typedef uint32_t fastnn_pair;
 
-/* Round `panels` panels of x, `jump` reals apart, to pairs of neighbouring columns, each panel
- * (rows, PANEL / 2), and to pairs of neighbouring rows, each panel ((rows + 1) / 2, PANEL). Either
- * output may be NULL. */
-typedef void fastnn_pair_up_fn(ptrdiff_t rows, ptrdiff_t panels, const real *x, ptrdiff_t jump,
-                               fastnn_pair *by_columns, ptrdiff_t columns_jump,
-                               fastnn_pair *by_rows, ptrdiff_t rows_jump);
+/* Round x (rows, columns), in panels `jump` reals apart, to the left operand of a product, a: for
+ * each block of columns, `out_jump` pairs apart, (rows, PANEL). */
+typedef void fastnn_pair_columns_fn(ptrdiff_t rows, ptrdiff_t columns, const real *x,
+                                    ptrdiff_t jump, fastnn_pair *out, ptrdiff_t out_jump);
 
-/* fastnn_transpose_fn with its result rounded to pairs of neighbouring rows. */
+/* Round `panels` panels of x to the right operand of a product or a gradient, b or delta, whose
+ * depth is the rows: for each panel, `out_jump` pairs apart, PANEL rows of PANEL pairs for each
+ * block of rows. x has rows first, ..., first + rows - 1 of the operand; first is a multiple of 4.
+ * With `last` they end the operand: the block of the last row is filled with pairs of 0 where
+ * products read these. Operands that are not written this way are 0 from the beginning. */
+typedef void fastnn_pair_rows_fn(ptrdiff_t first, ptrdiff_t rows, int last, ptrdiff_t panels,
+                                 const real *x, ptrdiff_t jump, fastnn_pair *out,
+                                 ptrdiff_t out_jump);
+
+/* The same for the left operand of a gradient, z. */
+typedef fastnn_pair_rows_fn fastnn_pair_left_fn;
+
+/* fastnn_transpose_fn with its result rounded to the right operand of a product: PANEL rows of
+ * PANEL pairs for each block of the columns. */
 typedef void fastnn_pair_transposed_fn(ptrdiff_t width, ptrdiff_t columns, const real *w,
                                        ptrdiff_t w_jump, fastnn_pair *out);
 
-/* fastnn_product_fn of a in pairs of columns and b in pairs of rows; fastnn_outer_fn of z and delta
- * in pairs of rows. */
+/* fastnn_product_fn and fastnn_outer_fn of such operands. The second is called between begin_outers
+ * and end_outers on the same thread, while subnormal numbers are flushed (subnormals.h). With
+ * `more`, the rows that g has already are whole blocks. */
 typedef void fastnn_pair_product_fn(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels,
                                     const fastnn_pair *a, ptrdiff_t a_jump, const fastnn_pair *b,
                                     ptrdiff_t b_jump, const real *bias, real *c, ptrdiff_t c_jump);
 typedef void fastnn_pair_outer_fn(ptrdiff_t rows, ptrdiff_t width, const fastnn_pair *z,
                                   const fastnn_pair *delta, int more, real *g);
+typedef void fastnn_begin_outers_fn(void);
+typedef void fastnn_end_outers_fn(void);
 
 /* zeros.h: products of panels with many zeros. The other factor must be finite, padding zero. */
 
@@ -275,8 +290,8 @@ typedef void fastnn_outer_and_update_fn(ptrdiff_t rows, ptrdiff_t width, const r
                                         const fastnn_step *step, const real *known, real *w,
                                         ptrdiff_t block);
 
-/* The same with z and delta in pairs of rows. The new weights w are also stored in pairs, in
- * `operands`, unless that is NULL. */
+/* The same as fastnn_pair_outer_fn does, with its operands z and delta. The new weights w are also
+ * rounded to a right operand, `operands`, unless that is NULL. */
 typedef void fastnn_pair_outer_and_update_fn(ptrdiff_t rows, ptrdiff_t width, const fastnn_pair *z,
                                              const fastnn_pair *delta, real *g, ptrdiff_t n,
                                              const fastnn_step *step, const real *known, real *w,
@@ -509,17 +524,21 @@ typedef void fastnn_lockstep_fn(const fastnn_lockstep *nets, ptrdiff_t n);
 
 /* Leaves for floats only; NULL for doubles. */
 #define FASTNN_FLOAT_LEAVES(EACH)                                                                  \
-    EACH(pair_up)                                                                                  \
+    EACH(pair_columns)                                                                             \
+    EACH(pair_rows)                                                                                \
+    EACH(pair_left)                                                                                \
     EACH(pair_transposed)                                                                          \
     EACH(pair_product)                                                                             \
-    EACH(pair_outer)
+    EACH(pair_outer)                                                                               \
+    EACH(begin_outers)                                                                             \
+    EACH(end_outers)
 
 /* The arrays of activations, losses, optimizers and functions end with an entry without a name. */
 #define FASTNN_POINTER(leaf) fastnn_##leaf##_fn *leaf;
 typedef struct {
-    const char *isa;
     int fuses;            /* multiply_add rounds once; all such tables give the same bits */
     int multiplies_pairs; /* one instruction multiplies pairs of bfloat16 */
+    int multiplies_tiles; /* or blocks of them, once the system allows it (fastnn_allow_tiles) */
     FASTNN_LEAVES(FASTNN_POINTER)
     FASTNN_FLOAT_LEAVES(FASTNN_POINTER)
     fastnn_tiny_fn *tiny_steps; /* not among the leaves: tiny.c is compiled by itself */

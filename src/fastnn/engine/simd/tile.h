@@ -94,11 +94,11 @@ INLINE void start_outer(int n, int more, const real *g, vec acc[][TILE_VECTORS])
             acc[i][v] = more ? load(g + i * PANEL + v * LANES) : (vec){0};
 }
 
-INLINE void clear_tile(int n, vec acc[][TILE_VECTORS]) {
+INLINE void clear_tile(int n, int panels, vec acc[][TILE_VECTORS]) {
 #pragma GCC unroll 16
     for (int i = 0; i < n; i++)
-#pragma GCC unroll 4
-        for (int v = 0; v < PANEL_VECTORS; v++) acc[i][v] = (vec){0};
+#pragma GCC unroll 8
+        for (int v = 0; v < panels * PANEL_VECTORS; v++) acc[i][v] = (vec){0};
 }
 
 INLINE void store_tile(int n, int panels, vec acc[][TILE_VECTORS], real *c, ptrdiff_t c_jump) {
@@ -159,11 +159,13 @@ INLINE void outer_tile(int n, ptrdiff_t rows, const real *z, const real *delta, 
 /* Calls TILE(n, ...) with n as a constant, for n in 1 ... TILE_ROWS. */
 /* clang-format off */
 #define CASE(n, TILE, ...) case n: TILE(n, __VA_ARGS__); break;
-#define TO_3(...) CASE(1, __VA_ARGS__) CASE(2, __VA_ARGS__) CASE(3, __VA_ARGS__)
+#define TO_1(...) CASE(1, __VA_ARGS__)
+#define TO_3(...) TO_1(__VA_ARGS__) CASE(2, __VA_ARGS__) CASE(3, __VA_ARGS__)
 #define TO_6(...) TO_3(__VA_ARGS__) CASE(4, __VA_ARGS__) CASE(5, __VA_ARGS__) CASE(6, __VA_ARGS__)
+#define TO_8(...) TO_6(__VA_ARGS__) CASE(7, __VA_ARGS__) CASE(8, __VA_ARGS__)
 #define TO_12(...)                                                                                 \
-    TO_6(__VA_ARGS__) CASE(7, __VA_ARGS__) CASE(8, __VA_ARGS__) CASE(9, __VA_ARGS__)               \
-    CASE(10, __VA_ARGS__) CASE(11, __VA_ARGS__) CASE(12, __VA_ARGS__)
+    TO_8(__VA_ARGS__) CASE(9, __VA_ARGS__) CASE(10, __VA_ARGS__)                                   \
+    CASE(11, __VA_ARGS__) CASE(12, __VA_ARGS__)
 #define TO_16(...)                                                                                 \
     TO_12(__VA_ARGS__) CASE(13, __VA_ARGS__) CASE(14, __VA_ARGS__) CASE(15, __VA_ARGS__)           \
     CASE(16, __VA_ARGS__)

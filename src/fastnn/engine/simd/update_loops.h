@@ -44,7 +44,7 @@ INLINE void update_during_outer(update_rule *rule, ptrdiff_t rows, ptrdiff_t wid
     if (width == PANEL && rows >= PARTS) {
         vec acc[PANEL][TILE_VECTORS];
         ptrdiff_t row = 0, i = 0;
-        clear_tile(PANEL, acc);
+        clear_tile(PANEL, 1, acc);
         for (ptrdiff_t part = 1; part <= PARTS; part++) {
             ptrdiff_t depth = rows * part / PARTS - row;
             add_outer_products(PANEL, 1, depth, z + row * PANEL, 1, PANEL, delta + row * PANEL, 0,
@@ -61,6 +61,65 @@ INLINE void update_during_outer(update_rule *rule, ptrdiff_t rows, ptrdiff_t wid
 }
 
 #if FASTNN_BITS == 32
+#if MULTIPLIES_PAIRS
+enum {
+    GROUP = 2 * APART, /* rows of weights that make whole pairs */
+    PARTS = PANEL / GROUP,
+    FEWEST_ROWS = MULTIPLIES_TILES ? 1 : PANEL /* of a batch, to update between products */
+};
+
+/* Updates GROUP rows of weights, number `part` of a tile, and pairs them in `operands`, unless that
+ * is NULL. */
+INLINE void update_group(update_rule *rule, ptrdiff_t part, const fastnn_step *step,
+                         const real *known, real *w, ptrdiff_t block, fastnn_pair *operands) {
+    known += part * GROUP * PANEL, w += part * GROUP * PANEL;
+    for (int i = 0; i < GROUP; i++) rule(step, load(known + i * PANEL), w + i * PANEL, block);
+    for (int i = 0; operands && i < APART; i++)
+        store_pairs(operands + (part * APART + i) * PANEL,
+                    pair_of(load(w + i * PANEL), load(w + (i + APART) * PANEL)));
+}
+#endif
+
+#if MULTIPLIES_TILES
+/* g = z.T @ delta while a tile of PANEL rows of weights is updated: the products of a part of the
+ * blocks begin before each group of rows is updated. */
+INLINE void update_tile_during(update_rule *rule, ptrdiff_t rows, const fastnn_pair *z,
+                               const fastnn_pair *delta, real *g, const fastnn_step *step,
+                               const real *known, real *w, ptrdiff_t block, fastnn_pair *operands) {
+    ptrdiff_t blocks = blocks_of(rows), done = 0;
+    _tile_zero(0);
+    for (ptrdiff_t part = 0; part < PARTS; part++) {
+        ptrdiff_t stop = (blocks * (part + 1) + PARTS - 1) / PARTS;
+        add_blocks_of_rows(done, stop, z, delta);
+        done = stop;
+        update_group(rule, part, step, known, w, block, operands);
+    }
+    _tile_stored(0, g, PANEL * sizeof(real));
+}
+#elif MULTIPLIES_PAIRS
+/* g = z.T @ delta while a tile of PANEL rows of weights is updated: a group of rows after each half
+ * of a block for half of g, or less often if there are more blocks. */
+INLINE void update_tile_during(update_rule *rule, ptrdiff_t rows, const fastnn_pair *z,
+                               const fastnn_pair *delta, real *g, const fastnn_step *step,
+                               const real *known, real *w, ptrdiff_t block, fastnn_pair *operands) {
+    ptrdiff_t halves = 2 * (PANEL / PAIR_ROWS) * blocks_of(rows), half = 0, part = 0;
+    for (ptrdiff_t i = 0; i < PANEL; i += PAIR_ROWS)
+        for (ptrdiff_t pairs = pairs_of(rows), at = 0; pairs > 0; pairs -= PAIRS) {
+            ptrdiff_t steps = (pairs < PAIRS ? pairs : PAIRS) / 2;
+            vec acc[2][PAIR_ROWS][TILE_VECTORS];
+            clear_chains(PAIR_ROWS, 1, acc);
+            for (ptrdiff_t k = 0, n = steps / 2; k < steps; k += n, n = steps - n) {
+                ptrdiff_t pair = (at + 2 * k) * PANEL;
+                add_pair_products(PAIR_ROWS, 1, n, z + pair + i, 1, PANEL, delta + pair, 0, acc);
+                if (part * halves < ++half * PARTS)
+                    update_group(rule, part++, step, known, w, block, operands);
+            }
+            add_chains(PAIR_ROWS, 1, acc, pairs >= PAIRS, NULL, at > 0, g + i * PANEL, 0);
+            at += PAIRS;
+        }
+}
+#endif
+
 /* The same with pairs of bfloat16. The new w are also stored in pairs of rows, in `operands`,
  * unless that is NULL. */
 INLINE void update_during_pair_outer(update_rule *rule, ptrdiff_t rows, ptrdiff_t width,
@@ -68,28 +127,14 @@ INLINE void update_during_pair_outer(update_rule *rule, ptrdiff_t rows, ptrdiff_
                                      ptrdiff_t n, const fastnn_step *step, const real *known,
                                      real *w, ptrdiff_t block, fastnn_pair *operands) {
 #if MULTIPLIES_PAIRS
-    enum { PARTS = PANEL / 2 };
-    if (width == PANEL && rows >= 2 * PARTS && n == PANEL * PANEL) {
-        vec acc[PANEL][TILE_VECTORS];
-        ptrdiff_t pairs = (rows + 1) / 2, pair = 0;
-        clear_tile(PANEL, acc);
-        for (ptrdiff_t part = 0; part < PARTS; part++) {
-            ptrdiff_t depth = pairs * (part + 1) / PARTS - pair;
-            add_pair_products(PANEL, 1, depth, z + pair * PANEL, 1, PANEL, delta + pair * PANEL, 0,
-                              acc);
-            pair += depth;
-            rule(step, load(known), w, block);
-            rule(step, load(known + PANEL), w + PANEL, block);
-            if (operands) store_pairs(operands, pair_of(load(w), load(w + PANEL)));
-            known += 2 * PANEL, w += 2 * PANEL, operands = operands ? operands + PANEL : NULL;
-        }
-        store_tile(PANEL, 1, acc, g, 0);
+    if (width == PANEL && rows >= FEWEST_ROWS && n == PANEL * PANEL) {
+        update_tile_during(rule, rows, z, delta, g, step, known, w, block, operands);
         return;
     }
 #endif
     pair_outer(rows, width, z, delta, 0, g);
     update(rule, n, step, known, w, block);
-    if (operands) pair_up(n / PANEL, 1, w, 0, NULL, 0, operands, 0);
+    if (operands) pair_rows(0, n / PANEL, 0, 1, w, 0, operands, 0);
 }
 #endif
 
