@@ -12,9 +12,9 @@ from fastnn import _kernels_f32, _kernels_f64
 
 FUNCTIONS = (
     "exp", "expm1", "log", "log1p", "tanh", "sigmoid", "normal_cdf", "normal_density",
-    "sine_of_turns", "cosine_of_turns",
+    "sqrt", "sine_of_turns", "cosine_of_turns",
 )  # fmt: skip
-ULPS = dict.fromkeys(FUNCTIONS, 2) | {"normal_cdf": 5, "normal_density": 4}
+ULPS = dict.fromkeys(FUNCTIONS, 2) | {"normal_cdf": 5, "normal_density": 4, "sqrt": 0.501}
 TAILS = (
     5.0  # beyond, an error of normal_cdf and its density may also be tiny without being relative
 )
@@ -37,6 +37,7 @@ TRUTH = {  # of one number, by mpmath
     "sigmoid": clipped(lambda x: 1 / (1 + mpmath.exp(-x))),
     "normal_cdf": clipped(lambda x: mpmath.erfc(-x / mpmath.sqrt(2)) / 2),
     "normal_density": clipped(lambda x: mpmath.exp(-x * x / 2) / mpmath.sqrt(2 * mpmath.pi)),
+    "sqrt": lambda x: mpmath.sqrt(x) if x >= 0 else mpmath.mpf("nan"),
     "sine_of_turns": lambda x: mpmath.sinpi(2 * x),
     "cosine_of_turns": lambda x: mpmath.cospi(2 * x),
 }
@@ -223,6 +224,7 @@ def test_special_values(kernels, isa, function):
         "sigmoid": (0, 0.5, 0.5, 1),
         "normal_cdf": (0, 0.5, 0.5, 1),
         "normal_density": (0, 0.3989422804014327, 0.3989422804014327, 0),
+        "sqrt": (nan, -0.0, 0, inf),
         "sine_of_turns": (nan, 0, 0, nan),
         "cosine_of_turns": (nan, 1, 1, nan),
     }[function]
@@ -251,6 +253,17 @@ def test_float32(isa, function):
     y = computed(_kernels_f32, function, x, isa)
     assert_accurate(function, x, y, DOUBLES(function, x))
     assert_same_signs(function, x, y)
+
+
+def test_square_roots_are_rounded_correctly():
+    """For each fraction and either parity of the exponent, at once and with every exponent."""
+    two_binades = bits_of_float32(0x3F000000, 0x40000000)
+    every_exponent = bits_of_float32(0, 0x7F800000, 104729)
+    mixed = np.concatenate([every_exponent, np.zeros(9, np.float32), two_binades[:99]])
+    rng = np.random.default_rng(0)
+    for isa in _kernels_f32.instruction_sets():
+        for x in (two_binades, every_exponent, rng.permutation(mixed)):
+            np.testing.assert_array_equal(computed(_kernels_f32, "sqrt", x, isa), np.sqrt(x))
 
 
 @pytest.fixture(scope="module")

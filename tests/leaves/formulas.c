@@ -376,6 +376,7 @@ static const function_formula functions[] = {
     {"sigmoid", sigmoid, -80, 80},
     {"normal_cdf", normal_cdf, -10, 10},
     {"normal_density", normal_density, -10, 10},
+    {"sqrt", sqrt, 0, 1e6},
     {"sine_of_turns", sine_of_turns, -1000, 1000},
     {"cosine_of_turns", cosine_of_turns, -1000, 1000},
 };

@@ -10,6 +10,7 @@
 #include "optimizers.h"
 #include "penalties.h"
 #include "probe.h"
+#include "root.h"
 #include "sparse.h"
 #include "tile.h"
 #include "vmath.h"
@@ -47,6 +48,7 @@ INLINE vec vcosine_of_turns(vec t) {
     EACH(sigmoid, vsigmoid)                                                                        \
     EACH(normal_cdf, vnormal)                                                                      \
     EACH(normal_density, vnormal_density)                                                          \
+    EACH(sqrt, root_by_products)                                                                   \
     EACH(sine_of_turns, vsine_of_turns)                                                            \
     EACH(cosine_of_turns, vcosine_of_turns)
 

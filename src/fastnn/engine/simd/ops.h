@@ -269,9 +269,13 @@ static const char *const fastnn_hyper_names[] = {FASTNN_HYPER_PARAMETERS(FASTNN_
  *     epsilon     added to the root; in the rules with root_scale, to the scaled root with its
  *                 sign
  *     shrink      factor of w, decoupled weight decay
+ *
+ * beside_products is for the loops (update_loops.h): the update is made between multiply-adds of a
+ * product, which hide the time of a square root.
  */
 typedef struct {
     real rate, momentum, new_1, keep_2, new_2, root_scale, epsilon, shrink;
+    int beside_products;
 } fastnn_step;
 
 /* The constants of the t-th update (t = 1, 2, ...). */

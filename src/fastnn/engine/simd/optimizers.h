@@ -14,6 +14,7 @@
 #define FASTNN_OPTIMIZERS_H
 
 #include "../maths.h"
+#include "root.h"
 #include "update_loops.h"
 
 /* The weights from which a step starts: shrink w = w - lr decay w if the rule decays, else w. */
@@ -30,6 +31,10 @@ INLINE vec moved(const fastnn_step *step, const real *w, vec change, int decays)
 
 static real shrink_of(const fastnn_hyper *hyper) {
     return (real)(1 - hyper->learning_rate * hyper->weight_decay);
+}
+
+INLINE vec root(const fastnn_step *step, vec s) {
+    return step->beside_products ? vsqrt(s) : root_by_products(s);
 }
 
 static void prepare_plain(const fastnn_hyper *hyper, double t, fastnn_step *step) {
@@ -73,7 +78,7 @@ OPTIMIZER(nesterov, 1)
 
 /* adagrad: s <- s + g^2;  w <- w - lr g / (sqrt(s) + eps)   (Duchi et al. 2011) */
 INLINE vec over_root(const fastnn_step *step, vec g, vec s) {
-    return splat(step->rate) * g / (vsqrt(s) + splat(step->epsilon));
+    return splat(step->rate) * g / (root(step, s) + splat(step->epsilon));
 }
 
 INLINE void adagrad(const fastnn_step *step, vec g, real *w, ptrdiff_t block, int decays) {
@@ -170,7 +175,7 @@ static void prepare_adam(const fastnn_hyper *hyper, double t, fastnn_step *step)
 }
 
 INLINE vec adam_change(const fastnn_step *step, vec m, vec v) {
-    return m / multiply_add(vsqrt(v), splat(step->root_scale), splat(step->epsilon));
+    return m / multiply_add(root(step, v), splat(step->root_scale), splat(step->epsilon));
 }
 
 INLINE void adam(const fastnn_step *step, vec g, real *w, ptrdiff_t block, int decays) {

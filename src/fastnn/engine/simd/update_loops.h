@@ -11,6 +11,13 @@
 #include "bfloat16.h"
 #include "tile.h"
 
+/* The constants of a step, for updates that are made while no products are. */
+INLINE fastnn_step alone(const fastnn_step *step) {
+    fastnn_step constants = *step;
+    constants.beside_products = 0;
+    return constants;
+}
+
 typedef void update_rule(const fastnn_step *step, vec g, real *w, ptrdiff_t block);
 
 enum { MOST_MOMENTS = 3 }; /* of any rule */
@@ -42,7 +49,9 @@ INLINE void update_during_outer(update_rule *rule, ptrdiff_t rows, ptrdiff_t wid
 #if FASTNN_VECTOR_BYTES == 64
     enum { PARTS = 8 };
     if (width == PANEL && rows >= PARTS) {
+        fastnn_step now = *step;
         vec acc[PANEL][TILE_VECTORS];
+        now.beside_products = 1;
         ptrdiff_t row = 0, i = 0;
         clear_tile(PANEL, 1, acc);
         for (ptrdiff_t part = 1; part <= PARTS; part++) {
@@ -50,7 +59,7 @@ INLINE void update_during_outer(update_rule *rule, ptrdiff_t rows, ptrdiff_t wid
             add_outer_products(PANEL, 1, depth, z + row * PANEL, 1, PANEL, delta + row * PANEL, 0,
                                acc);
             for (row += depth; i < n * part / PARTS; i += LANES)
-                rule(step, load(known + i), w + i, block);
+                rule(&now, load(known + i), w + i, block);
         }
         store_tile(PANEL, 1, acc, g, 0);
         return;
@@ -103,6 +112,8 @@ INLINE void update_tile_during(update_rule *rule, ptrdiff_t rows, const fastnn_p
                                const fastnn_pair *delta, real *g, const fastnn_step *step,
                                const real *known, real *w, ptrdiff_t block, fastnn_pair *operands) {
     ptrdiff_t halves = 2 * (PANEL / PAIR_ROWS) * blocks_of(rows), half = 0, part = 0;
+    fastnn_step now = *step;
+    now.beside_products = 1;
     for (ptrdiff_t i = 0; i < PANEL; i += PAIR_ROWS)
         for (ptrdiff_t pairs = pairs_of(rows), at = 0; pairs > 0; pairs -= PAIRS) {
             ptrdiff_t steps = (pairs < PAIRS ? pairs : PAIRS) / 2;
@@ -112,7 +123,7 @@ INLINE void update_tile_during(update_rule *rule, ptrdiff_t rows, const fastnn_p
                 ptrdiff_t pair = (at + 2 * k) * PANEL;
                 add_pair_products(PAIR_ROWS, 1, n, z + pair + i, 1, PANEL, delta + pair, 0, acc);
                 if (part * halves < ++half * PARTS)
-                    update_group(rule, part++, step, known, w, block, operands);
+                    update_group(rule, part++, &now, known, w, block, operands);
             }
             add_chains(PAIR_ROWS, 1, acc, pairs >= PAIRS, NULL, at > 0, g + i * PANEL, 0);
             at += PAIRS;
@@ -197,9 +208,10 @@ INLINE ivec update_vectors(int n, update_rule *rule, int n_moments, const fastnn
     }
     for (int64_t t = u->from; t <= u->to; t++) {
         const fastnn_past *past = &u->past[t % PAST];
+        fastnn_step now = alone(&past->step);
 #pragma GCC unroll 4
         for (int k = 0; k < n; k++) {
-            rule(&past->step, g ? load(g + (i + k) * LANES) : (vec){0}, own[k][0], LANES);
+            rule(&now, g ? load(g + (i + k) * LANES) : (vec){0}, own[k][0], LANES);
             if (u->average)
                 mean[k] =
                     multiply_add(splat(1 - past->momentum), load(own[k][0]) - mean[k], mean[k]);
@@ -246,7 +258,7 @@ INLINE fastnn_row_result update_row_by(update_rule *rule, int n_moments,
         ptrdiff_t rows, ptrdiff_t width, const fastnn_pair *z, const fastnn_pair *delta, real *g,  \
         ptrdiff_t n, const fastnn_step *step, const real *known, real *w, ptrdiff_t block,         \
         fastnn_pair *operands) {                                                                   \
-        fastnn_step constants = *step;                                                             \
+        fastnn_step constants = alone(step);                                                       \
         update_during_pair_outer(RULE, rows, width, z, delta, g, n, &constants, known, w, block,   \
                                  operands);                                                        \
     }
@@ -259,18 +271,18 @@ INLINE fastnn_row_result update_row_by(update_rule *rule, int n_moments,
 #define LOOPS(NAME, N_MOMENTS, RULE)                                                               \
     static void NAME##_rule(ptrdiff_t n, const fastnn_step *step, const real *g, real *w,          \
                             ptrdiff_t block) {                                                     \
-        fastnn_step constants = *step;                                                             \
+        fastnn_step constants = alone(step);                                                       \
         update(RULE, n, &constants, g, w, block);                                                  \
     }                                                                                              \
     static void NAME##_rank_one(ptrdiff_t n, const fastnn_step *step, const real *z,               \
                                 const real *delta, real *w, ptrdiff_t block) {                     \
-        fastnn_step constants = *step;                                                             \
+        fastnn_step constants = alone(step);                                                       \
         update_by_rank_one(RULE, n, &constants, z, delta, w, block);                               \
     }                                                                                              \
     static void NAME##_outer_and_update(                                                           \
         ptrdiff_t rows, ptrdiff_t width, const real *z, const real *delta, real *g, ptrdiff_t n,   \
         const fastnn_step *step, const real *known, real *w, ptrdiff_t block) {                    \
-        fastnn_step constants = *step;                                                             \
+        fastnn_step constants = alone(step);                                                       \
         update_during_outer(RULE, rows, width, z, delta, g, n, &constants, known, w, block);       \
     }                                                                                              \
     PAIR_LOOP(NAME, RULE)                                                                          \
