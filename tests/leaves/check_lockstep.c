@@ -123,7 +123,7 @@ static double train_alone(const party *it, int l, ptrdiff_t first, ptrdiff_t ste
     if (l == it->nobody) return 0;
     return ops->tiny_steps(
         &net, 1, steps, rows->X + skip * it->widths[0], rows->T ? rows->T + skip * n_out : NULL,
-        rows->labels ? rows->labels + skip : NULL, rows->order ? rows->order + first : NULL, 0, 0);
+        rows->labels ? rows->labels + skip : NULL, rows->order ? rows->order + first : NULL, 0);
 }
 
 static void expect_column(party *it, int l, double loss) {

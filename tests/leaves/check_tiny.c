@@ -209,12 +209,10 @@ static void check_network(const shape *shape, const fastnn_loss *loss,
                           const fastnn_optimizer *optimizer, ptrdiff_t steps, bool ordered) {
     static network it;
     bool labelled = strcmp(loss->name, "cross_entropy") == 0 && random_below(2);
-    int flushes = (int)random_below(2);
-    begin_case("%s, %s, %td-%td-%td-%td (%d layers) %s, %s, bias=%d steps=%td ordered=%d "
-               "flushes=%d",
+    begin_case("%s, %s, %td-%td-%td-%td (%d layers) %s, %s, bias=%d steps=%td ordered=%d",
                loss->name, optimizer->name, shape->widths[0], shape->widths[1], shape->widths[2],
                shape->widths[3], shape->n_layers, shape->hidden, shape->output, shape->has_bias,
-               steps, ordered, flushes);
+               steps, ordered);
     make_network(&it, shape, loss, optimizer);
     samples s = new_samples(shape, loss, labelled, ordered);
     double before = (double)random_below(9), truth = before, found = 0;
@@ -228,7 +226,7 @@ static void check_network(const shape *shape, const fastnn_loss *loss,
             target[j] = labelled ? s.labels[row] == j : (double)s.T[row * n_out + j];
         truth += step_in_doubles(&it, t + (double)i, x, target);
     }
-    CALL(found = ops->tiny_steps(&it.net, t, steps, s.X, s.T, s.labels, s.order, flushes, before));
+    CALL(found = ops->tiny_steps(&it.net, t, steps, s.X, s.T, s.labels, s.order, before));
     expect_weights(&it, steps);
     expect_returned(found, truth, tolerance(&it, steps) + rounding(1, truth));
     end_case();

@@ -2,15 +2,13 @@
 # the computation of gradients (stages/), and the choice of their use in a step (step.pxd).
 
 from libc.math cimport sqrt
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t
 
 from fastnn.engine.leaves cimport (
     PANEL,
-    fastnn_flush_subnormals,
     fastnn_hyper,
     fastnn_learning_rate,
     fastnn_pair,
-    fastnn_restore_subnormals,
     fastnn_step,
     real,
 )
@@ -116,15 +114,13 @@ cdef inline void average_updated(const Net *net, const Update *update, const rea
 
 # ---- gradients of a thread's tiles --------------------------------------------------------------
 
-cdef inline uint64_t begin_gradients(const Net *net) noexcept nogil:
-    """Prepare this thread for gradients and updates; return what end_gradients needs."""
+cdef inline void begin_gradients(const Net *net) noexcept nogil:
+    """Prepare this thread for gradients."""
     if net.operands != NULL:
         net.ops.begin_outers()
-    return fastnn_flush_subnormals()
 
 
-cdef inline void end_gradients(const Net *net, uint64_t before) noexcept nogil:
-    fastnn_restore_subnormals(before)
+cdef inline void end_gradients(const Net *net) noexcept nogil:
     if net.operands != NULL:
         net.ops.end_outers()
 

@@ -168,7 +168,6 @@ cdef extern from "engine/simd/ops.h":
         double *loss
         real *x
         real *t
-        bint flushes
 
     ctypedef struct fastnn_function:
         const char *name
@@ -299,7 +298,7 @@ cdef extern from "engine/simd/ops.h":
                            const fastnn_pair *delta, bint more, real *g) noexcept nogil
         double (*tiny_steps)(const fastnn_tiny *net, double t, Py_ssize_t n, const real *X,
                              const real *T, const int64_t *labels, const int64_t *order,
-                             bint flushes, double total) noexcept nogil
+                             double total) noexcept nogil
         void (*lockstep)(const fastnn_lockstep *nets, Py_ssize_t n) noexcept nogil
         double (*multiply_adds)(Py_ssize_t n, real *sink) noexcept nogil
         real (*read_all)(Py_ssize_t n, const real *x) noexcept nogil
@@ -411,7 +410,6 @@ cdef extern from "engine/claim.h" nogil:
     uint64_t fastnn_times_left(const fastnn_claim *claim)
 
 cdef extern from "engine/subnormals.h" nogil:
+    uint64_t fastnn_modes()
     uint64_t fastnn_flush_subnormals()
     void fastnn_restore_subnormals(uint64_t before)
-    uint64_t fastnn_begin_watch()
-    bint fastnn_end_watch(uint64_t before)

@@ -11,8 +11,8 @@ from fastnn.engine.leaves cimport (
     LOCKSTEP_ROWS,
     PANEL,
     fastnn_allocate,
-    fastnn_begin_watch,
-    fastnn_end_watch,
+    fastnn_flush_subnormals,
+    fastnn_restore_subnormals,
     fastnn_free,
     fastnn_lockstep,
     fastnn_lockstep_layer,
@@ -180,38 +180,20 @@ cdef inline void copy_number(real *here, real *there, bint enters) noexcept nogi
 
 
 cdef inline void train_lanes(Lockstep *step, Py_ssize_t most) noexcept nogil:
-    """Train all lanes until the first slice ends, for `most` steps at most.
-
-    Until subnormal numbers occur, all of a step treats them as zero. Then every lane begins its
-    slice again, and only updates do, as in train_tiny_slice.
-    """
+    """Train all lanes until the first slice ends, for `most` steps at most."""
     cdef Py_ssize_t n = most
     cdef uint64_t before
     cdef int l
     for l in range(PANEL):
         if step.runs[l] != NULL:
             n = min(n, step.left[l])
-    if not step.nets.flushes:
-        before = fastnn_begin_watch()
-        step.net.ops.lockstep(&step.nets, n)
-        step.nets.flushes = fastnn_end_watch(before)
-        if step.nets.flushes:
-            enter_again(step)
-            return
-    else:
-        step.net.ops.lockstep(&step.nets, n)
+    before = fastnn_flush_subnormals()  # as train_task does
+    step.net.ops.lockstep(&step.nets, n)
+    fastnn_restore_subnormals(before)
     for l in range(PANEL):
         if step.runs[l] != NULL:
             step.left[l] -= n
             step.rows[l].first += n
-
-
-cdef inline void enter_again(Lockstep *step) noexcept nogil:
-    """Let every lane begin its slice again: its network is as it was before the slice."""
-    cdef int l
-    for l in range(PANEL):
-        if step.runs[l] != NULL:
-            enter_lane(step, l, step.runs[l])
 
 
 cdef inline bint is_empty(const Lockstep *step) noexcept nogil:

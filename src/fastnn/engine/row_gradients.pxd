@@ -8,6 +8,8 @@ from libc.stdint cimport uint64_t
 from fastnn.engine.gradients cimport begin_gradients, end_gradients
 from fastnn.engine.leaves cimport (
     PANEL,
+    fastnn_flush_subnormals,
+    fastnn_restore_subnormals,
     fastnn_team,
     fastnn_team_size,
     real,
@@ -44,7 +46,7 @@ cdef inline void row_gradients_task(void *context, fastnn_team *team, int rank) 
     cdef Py_ssize_t row = asked.first + rank * most, rows, r
     cdef real *block = asked.blocks + rank * net.block
     cdef Pass work
-    cdef uint64_t before
+    cdef uint64_t before = fastnn_flush_subnormals()  # as in training
     begin_pass(&work, net, asked.buffers, rank * most * k, asked.rows.loss)
     work.few = k <= FEW_ROWS  # as in a batch of one row
     work.scratch = asked.buffers.scratch + rank * asked.buffers.scratch_stretch
@@ -57,12 +59,13 @@ cdef inline void row_gradients_task(void *context, fastnn_team *team, int rank) 
         forward(&work)
         output_loss(&work)
         backward(&work, net.first_parameters)
-        before = begin_gradients(net)
+        begin_gradients(net)
         for r in range(rows):
             add_row_gradient(net, asked.buffers, rank * most + r, block)
             flatten(net, block, asked.out + (row + r) * asked.n_parameters)
-        end_gradients(net, before)
+        end_gradients(net)
         row += size * most
+    fastnn_restore_subnormals(before)
 
 
 cdef inline void add_row_gradient(const Net *net, const Buffers *buffers, Py_ssize_t at,

@@ -17,7 +17,12 @@
 from libc.math cimport isfinite
 
 from fastnn.engine.clock cimport DELTA, FORWARD, INPUT, LOSS, WAIT, Phase, record_time
-from fastnn.engine.leaves cimport fastnn_team, fastnn_team_barrier
+from fastnn.engine.leaves cimport (
+    fastnn_flush_subnormals,
+    fastnn_restore_subnormals,
+    fastnn_team,
+    fastnn_team_barrier,
+)
 from fastnn.engine.net cimport (
     CHUNK,
     Net,
@@ -48,6 +53,26 @@ cdef inline double sum_of(const double *x, Py_ssize_t n) noexcept nogil:
     return total
 
 
+cdef inline bint is_interrupted(Run *run, const ThreadState *thread) noexcept nogil:
+    """Let Python handle signals, in the thread's own modes; return whether to end the run."""
+    cdef bint ends
+    fastnn_restore_subnormals(thread.modes)
+    ends = run.interrupted(run.owner)
+    fastnn_flush_subnormals()
+    return ends
+
+
+cdef inline void weigh_in_batch(const Run *run, const ThreadState *thread, const Round *now,
+                                Py_ssize_t row, Py_ssize_t at, Py_ssize_t rows) noexcept nogil:
+    """Compute the factors of `rows` rows of a round in the loss; users' weights may be
+    subnormal."""
+    if run.rows.n_weights > 0:
+        fastnn_restore_subnormals(thread.modes)
+    weigh(run.net, &run.rows, run.buffers, now.divisor, now.position + row, at, rows)
+    if run.rows.n_weights > 0:
+        fastnn_flush_subnormals()
+
+
 cdef inline double train_rows(Run *run, const ThreadState *thread, const Round *now,
                               Py_ssize_t first, Py_ssize_t stop) noexcept nogil:
     """Compute outputs, losses and deltas of rows first ... stop of a round; return their loss.
@@ -76,11 +101,11 @@ cdef inline double train_rows(Run *run, const ThreadState *thread, const Round *
         record_time(thread.clock, FORWARD)
         if run.out != NULL:
             write_outputs(&work, run.out + (position + row) * net.n_out)
-        weigh(net, &run.rows, run.buffers, now.divisor, position + row, work.at, rows)
+        weigh_in_batch(run, thread, now, row, work.at, rows)
         output_loss(&work)
         record_time(thread.clock, LOSS)
         row += rows
-        if thread.polls and run.interrupted(run.owner):
+        if thread.polls and is_interrupted(run, thread):
             run.ended = INTERRUPTED
             return 0.0
     loss = sum_of(run.buffers.loss + first * k, (stop - first) * k)
@@ -132,7 +157,7 @@ cdef inline double train_columns(Run *run, fastnn_team *team, const ThreadState 
     work.rank, work.size, work.rows = thread.rank, thread.size, stop - first
     run.rows.gather_inputs(net, &run.rows, run.buffers, position + first, first, work.rows)
     run.rows.gather_targets(net, &run.rows, run.buffers, position + first, first, work.rows)
-    weigh(net, &run.rows, run.buffers, now.divisor, position + first, first, work.rows)
+    weigh_in_batch(run, thread, now, first, first, work.rows)
     ahead = position + rows + first
     prefetch_rows(net, &run.rows, ahead, min(ahead + work.rows, run.end))
     record_time(thread.clock, INPUT)

@@ -136,9 +136,6 @@ cdef struct Run:
     int most_threads              # threads for any task, at most
     Py_ssize_t slice_rows         # rows of a slice: signals are handled between slices
     bint tiny                     # tiny.c makes the steps
-    bint flushes_updates          # of these, the updates alone treat subnormal numbers as zero
-    bint met_subnormals           # in steps that treated subnormal numbers as zero throughout
-    int slices_left, pause        # slices with flushes_updates, now and after the last occurrence
     bint skips_zeros              # the inputs have many, and the lowest W is finite
     bint by_columns               # a team divides columns, unless zeros are skipped
     Kept *keep                    # where parameters with a finite loss are kept, or NULL

@@ -6,10 +6,16 @@
 # Not here: the division of columns in the rows phase (row_phase.pxd), the size of the team
 # (team.pxd), the counters of portions (pool.c).
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from fastnn.engine.clock cimport Clock, monotonic
-from fastnn.engine.leaves cimport fastnn_team, fastnn_team_size, fastnn_team_take, real
+from fastnn.engine.leaves cimport (
+    fastnn_modes,
+    fastnn_team,
+    fastnn_team_size,
+    fastnn_team_take,
+    real,
+)
 from fastnn.engine.net cimport (
     FEW_ROWS,
     Columns,
@@ -47,6 +53,7 @@ cdef struct ThreadState:          # the private state of a thread of the team
     Columns *columns              # index of the round's nonzeros or rows of W in use; or NULL
     Clock *clock                  # or NULL
     bint polls                    # it checks for signals within a step
+    uint64_t modes                # floating-point modes, between steps
 
 cdef struct TileShare:            # tiles of the parameters: those of a thread, or a portion of them
     bint by_columns               # divided by the columns of each stage,
@@ -64,6 +71,7 @@ cdef inline bint postpones_updates(const Run *run) noexcept nogil:
 
 cdef inline ThreadState thread_state(const Run *run, fastnn_team *team, int rank) noexcept nogil:
     cdef ThreadState thread
+    thread.modes = fastnn_modes()
     thread.rank, thread.size = rank, fastnn_team_size(team)
     thread.polls = run.polls and rank == 0
     thread.scratch = run.buffers.scratch + rank * run.buffers.scratch_stretch

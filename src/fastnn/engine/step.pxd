@@ -13,7 +13,7 @@
 # from before the step. Nothing allocates memory.
 
 from libc.math cimport INFINITY, isfinite
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
 from fastnn.engine.clock cimport UPDATE, WAIT, record_time
@@ -93,9 +93,20 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
                              Py_ssize_t position, Py_ssize_t rows, double divisor,
                              double *loss) noexcept nogil:
     """Train one step over the `rows` rows from `position`; on rank 0, add their losses to `loss`.
+    Return whether the step was made."""
+    cdef bint is_made
+    fastnn_flush_subnormals()
+    is_made = train_rounds(run, team, thread, step, position, rows, divisor, loss)
+    fastnn_restore_subnormals(thread.modes)
+    return is_made
 
-    Return whether the step was made. All threads read run.ended between the same two barriers, so
-    they return the same.
+
+cdef inline bint train_rounds(Run *run, fastnn_team *team, const ThreadState *thread, int64_t step,
+                              Py_ssize_t position, Py_ssize_t rows, double divisor,
+                              double *loss) noexcept nogil:
+    """Train the step round by round.
+
+    All threads read run.ended between the same two barriers, so they return the same.
     """
     cdef Py_ssize_t before = 0
     cdef Round now
@@ -195,19 +206,15 @@ cdef inline void catch_up_in_use(const Run *run, const ThreadState *thread,
     """Make the postponed updates, up to update t, of the rows of the lowest W in use: this
     thread's part."""
     cdef Py_ssize_t n = thread.columns.n_used
-    cdef uint64_t before = fastnn_flush_subnormals()
     catch_up_used(run.net, lowest_with_parameters(run.net), run.buffers.indexed, thread.columns,
                   share(n, thread.rank, thread.size), share(n, thread.rank + 1, thread.size), t)
-    fastnn_restore_subnormals(before)
 
 
 cdef inline void catch_up_all(const Run *run, int rank, int size, int64_t t) noexcept nogil:
     """Make the postponed updates, up to update t, of all rows of the lowest W: a thread's part."""
     cdef Nonzeros *indexed = run.buffers.indexed
-    cdef uint64_t before = fastnn_flush_subnormals()
     catch_up_rows(run.net, lowest_with_parameters(run.net), indexed,
                   share(indexed.n_in, rank, size), share(indexed.n_in, rank + 1, size), t)
-    fastnn_restore_subnormals(before)
 
 
 cdef inline void mark_all(const Run *run, int rank, int size, int64_t t) noexcept nogil:
@@ -280,7 +287,7 @@ cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState
     """Compute and use the gradients of this thread's share of the parameters."""
     cdef TileShare part
     cdef GradientUse use = use_of(run, now)
-    cdef uint64_t before = begin_gradients(run.net)
+    begin_gradients(run.net)
     if postpones_updates(run) and not now.postpones:  # no row of W is known to have gradient 0
         catch_up_all(run, thread.rank, thread.size, now.t - 1)
         fastnn_team_barrier(team)
@@ -298,7 +305,7 @@ cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState
         elif (now.t - run.buffers.indexed.begun) % (PAST - 1) == 0:
             fastnn_team_barrier(team)  # the rows in use are updated, each by some thread
             catch_up_all(run, thread.rank, thread.size, now.t)
-    end_gradients(run.net, before)
+    end_gradients(run.net)
 
 
 cdef inline void train_tile_portions(Run *run, fastnn_team *team, const ThreadState *thread,

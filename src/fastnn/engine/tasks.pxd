@@ -10,11 +10,11 @@ from fastnn.engine.epochs cimport begin_epoch, finish_epoch
 from fastnn.engine.gradients cimport rate_at
 from fastnn.engine.leaves cimport (
     fastnn_attendance,
-    fastnn_begin_watch,
-    fastnn_end_watch,
+    fastnn_flush_subnormals,
     fastnn_now_ns,
     fastnn_pace_note,
     fastnn_pace_size,
+    fastnn_restore_subnormals,
     fastnn_run,
     fastnn_team,
     fastnn_team_size,
@@ -81,7 +81,9 @@ cdef inline void train_task(void *context, fastnn_team *team, int rank) noexcept
 cdef inline void postponed_updates_task(void *context, fastnn_team *team, int rank) noexcept nogil:
     """Make this thread's part of all postponed updates."""
     cdef Run *run = <Run *>context
+    cdef uint64_t modes = fastnn_flush_subnormals()
     catch_up_all(run, rank, fastnn_team_size(team), run.net.step)
+    fastnn_restore_subnormals(modes)
 
 
 cdef inline void make_postponed_updates(const Run *run, int n_threads) noexcept nogil:
@@ -107,18 +109,12 @@ cdef inline void finish_batch(Run *run, double loss, double weight,
 
 
 cdef inline void train_tiny(Run *run) noexcept nogil:
-    """Train one slice of an epoch of a tiny network, one row a step.
-
-    Without run.flushes_updates, set run.met_subnormals if a subnormal number may have changed the
-    results.
-    """
+    """Train one slice of an epoch of a tiny network, one row a step."""
     cdef Net *net = run.net
     cdef const Rows *rows = &run.rows
     cdef Py_ssize_t position = run.first, skip = 0
     cdef Py_ssize_t n = 1 if net.schedule.rule != NULL else run.stop - run.first
-    cdef uint64_t before = 0
-    if not run.flushes_updates:
-        before = fastnn_begin_watch()
+    cdef uint64_t modes = fastnn_flush_subnormals()
     while position < run.stop:
         net.hyper.learning_rate = rate_at(net, net.step)
         skip = position if rows.order == NULL else 0
@@ -127,59 +123,30 @@ cdef inline void train_tiny(Run *run) noexcept nogil:
                                       rows.T + skip * net.n_out if rows.T != NULL else NULL,
                                       rows.labels + skip if rows.labels != NULL else NULL,
                                       rows.order + position if rows.order != NULL else NULL,
-                                      run.flushes_updates, run.loss)
+                                      run.loss)
         run.total += <double>n
         net.step += n
         position += n
-    run.met_subnormals = not run.flushes_updates and fastnn_end_watch(before)
+    fastnn_restore_subnormals(modes)
     run.first = position
-
-
-# Slices of a tiny network in the slower mode, at most, until the faster one is tried again.
-cdef enum:
-    LONGEST_PAUSE = 63
-
-
-cdef struct SliceStart:           # where a slice of a tiny network begins
-    Py_ssize_t first
-    int64_t step
-    double loss, total
-    const real *arena             # a copy of the arena
-
-
-cdef inline void restart_slice(Run *run, const SliceStart *start) noexcept nogil:
-    """Restore the state from before a slice of a tiny network."""
-    cdef Net *net = run.net
-    memcpy(net.arena, start.arena, net.n_blocks * net.block * sizeof(real))
-    run.first, net.step, run.loss, run.total = start.first, start.step, start.loss, start.total
 
 
 cdef inline void train_tiny_slice(Run *run, real *before) noexcept nogil:
     """Train a slice of a tiny network's rows; copy the arena to `before` first.
 
-    The slice is repeated in two cases. If subnormal numbers occurred, tiny.c repeats it and treats
-    them as the general step does, also in some slices after it: at each occurrence, the pause until
-    the faster mode is tried again doubles. Most pauses are short, since a moment that becomes
-    subnormal is 0 from then on. tiny.c does not check the loss of each row: if the sum of the
-    losses isn't finite, the state from before the slice is restored and run.tiny is cleared, so
-    that the general step repeats the slice and finds the row.
+    tiny.c does not check the loss of each row: if the sum of the losses isn't finite, the state
+    from before the slice is restored and run.tiny is cleared, so that the general step repeats the
+    slice and finds the row.
     """
     cdef Net *net = run.net
-    cdef SliceStart start
-    start.first, start.step, start.loss, start.total = run.first, net.step, run.loss, run.total
-    start.arena = before
-    memcpy(before, net.arena, net.n_blocks * net.block * sizeof(real))
-    run.flushes_updates = run.slices_left > 0
-    run.slices_left -= run.flushes_updates
+    cdef Py_ssize_t size = net.n_blocks * net.block * sizeof(real), first = run.first
+    cdef int64_t step = net.step
+    cdef double loss = run.loss, total = run.total
+    memcpy(before, net.arena, size)
     fastnn_run(1, train_task, run)
-    if run.met_subnormals:
-        restart_slice(run, &start)
-        run.pause = min(2 * run.pause + 1, LONGEST_PAUSE)
-        run.slices_left, run.flushes_updates = run.pause, True
-        fastnn_run(1, train_task, run)
     if not isfinite(run.loss):
-        restart_slice(run, &start)
-        run.tiny = False
+        memcpy(net.arena, before, size)
+        run.first, net.step, run.loss, run.total, run.tiny = first, step, loss, total, False
 
 
 # ---- the beginning of a run ---------------------------------------------------------------------

@@ -9,7 +9,6 @@
 #ifndef FASTNN_LOCKSTEP_H
 #define FASTNN_LOCKSTEP_H
 
-#include "../subnormals.h"
 #include "activations.h"
 #include "losses.h"
 
@@ -128,9 +127,7 @@ static void lockstep(const fastnn_lockstep *nets, ptrdiff_t n) {
         lockstep_loss(last, nets->t + r * last->n_out * PANEL, nets->loss);
         for (const fastnn_lockstep_layer *layer = last; layer > first; layer--)
             lockstep_delta(layer, layer - 1);
-        uint64_t before = nets->flushes ? fastnn_flush_subnormals() : 0;
         lockstep_updates(nets, x);
-        if (nets->flushes) fastnn_restore_subnormals(before);
     }
 }
 

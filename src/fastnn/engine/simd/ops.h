@@ -421,9 +421,7 @@ typedef real fastnn_read_all_fn(ptrdiff_t n, const real *x);
 
 /* tiny.c. A network whose every layer fits one panel. fastnn_tiny_fn trains it by n on-line steps,
  * of which the first is update t, and returns `total` plus the rows' losses, added one by one.
- * There are no dropout, no penalties and no sample weights. With `flushes`, the updates treat
- * subnormal numbers as zero (subnormals.h). Otherwise the thread's mode is kept, which is faster.
- */
+ * There are no dropout, no penalties and no sample weights. */
 typedef struct {
     ptrdiff_t n_in, n_out;
     ptrdiff_t activation; /* its index in the list of activations */
@@ -444,7 +442,7 @@ typedef struct {
 
 typedef double fastnn_tiny_fn(const fastnn_tiny *net, double t, ptrdiff_t n, const real *X,
                               const real *T, const int64_t *labels, const int64_t *order,
-                              int flushes, double total);
+                              double total);
 
 /* lockstep.h. PANEL networks of one shape, trained side by side with the results of tiny.c, by
  * plain gradient descent on squared errors. Each panel of an array has one number of every network,
@@ -474,7 +472,6 @@ typedef struct {
     const real *rate;                 /* (PANEL,) */
     double *loss;                     /* (PANEL,) the rows' losses are added to these */
     real *x, *t; /* buffers: (LOCKSTEP_ROWS, n_in, PANEL) and (LOCKSTEP_ROWS, n_out, PANEL) */
-    int flushes; /* as for tiny.c */
 } fastnn_lockstep;
 
 /* Makes n steps of each network. */

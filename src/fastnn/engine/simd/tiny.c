@@ -12,7 +12,6 @@
 
 #include <string.h>
 
-#include "../subnormals.h"
 #include "activations.h"
 #include "losses.h"
 
@@ -83,13 +82,6 @@ INLINE void tiny_updates(const fastnn_tiny *net, const real *x, int plain, const
     const fastnn_tiny_layer *first = net->layers, *last = first + net->n_layers - 1;
     for (const fastnn_tiny_layer *layer = first; layer <= last; layer++)
         tiny_update(net, layer, layer == first ? x : layer->z_prev, plain, step, bias_step);
-}
-
-/* The same, not inlined, since compilers move arithmetic past changes of the mode. */
-static void __attribute__((noinline)) tiny_updates_flushed(const fastnn_tiny *net, const real *x,
-                                                           int plain, const fastnn_step *step,
-                                                           const fastnn_step *bias_step) {
-    tiny_updates(net, x, plain, step, bias_step);
 }
 
 /* Returns the loss of the row, and computes delta of the last layer. */
@@ -220,13 +212,12 @@ static int is_pair(const fastnn_tiny *net, int plain, int squared) {
 extern fastnn_tiny_fn TINY_STEPS;
 
 double TINY_STEPS(const fastnn_tiny *net, double t, ptrdiff_t n, const real *X, const real *T,
-                  const int64_t *labels, const int64_t *order, int flushes, double total) {
+                  const int64_t *labels, const int64_t *order, double total) {
     const fastnn_tiny_layer *first = net->layers, *last = net->layers + net->n_layers - 1;
     int plain = strcmp(net->optimizer->name, "sgd") == 0;
     int squared = strcmp(net->loss->name, "squared_error") == 0;
     int canonical = net->loss->activation != NULL;
-    if (!labels && !flushes && is_pair(net, plain, squared))
-        return pair_steps(net, t, n, X, T, order, total);
+    if (!labels && is_pair(net, plain, squared)) return pair_steps(net, t, n, X, T, order, total);
     double loss;
     real target[PANEL] __attribute__((aligned(64))) = {0}, weight = 1;
     const fastnn_loss_args args = {.rows = 1,
@@ -254,13 +245,7 @@ double TINY_STEPS(const fastnn_tiny *net, double t, ptrdiff_t n, const real *X, 
             bias_step = step;
             bias_step.shrink = 1;
         }
-        if (flushes) {
-            uint64_t before = fastnn_flush_subnormals();
-            tiny_updates_flushed(net, x, plain, &step, &bias_step);
-            fastnn_restore_subnormals(before);
-        } else {
-            tiny_updates(net, x, plain, &step, &bias_step);
-        }
+        tiny_updates(net, x, plain, &step, &bias_step);
     }
     return total;
 }

@@ -96,12 +96,14 @@ INLINE void update_tile_during(update_rule *rule, ptrdiff_t rows, const fastnn_p
                                const fastnn_pair *delta, real *g, const fastnn_step *step,
                                const real *known, real *w, ptrdiff_t block, fastnn_pair *operands) {
     ptrdiff_t blocks = blocks_of(rows), done = 0;
+    fastnn_step now = *step;
+    now.beside_products = 1;
     _tile_zero(0);
     for (ptrdiff_t part = 0; part < PARTS; part++) {
         ptrdiff_t stop = (blocks * (part + 1) + PARTS - 1) / PARTS;
         add_blocks_of_rows(done, stop, z, delta);
         done = stop;
-        update_group(rule, part, step, known, w, block, operands);
+        update_group(rule, part, &now, known, w, block, operands);
     }
     _tile_stored(0, g, PANEL * sizeof(real));
 }
