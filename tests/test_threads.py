@@ -25,7 +25,7 @@ import pytest
 from comparing import digest
 from conditions import LONG, is_refused, until
 
-from fastnn import MLP, Activate, Adam, Callback, Dense, Dropout, LayerNorm
+from fastnn import MLP, Activate, Adam, Callback, Dense, Dropout, LayerNorm, reference
 from fastnn.exchange import model_files
 from fastnn.inspection import flops_of_a_row
 
@@ -118,6 +118,27 @@ def test_bits_do_not_depend_on_which_thread_takes_a_portion(name):
 
     digests = {n: trained(n) for n in (1, 2, 3, 4)}
     assert len(set(digests.values())) == 1, digests
+
+
+@pytest.mark.parametrize("rows", [1000, 1500])
+@pytest.mark.parametrize("clip", [None, 0.1])
+def test_gradients_of_inputs_that_do_not_fit_in_caches(rows, clip):
+    """Tiles are trained in another order than with fewer rows, and threads in orders of their
+    own."""
+    rng = np.random.default_rng(2)
+    X, y = rng.standard_normal((rows, 300), dtype=np.float32), rng.integers(0, 3, rows)
+    found = {}
+    for n in (1, 2, 3):
+        layers = [Dense(75, "relu"), Dense(3, "softmax")]
+        net = MLP(300, layers, loss="cross_entropy", optimizer=Adam(global_clipnorm=clip), seed=3,
+                  n_threads=n)  # fmt: skip
+        twin = reference.Network.like(net)
+        net.train_on_batch(X, y)
+        found[n] = digest(net.get_weights())
+    twin.train_on_batch(X, y)
+    for ours, theirs in zip(net.get_weights(), twin.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+    assert len(set(found.values())) == 1, found
 
 
 @no_tasks

@@ -7,8 +7,8 @@
  *     sum <- sum + (even + odd)      even <- fma(x_i, y_i, even), i = 0, 2, 4, ...
  *
  * Subnormal numbers are treated as 0. This is the order of the instruction tdpbf16ps of AMX, which
- * multiplies a whole block at a time (amx.h). Other sets compute the two chains one after the
- * other, to the same bits.
+ * multiplies a whole block at a time (amx.h). Other sets compute the two chains side by side, to
+ * the same bits.
  *
  * Operands are stored in pairs of numbers, 32 bits each. tdpbf16ps takes pairs of neighbours, one
  * number for each chain. vdpbf16ps computes fma(x_1, y_1, fma(x_0, y_0, sum)), so that both numbers
