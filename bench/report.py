@@ -209,6 +209,22 @@ def many_sentence(found):
     )
 
 
+def bfloat16_sentence(found):
+    """Return the sentence with the times of the largest network in bfloat16 and in float32."""
+    cell, times = list(found["bfloat16_us"].items())[-1]
+    plain, mixed, autocast = (
+        figure(times[name])
+        for name in ("fastnn, float32", "fastnn, mixed_bfloat16", "torch, autocast")
+    )
+    return (
+        f'With `dtype="mixed_bfloat16"`, a training step of {cell}, takes {mixed} µs instead of '
+        f"{plain} µs in float32; PyTorch's takes {autocast} µs under autocast to bfloat16. One "
+        f"thread. CPU: {found['machine']['cpu']}, instruction set "
+        f"{found['machine']['fastnn']['instruction_set']}. Script: `bench/bfloat16.py`, run by "
+        "`make bench-bfloat16`."
+    )
+
+
 def scores_as_well(record):
     """Whether fastnn's mean score is at least scikit-learn's minus one standard deviation."""
     ours, theirs = (record[who] for who in ESTIMATORS)
@@ -452,6 +468,7 @@ SECTIONS = {  # name: (file of results, function that makes the text)
     "small-calls": ("calls-float32-1", calls_sentence),
     "small-estimators": ("estimators-2", estimators_sentence),
     "small-many": ("many", many_sentence),
+    "small-bfloat16": ("bfloat16", bfloat16_sentence),
     "small-tables": ("real-tables", tables_sentence),
     "shown-tables": ("real-tables", shown_tables),
     "real-rows": ("epochs-float32-1", real_rows_sentence),
