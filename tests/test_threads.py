@@ -487,6 +487,25 @@ def test_fitting_leaves_the_floating_point_state_alone(threads, isa):
 
 
 @pytest.mark.skipif(platform.machine() not in FE_UPWARD, reason="FE_UPWARD's value isn't known")
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no such timers")
+def test_a_signal_handler_finds_the_floating_point_state_alone():
+    """Also within a step of more than 4e9 operations, which checks for signals while it treats
+    subnormal numbers as zero."""
+    net = MLP(70, [Dense(300, "relu"), Dense(5, "softmax")], loss="cross_entropy",
+              optimizer="adam", seed=0)  # fmt: skip
+    rows, labels = np.tile(X, (160, 1)).astype(np.float32), np.tile(LABELS, 160)
+    before, found = floating_point_state(), []
+    old = signal.signal(signal.SIGALRM, lambda *_: found.append(floating_point_state()))
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    try:
+        net.fit(rows, labels, batch_size=len(rows), epochs=2)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    assert found
+    assert all(state == before for state in found)
+
+
 def test_workers_adopt_the_callers_rounding():
     """The threads were created with another rounding mode; that of the caller does not change."""
     libm, up = ctypes.CDLL(None), FE_UPWARD[platform.machine()]

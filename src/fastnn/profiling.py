@@ -35,7 +35,7 @@ _WORTH_IT = 1.1
 _PROBE = 0.002
 
 # How many times as fast as float32 bfloat16 is in bench/README.md, by the speed of the instruction.
-_SPEEDUPS = {2: "1.3 to 1.8", 16: "1.4 to 3.8"}
+_SPEEDUPS = {2: "1.3 to 1.8", 16: "1.2 to 3.9"}
 
 # From this many rows per batch on, products and not memory accesses take most of a step.
 _SOME_ROWS = 32

@@ -27,7 +27,7 @@ from fastnn.engine.net cimport (
     TargetRange,
     W_size,
     b_size,
-    pairs_of,
+    padded_pairs,
     panels_of,
 )
 from fastnn.engine.registry cimport find_loss, find_optimizer, find_set, hyper_parameters
@@ -80,6 +80,7 @@ cdef inline int build_net(Net *net, const Kind *kinds, dict spec) except -1:
     net.momentum = spec["average"] or 0.0
     net.n_blocks = 1 + net.optimizer.n_moments + net.has_ema
     build_stages(net, kinds, spec["n_in"], spec["stages"])
+    # The sets are equal but for products of bfloat16: the activations found above may stay.
     if net.ops.multiplies_tiles and has_operands(net) and not fastnn_allow_tiles():
         choose_set(net, find_set("avx512bf16"), spec["optimizer"])
     net.loss = find_loss(net.ops, spec["loss"], (<Dense *>net.last.own).activation.name)
@@ -220,7 +221,7 @@ cdef inline int place_operands(Net *net) except -1:
     for i in range(net.n_stages):
         stage = &net.stages[i]
         if stage.has_operands:
-            block += <object>pairs_of(stage.W_rows) * padded(stage.W_columns)
+            block += <object>padded_pairs(stage.W_rows) * padded(stage.W_columns)
     if block == 0:
         return 0
     net.operands = <fastnn_pair *>allocate(block * (1 + net.averaged))
@@ -229,7 +230,7 @@ cdef inline int place_operands(Net *net) except -1:
         stage = &net.stages[i]
         if stage.has_operands:
             stage.operands = net.operands + at
-            at += pairs_of(stage.W_rows) * panels_of(stage.W_columns) * PANEL
+            at += padded_pairs(stage.W_rows) * panels_of(stage.W_columns) * PANEL
     return 0
 
 

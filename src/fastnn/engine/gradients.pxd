@@ -19,7 +19,7 @@ from fastnn.engine.net cimport (
     Tile,
     Update,
     W_size,
-    pairs_of,
+    padded_pairs,
     panels_of,
 )
 
@@ -92,7 +92,7 @@ cdef inline void renew_operands(const Net *net, const real *W, Py_ssize_t n,
 
 cdef inline void renew_stage(const Net *net, const Stage *stage) noexcept nogil:
     """Renew the operands of a stage, after its weights have been written."""
-    cdef Py_ssize_t q, size = stage.W_rows * PANEL, pairs = pairs_of(stage.W_rows) * PANEL
+    cdef Py_ssize_t q, size = stage.W_rows * PANEL, pairs = padded_pairs(stage.W_rows) * PANEL
     for q in range(panels_of(stage.W_columns) if stage.operands != NULL else 0):
         renew_operands(net, stage.W + q * size, size, stage.operands + q * pairs)
 

@@ -12,11 +12,11 @@ from fastnn.engine.leaves cimport (
     PANEL,
     fastnn_allocate,
     fastnn_flush_subnormals,
-    fastnn_restore_subnormals,
     fastnn_free,
     fastnn_lockstep,
     fastnn_lockstep_layer,
     fastnn_lockstep_rows,
+    fastnn_restore_subnormals,
     fastnn_step,
     fastnn_tiny_layer,
     real,
@@ -187,7 +187,7 @@ cdef inline void train_lanes(Lockstep *step, Py_ssize_t most) noexcept nogil:
     for l in range(PANEL):
         if step.runs[l] != NULL:
             n = min(n, step.left[l])
-    before = fastnn_flush_subnormals()  # as train_task does
+    before = fastnn_flush_subnormals()  # as train_batch does
     step.net.ops.lockstep(&step.nets, n)
     fastnn_restore_subnormals(before)
     for l in range(PANEL):

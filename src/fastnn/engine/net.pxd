@@ -148,7 +148,7 @@ cdef struct Stage:
     real *b
     Py_ssize_t W_rows, W_columns, b_rows, b_columns
     bint has_operands             # products read a copy of W, rounded to bfloat16
-    fastnn_pair *operands         # the copy: panels of pairs_of(W_rows) rows of pairs; or NULL
+    fastnn_pair *operands         # the copy: panels of padded_pairs(W_rows) rows of pairs; or NULL
     bint on_line                  # Kind.update_on_line can update it, or it has no parameters
     bint may_postpone             # updates with gradient 0 may be made when a row of W is read
     Py_ssize_t rows_read          # rows of W that a row of inputs reads, for Kind.index_rows
@@ -405,8 +405,9 @@ cdef inline Py_ssize_t panels_of(Py_ssize_t columns) noexcept nogil:
     return <Py_ssize_t>((<size_t>columns + PANEL - 1) // PANEL)  # unsigned: a shift
 
 
-cdef inline Py_ssize_t pairs_of(Py_ssize_t depth) noexcept nogil:
-    """Return the pairs for a depth of operands: PANEL for each block of 2 PANEL numbers."""
+cdef inline Py_ssize_t padded_pairs(Py_ssize_t depth) noexcept nogil:
+    """Return the pairs that operands have room for along a depth: PANEL for each block of 2 PANEL
+    numbers."""
     return (panels_of(depth) + 1) // 2 * PANEL
 
 

@@ -27,7 +27,7 @@ from fastnn.engine.net cimport (
     StageBuffers,
     Tile,
     Update,
-    pairs_of,
+    padded_pairs,
     panels_of,
     place,
 )
@@ -55,14 +55,14 @@ cdef inline Py_ssize_t blocks_of(Py_ssize_t columns) noexcept nogil:
     return (panels_of(columns) + 1) // 2
 
 
-cdef inline Py_ssize_t pair_rows(Py_ssize_t stride) noexcept nogil:
+cdef inline Py_ssize_t odd_rows(Py_ssize_t stride) noexcept nogil:
     """Return the rows of pairs in a panel: odd, so that panels don't share cache sets."""
-    return pairs_of(stride) | 1
+    return padded_pairs(stride) | 1
 
 
 cdef inline Py_ssize_t lay_out(const Stage *stage, StageBuffers *buffers, Py_ssize_t stride,
                                Purpose purpose, real *base, Py_ssize_t at) noexcept nogil:
-    cdef Py_ssize_t columns = stride * PANEL, rows = pair_rows(stride) * PANEL
+    cdef Py_ssize_t columns = stride * PANEL, rows = odd_rows(stride) * PANEL
     at = dense.lay_out(stage, buffers, stride, purpose, base, at)
     at = place(<real **>&buffers.z_by_columns, base, at, blocks_of(stage.n_in) * columns)
     if purpose != INFERENCE:
@@ -78,7 +78,7 @@ cdef inline void forward(const Stage *stage, const StageBuffers *buffers,
                          const Pass *work) noexcept nogil:
     """Compute z = h(a), or z = a in the last layer if the loss takes pre-activations."""
     cdef Py_ssize_t jump = work.buffers.stride * PANEL, at = work.at - work.shift
-    cdef Py_ssize_t by_rows = pair_rows(work.buffers.stride) * PANEL
+    cdef Py_ssize_t by_rows = odd_rows(work.buffers.stride) * PANEL
     cdef const real *z = buffers.z_prev + (at if stage.place == 0 else work.at) * PANEL
     cdef fastnn_pair *operands = buffers.z_by_columns + at * PANEL
     work.net.ops.pair_columns(work.rows, stage.n_in, z, jump, operands, jump)
@@ -86,7 +86,7 @@ cdef inline void forward(const Stage *stage, const StageBuffers *buffers,
         work.net.ops.pair_left(work.at, work.rows, work.last, panels_of(stage.n_in), z, jump,
                                buffers.z_by_rows, by_rows)
     work.net.ops.pair_product(work.rows, stage.n_in, panels_of(stage.n_out), operands, jump,
-                              stage.operands, pairs_of(stage.n_in) * PANEL, stage.b,
+                              stage.operands, padded_pairs(stage.n_in) * PANEL, stage.b,
                               buffers.z + work.at * PANEL, jump)
     if stage != work.raw:
         dense.activate(stage, buffers, work)
@@ -100,7 +100,7 @@ cdef inline void backward(const Stage *stage, const StageBuffers *buffers,
     if stage != work.raw:
         dense.differentiate(stage, buffers, work)
     work.net.ops.pair_rows(work.at, work.rows, work.last, panels_of(stage.n_out), delta, jump,
-                           buffers.delta_by_rows, pair_rows(work.buffers.stride) * PANEL)
+                           buffers.delta_by_rows, odd_rows(work.buffers.stride) * PANEL)
     if work.carry:
         work.net.ops.pair_columns(work.rows, stage.n_out, delta, jump,
                                   buffers.delta_by_columns + work.at * PANEL, jump)
@@ -111,7 +111,7 @@ cdef inline void carry_back(const Stage *stage, const StageBuffers *buffers,
                             const Pass *work) noexcept nogil:
     """Write bf(delta) @ bf(W).T to the delta of the stage below."""
     cdef Py_ssize_t p = 0, i, some, jump = work.buffers.stride * PANEL
-    cdef Py_ssize_t panels = panels_of(stage.n_in), apart = pairs_of(stage.n_out) * PANEL
+    cdef Py_ssize_t panels = panels_of(stage.n_in), apart = padded_pairs(stage.n_out) * PANEL
     cdef fastnn_pair *turned = <fastnn_pair *>work.scratch
     cdef real *below = (buffers - 1).delta + work.at * PANEL
     while p < panels:
@@ -132,11 +132,11 @@ cdef inline void place_tile(const Stage *stage, const StageBuffers *buffers, Py_
                             Py_ssize_t number, Tile *tile) noexcept nogil:
     """Describe a tile of a Dense, with its operands."""
     cdef Py_ssize_t down = panels_of(stage.n_in), q = number // down, p = number % down
-    cdef Py_ssize_t jump = pair_rows(stride) * PANEL
+    cdef Py_ssize_t jump = odd_rows(stride) * PANEL
     dense.place_tile(stage, buffers, stride, number, tile)
     tile.left_pairs = buffers.z_by_rows + p * jump
     tile.right_pairs = buffers.delta_by_rows + q * jump
-    tile.operands = stage.operands + (q * pairs_of(stage.n_in) + p * PANEL // 2) * PANEL
+    tile.operands = stage.operands + (q * padded_pairs(stage.n_in) + p * PANEL // 2) * PANEL
 
 
 cdef inline void add_gradient(const Net *net, const Tile *tile, Py_ssize_t rows, bint more,
