@@ -118,7 +118,7 @@ typedef void fastnn_pair_transposed_fn(ptrdiff_t width, ptrdiff_t columns, const
 
 /* fastnn_product_fn and fastnn_outer_fn of such operands. The second is called between begin_outers
  * and end_outers on the same thread, while subnormal numbers are flushed (subnormals.h). With
- * `more`, the rows that g has already are whole blocks. */
+ * `more`, blocks are counted from its first row again. */
 typedef void fastnn_pair_product_fn(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels,
                                     const fastnn_pair *a, ptrdiff_t a_jump, const fastnn_pair *b,
                                     ptrdiff_t b_jump, const real *bias, real *c, ptrdiff_t c_jump);
