@@ -394,6 +394,7 @@ cdef extern from "engine/counters.h" nogil:
 cdef extern from "engine/prefetch.h" nogil:
     enum:
         FASTNN_LONG_ROW
+        FASTNN_NEAR_BYTES
     void fastnn_prefetch_rows(Py_ssize_t n, const int64_t *order, const void *rows, size_t size)
     void fastnn_prefetch_to_write(const void *memory, size_t size)
 

@@ -8,7 +8,8 @@
 
 enum {
     FASTNN_CACHE_LINE = 64,
-    FASTNN_LONG_ROW = 1024 /* bytes from which `gather` prefetches rows itself */
+    FASTNN_NEAR_BYTES = 1 << 20, /* what the caches near a core hold, about */
+    FASTNN_LONG_ROW = 1024       /* bytes from which `gather` prefetches rows itself */
 };
 
 static inline void fastnn_prefetch(const void *memory, size_t size) {

@@ -31,6 +31,7 @@ from fastnn.engine.gradients cimport (
     weights_are_finite,
 )
 from fastnn.engine.leaves cimport (
+    FASTNN_NEAR_BYTES,
     PANEL,
     PAST,
     fastnn_column_lists,
@@ -365,10 +366,6 @@ cdef inline void train_tiles(Run *run, GradientUse use, const Round *now, const 
     finish_update(net, &update)
 
 
-# Bytes of z_prev that caches next to a core hold, at most.
-cdef enum:
-    CACHED = 1 << 20
-
 cdef inline Py_ssize_t tiles_apart(const Net *net, const Stage *stage,
                                    Py_ssize_t rows) noexcept nogil:
     """Return how many tiles apart two tiles are that a thread computes one after the other.
@@ -380,7 +377,9 @@ cdef inline Py_ssize_t tiles_apart(const Net *net, const Stage *stage,
     """
     cdef Py_ssize_t columns = panels_of(stage.W_columns)
     cdef double size = <double>rows_of_tiles(net, stage, rows) * stage.n_in * sizeof(real)
-    if size <= CACHED or stage.n_in <= stage.n_out or columns == 0 or stage.n_tiles % columns != 0:
+    if size <= FASTNN_NEAR_BYTES or stage.n_in <= stage.n_out:
+        return 1
+    if columns == 0 or stage.n_tiles % columns != 0:
         return 1
     return stage.n_tiles // columns
 

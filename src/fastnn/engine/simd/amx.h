@@ -102,10 +102,12 @@ static void pair_left(ptrdiff_t first, ptrdiff_t rows, int last, ptrdiff_t panel
  * wherever this is inlined, at most 4. */
 INLINE void multiply_tiles(int panels, ptrdiff_t blocks, const fastnn_pair *a, ptrdiff_t a_jump,
                            const fastnn_pair *b, ptrdiff_t b_jump, const real *bias, int more,
-                           real *c, ptrdiff_t c_jump) {
+                           real *c, ptrdiff_t c_jump, const fastnn_pair *later, ptrdiff_t n_later) {
     enum { ROW = PANEL * sizeof(real) };
     FOR_PANELS(START_SUMS(0), START_SUMS(1), START_SUMS(2), START_SUMS(3));
     for (; blocks > 0; blocks--, a += a_jump, b += PAIRS * PANEL) {
+        fetch_rows(panels, n_later, later, b_jump * (ptrdiff_t)sizeof *b);
+        later += n_later * PANEL;
         _tile_loadd(4, a, PAIRS * sizeof(fastnn_pair));
         FOR_PANELS(ADD_PRODUCTS(0, 5), ADD_PRODUCTS(1, 6), ADD_PRODUCTS(2, 7), ADD_PRODUCTS(3, 5));
     }
@@ -113,16 +115,21 @@ INLINE void multiply_tiles(int panels, ptrdiff_t blocks, const fastnn_pair *a, p
                _tile_stored(2, c + 2 * c_jump, ROW), _tile_stored(3, c + 3 * c_jump, ROW));
 }
 
-/* The same for all rows, by parts of the depth: a part of 4 panels of b stays in L1. */
+/* The same for all rows, by parts of the depth: a part of 4 panels of b stays in L1. The next part
+ * is prefetched, unless `after`, the panels after these, is NULL. */
 INLINE void multiply_panels(int panels, ptrdiff_t rows, ptrdiff_t blocks, const fastnn_pair *a,
                             ptrdiff_t a_jump, const fastnn_pair *b, ptrdiff_t b_jump,
-                            const real *bias, real *c, ptrdiff_t c_jump) {
+                            const fastnn_pair *after, const real *bias, real *c, ptrdiff_t c_jump) {
     enum { PART = 8 };
-    for (ptrdiff_t k = 0; k < blocks; k += PART)
-        for (ptrdiff_t r = 0; r < rows; r += PANEL)
+    ptrdiff_t tiles = (rows + PANEL - 1) / PANEL, n_later = after ? (PAIRS + tiles - 1) / tiles : 0;
+    for (ptrdiff_t k = 0; k < blocks; k += PART) {
+        const fastnn_pair *later =
+            after && k + PART < blocks ? b + (k + PART) * PAIRS * PANEL : after;
+        for (ptrdiff_t r = 0; r < rows; r += PANEL, later += PART * n_later * PANEL)
             multiply_tiles(panels, blocks - k < PART ? blocks - k : PART,
                            a + k * a_jump + r * PAIRS, a_jump, b + k * PAIRS * PANEL, b_jump, bias,
-                           k > 0, c + r * PANEL, c_jump);
+                           k > 0, c + r * PANEL, c_jump, later, n_later);
+    }
 }
 
 /* The same for any number of panels, and tiles of as many rows as are configured. */
@@ -130,13 +137,15 @@ static void multiply_rows(ptrdiff_t rows, ptrdiff_t blocks, ptrdiff_t panels, co
                           ptrdiff_t a_jump, const fastnn_pair *b, ptrdiff_t b_jump,
                           const real *bias, real *c, ptrdiff_t c_jump) {
     enum { MOST = 4 };
+    int is_far = are_far(panels, b_jump);
     for (; panels >= MOST; panels -= MOST, b += MOST * b_jump, c += MOST * c_jump) {
-        multiply_panels(MOST, rows, blocks, a, a_jump, b, b_jump, bias, c, c_jump);
+        const fastnn_pair *after = is_far ? b + MOST * b_jump : NULL;
+        multiply_panels(MOST, rows, blocks, a, a_jump, b, b_jump, after, bias, c, c_jump);
         bias = bias ? bias + MOST * PANEL : NULL;
     }
-    if (panels == 3) multiply_panels(3, rows, blocks, a, a_jump, b, b_jump, bias, c, c_jump);
-    if (panels == 2) multiply_panels(2, rows, blocks, a, a_jump, b, b_jump, bias, c, c_jump);
-    if (panels == 1) multiply_panels(1, rows, blocks, a, a_jump, b, b_jump, bias, c, c_jump);
+    if (panels == 3) multiply_panels(3, rows, blocks, a, a_jump, b, b_jump, NULL, bias, c, c_jump);
+    if (panels == 2) multiply_panels(2, rows, blocks, a, a_jump, b, b_jump, NULL, bias, c, c_jump);
+    if (panels == 1) multiply_panels(1, rows, blocks, a, a_jump, b, b_jump, NULL, bias, c, c_jump);
 }
 
 static void pair_product(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels, const fastnn_pair *a,

@@ -244,9 +244,12 @@ INLINE void add_pair_block(int n, int panels, ptrdiff_t pairs, int full, const f
 
 INLINE void pair_tile(int n, int panels, ptrdiff_t pairs, const fastnn_pair *a, ptrdiff_t a_jump,
                       const fastnn_pair *b, ptrdiff_t b_jump, const real *bias, int more, real *c,
-                      ptrdiff_t c_jump) {
-    for (; pairs >= PAIRS; pairs -= PAIRS, a += a_jump, b += PAIRS * PANEL, more = 1)
+                      ptrdiff_t c_jump, const fastnn_pair *later, ptrdiff_t n_later) {
+    for (; pairs >= PAIRS; pairs -= PAIRS, a += a_jump, b += PAIRS * PANEL, more = 1) {
+        fetch_rows(panels, n_later, later, b_jump * (ptrdiff_t)sizeof *b);
+        later += n_later * PANEL;
         add_pair_block(n, panels, PAIRS, 1, a, PAIRS, 1, b, b_jump, bias, more, c, c_jump);
+    }
     if (pairs > 0)
         add_pair_block(n, panels, pairs, 0, a, PAIRS, 1, b, b_jump, bias, more, c, c_jump);
 }
@@ -261,14 +264,17 @@ static void __attribute__((noinline)) pair_product_flushed(ptrdiff_t rows, ptrdi
                                                            ptrdiff_t a_jump, const fastnn_pair *b,
                                                            ptrdiff_t b_jump, const real *bias,
                                                            real *c, ptrdiff_t c_jump) {
+    int is_far = are_far(panels, b_jump);
 #if TILE_PANELS == 2
     for (; panels >= 2; panels -= 2, b += 2 * b_jump, c += 2 * c_jump) {
-        pair_product_of_two(rows, depth, a, a_jump, b, b_jump, bias, c, c_jump);
+        const fastnn_pair *after = is_far ? b + 2 * b_jump : NULL;
+        pair_product_of_two(rows, depth, a, a_jump, b, b_jump, after, bias, c, c_jump);
         bias = bias ? bias + 2 * PANEL : NULL;
     }
 #endif
     for (; panels > 0; panels--, b += b_jump, c += c_jump) {
-        pair_product_of_one(rows, depth, a, a_jump, b, b_jump, bias, c, c_jump);
+        pair_product_of_one(rows, depth, a, a_jump, b, b_jump, is_far ? b + b_jump : NULL, bias, c,
+                            c_jump);
         bias = bias ? bias + PANEL : NULL;
     }
 }

@@ -14,6 +14,7 @@
 
 #include <string.h>
 
+#include "../prefetch.h"
 #include "ops.h"
 
 /* Panels that are summed side by side, with eight vectors of accumulators. */
@@ -54,9 +55,9 @@ INLINE void add_products(int n, real x, const real *b, ptrdiff_t b_jump, vec acc
             acc[q][v] = multiply_add(splat(x), load(b + q * b_jump + v * LANES), acc[q][v]);
 }
 
-/* If the panels of b have more than NEAR_BYTES, a size like that of the caches near a core, rows of
- * b are prefetched twice: to L2 many nonzeros before they are multiplied, and to L1 few before. */
-enum { TO_L2_AHEAD = 32, TO_L1_AHEAD = 2, NEAR_BYTES = 1 << 20 };
+/* If the caches near a core cannot hold the panels of b, rows of b are prefetched twice: to L2 many
+ * nonzeros before they are multiplied, and to L1 few before. */
+enum { TO_L2_AHEAD = 32, TO_L1_AHEAD = 2 };
 
 /* Prefetches n panels of the row of b for nonzero k of a row, if the row has so many. */
 INLINE void fetch_row(int n, int to_l1, const fastnn_sparse_row *row, ptrdiff_t k, ptrdiff_t depth,
@@ -100,7 +101,7 @@ INLINE int sparse_row_tile(int n, int whole, ptrdiff_t depth, const fastnn_spars
             add_products(n, x, b + d * PANEL, b_jump, acc);
         }
     } else {
-        int is_far = n * depth * (ptrdiff_t)(PANEL * sizeof(real)) > NEAR_BYTES;
+        int is_far = n * depth * (ptrdiff_t)(PANEL * sizeof(real)) > FASTNN_NEAR_BYTES;
         ptrdiff_t most = row->n > TO_L2_AHEAD ? row->n - TO_L2_AHEAD : 0;
         add_nonzeros(n, 0, most, row, is_far ? row : NULL, TO_L2_AHEAD, depth, b, b_jump, acc);
         add_nonzeros(n, most, row->n, row, is_far ? next : NULL, -most, depth, b, b_jump, acc);

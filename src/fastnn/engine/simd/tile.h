@@ -111,13 +111,32 @@ INLINE void store_tile(int n, int panels, vec acc[][TILE_VECTORS], real *c, ptrd
                 store(c + q * c_jump + i * PANEL + v * LANES, acc[i][q * PANEL_VECTORS + v]);
 }
 
+/* Whether the caches near a core cannot hold `panels` panels of b. */
+INLINE int are_far(ptrdiff_t panels, ptrdiff_t b_jump) {
+    return panels * b_jump * (ptrdiff_t)sizeof(real) > FASTNN_NEAR_BYTES;
+}
+
+/* Prefetches n rows of each of `panels` panels of b to L2. b_jump is in bytes, since operands may
+ * be numbers or pairs of them. */
+INLINE void fetch_rows(int panels, ptrdiff_t n, const void *b, ptrdiff_t b_jump) {
+    const char *line = b;
+    for (; n > 0; n--, line += FASTNN_CACHE_LINE)
+#pragma GCC unroll 4
+        for (int q = 0; q < panels; q++) __builtin_prefetch(line + q * b_jump, 0, 2);
+}
+
+/* c = or += A @ b. For each PANEL of the depth, n_later rows of b from `later` on are prefetched.
+ */
 INLINE void product_tile(int n, int panels, ptrdiff_t depth, const real *a, ptrdiff_t a_jump,
                          const real *b, ptrdiff_t b_jump, const real *bias, int more, real *c,
-                         ptrdiff_t c_jump) {
+                         ptrdiff_t c_jump, const real *later, ptrdiff_t n_later) {
     vec acc[TILE_ROWS][TILE_VECTORS];
     start_product(n, panels, bias, more, c, c_jump, acc);
-    for (; depth >= PANEL; depth -= PANEL, a += a_jump, b += PANEL * PANEL)
+    for (; depth >= PANEL; depth -= PANEL, a += a_jump, b += PANEL * PANEL) {
+        fetch_rows(panels, n_later, later, b_jump * (ptrdiff_t)sizeof *b);
+        later += n_later * PANEL;
         add_outer_products(n, panels, PANEL, a, PANEL, 1, b, b_jump, acc);
+    }
     add_outer_products(n, panels, depth, a, PANEL, 1, b, b_jump, acc);
     store_tile(n, panels, acc, c, c_jump);
 }
@@ -204,26 +223,34 @@ INLINE ptrdiff_t depth_of_parts(ptrdiff_t depth, ptrdiff_t width) {
 /* Defines NAME, which computes c for PANELS panels of b, by parts of the depth and tiles of ROWS
  * rows. The last two tiles are made as equal as possible: 32 rows are 4 tiles of 6 and 2 of 4,
  * since a tile of 2 has too few chains of additions. Measured on Zen 3 with AVX2: 32 rows are
- * 4 to 5 % faster. Operands are of type OPERAND, WIDTH of them in a row of a panel of a. */
+ * 4 to 5 % faster. Operands are of type OPERAND, WIDTH of them in a row of a panel of a.
+ *
+ * While a part is multiplied, the next one is prefetched, unless `after`, the panels after these,
+ * is NULL: the first tile of a part would wait for memory, the others find it in L1. Measured on a
+ * Xeon (model 167): 96 rows of depth 1024 with 256 panels 12 % faster. */
 #define PRODUCT_OF_PANELS(NAME, TILE, OPERAND, WIDTH, PANELS, ROWS)                                \
     static void NAME##_part(ptrdiff_t rows, ptrdiff_t depth, const OPERAND *a, ptrdiff_t a_jump,   \
                             const OPERAND *b, ptrdiff_t b_jump, const real *bias, int more,        \
-                            real *c, ptrdiff_t c_jump) {                                           \
+                            real *c, ptrdiff_t c_jump, const OPERAND *later) {                     \
+        ptrdiff_t tiles = (rows + ROWS - 1) / ROWS;                                                \
+        ptrdiff_t n_later = later ? (PANEL + tiles - 1) / tiles : 0;                               \
         while (rows > 0) {                                                                         \
             ptrdiff_t n = rows >= 2 * ROWS ? ROWS : rows > ROWS ? (rows + 1) / 2 : rows;           \
             switch (n) {                                                                           \
-                TO(ROWS, TILE, PANELS, depth, a, a_jump, b, b_jump, bias, more, c, c_jump)         \
+                TO(ROWS, TILE, PANELS, depth, a, a_jump, b, b_jump, bias, more, c, c_jump, later,  \
+                   n_later)                                                                        \
             }                                                                                      \
-            rows -= n, a += n * WIDTH, c += n * PANEL;                                             \
+            rows -= n, a += n * WIDTH, c += n * PANEL, later += depth * n_later;                   \
         }                                                                                          \
     }                                                                                              \
     static void NAME(ptrdiff_t rows, ptrdiff_t depth, const OPERAND *a, ptrdiff_t a_jump,          \
-                     const OPERAND *b, ptrdiff_t b_jump, const real *bias, real *c,                \
-                     ptrdiff_t c_jump) {                                                           \
+                     const OPERAND *b, ptrdiff_t b_jump, const OPERAND *after, const real *bias,   \
+                     real *c, ptrdiff_t c_jump) {                                                  \
         ptrdiff_t part = depth_of_parts(depth, WIDTH);                                             \
         for (ptrdiff_t k = 0; k < depth; k += part)                                                \
             NAME##_part(rows, depth - k < part ? depth - k : part, a + k / WIDTH * a_jump, a_jump, \
-                        b + k * PANEL, b_jump, bias, k > 0, c, c_jump);                            \
+                        b + k * PANEL, b_jump, bias, k > 0, c, c_jump,                             \
+                        after && k + part < depth ? b + (k + part) * PANEL : after);               \
     }
 
 PRODUCT_OF_PANELS(product_of_one, product_tile, real, PANEL, 1, TILE_ROWS)
@@ -238,14 +265,17 @@ static void product(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels, const rea
         row_product(depth, panels, a, a_jump, b, b_jump, bias, c, c_jump);
         return;
     }
+    int is_far = are_far(panels, b_jump);
 #if TILE_PANELS == 2
     for (; panels >= 2; panels -= 2, b += 2 * b_jump, c += 2 * c_jump) {
-        product_of_two(rows, depth, a, a_jump, b, b_jump, bias, c, c_jump);
+        const real *after = is_far ? b + 2 * b_jump : NULL;
+        product_of_two(rows, depth, a, a_jump, b, b_jump, after, bias, c, c_jump);
         bias = bias ? bias + 2 * PANEL : NULL;
     }
 #endif
     for (; panels > 0; panels--, b += b_jump, c += c_jump) {
-        product_of_one(rows, depth, a, a_jump, b, b_jump, bias, c, c_jump);
+        product_of_one(rows, depth, a, a_jump, b, b_jump, is_far ? b + b_jump : NULL, bias, c,
+                       c_jump);
         bias = bias ? bias + PANEL : NULL;
     }
 }
