@@ -99,6 +99,19 @@ def test_every_call_gives_the_bits_of_dense_rows(name, hidden, dtype, monkeypatc
         assert state_of(net) == state_of(twin)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", _cpu.INSTRUCTION_SETS)
+def test_predictions_with_more_weights_than_a_cache_holds(name, dtype, monkeypatch):
+    """Chunks have more rows then, and are multiplied by parts of W."""
+    monkeypatch.setattr(_cpu, "ISA", name)
+    n, n_in, layers = 1000, 25_000, [Dense(70, "relu"), Dense(3)]
+    rows = scipy.sparse.random_array((n, n_in), density=0.001, format="csr", random_state=0)
+    net = MLP(n_in, layers, loss="squared_error", optimizer="sgd", dtype=dtype, seed=0)
+    dense = np.concatenate([net.predict(rows[i : i + 250].toarray()) for i in range(0, n, 250)])
+    for n_threads in (1, 2):
+        assert net.copy(n_threads=n_threads).predict(rows).tobytes() == dense.tobytes()
+
+
 def test_derivatives_of_single_rows():
     net = network()
     assert net.jacobian(CSR[:5]).tobytes() == net.jacobian(ROWS[:5]).tobytes()

@@ -46,6 +46,7 @@ from fastnn.engine.evaluation cimport (
     judged_net,
     net_to_predict,
     next_slice,
+    prediction_rows,
 )
 from fastnn.engine.gradients cimport penalties_of, rate_at, renew_all_operands, renew_stage
 from fastnn.engine.leaves cimport (
@@ -1120,8 +1121,8 @@ cdef class Driver(Parameters):
         cdef OwnBuffers memory = self.inference if holds_buffers else None
         if (memory is None or memory.n_threads < threads or memory.forks != fastnn_forks()
                 or (memory.buffers.nonzeros != NULL) != nonzeros):
-            memory = OwnBuffers(self, threads * chunk_rows(&self.net), threads, purpose, False,
-                                nonzeros)
+            memory = OwnBuffers(self, threads * prediction_rows(&self.net, nonzeros), threads,
+                                purpose, False, nonzeros)
             if holds_buffers:
                 self.inference = memory
         return memory

@@ -1,18 +1,37 @@
 # Outputs and losses of rows, slice by slice, on the threads of a team. Not here: which rows are
 # evaluated after an epoch (epochs.pxd); the calls from Python (_kernels.pyx) and C (capi.pxd).
 
-from fastnn.engine.leaves cimport fastnn_run, fastnn_take_next, fastnn_team, fastnn_team_size
+from fastnn.engine.leaves cimport (
+    FASTNN_NEAR_BYTES,
+    PANEL,
+    fastnn_run,
+    fastnn_take_next,
+    fastnn_team,
+    fastnn_team_size,
+    real,
+)
 from fastnn.engine.net cimport (
     Net,
     Pass,
+    Stage,
+    W_size,
     chunk_rows,
     chunks_of,
     evaluates_average,
     lowest_with_parameters,
+    panels_of,
 )
 from fastnn.engine.passes cimport begin_pass, forward, output_loss, write_outputs
 from fastnn.engine.row_phase cimport sum_of
-from fastnn.engine.rows cimport Rows, gather_inputs, gather_targets, index_of, row_weight, weigh
+from fastnn.engine.rows cimport (
+    Rows,
+    are_nonzeros,
+    gather_inputs,
+    gather_targets,
+    index_of,
+    row_weight,
+    weigh,
+)
 from fastnn.engine.run cimport INTERRUPTED, Evaluation, Run
 from fastnn.engine.team cimport inference_rows, team_size
 from fastnn.engine.zeros cimport have_zeros, is_finite
@@ -48,6 +67,24 @@ cdef inline Net *net_to_predict(Net *net, bint averages, Net *copy) noexcept nog
 cdef inline int evaluation_team(const Net *net, const Rows *rows, int n_threads) noexcept nogil:
     """Return the number of threads that predict rows, `n_threads` at most."""
     return team_size(rows.n * (net.row_flops - rows.flops_less) / 3, n_threads)
+
+
+cdef enum:
+    CHUNKS_OF_NONZEROS = 8        # that are predicted at a time, at most
+
+cdef inline Py_ssize_t prediction_rows(const Net *net, bint nonzeros) noexcept nogil:
+    """Return the most rows of a chunk of predictions.
+
+    If rows are given as nonzeros and the caches near a core cannot hold W, a chunk has more rows:
+    they share the part of W that is near (sparse.h).
+    """
+    cdef const Stage *stage = lowest_with_parameters(net)
+    cdef Py_ssize_t chunk = chunk_rows(net)
+    cdef Py_ssize_t bytes_of_z = chunk * panels_of(stage.n_out) * PANEL * sizeof(real)
+    if not nonzeros or W_size(stage) * <Py_ssize_t>sizeof(real) <= FASTNN_NEAR_BYTES:
+        return chunk
+    return chunk * min(<Py_ssize_t>CHUNKS_OF_NONZEROS,
+                       max(<Py_ssize_t>1, FASTNN_NEAR_BYTES // bytes_of_z))
 
 
 cdef inline bint evaluate_rows(Run *run, Evaluation *asked, int threads, double *loss,
@@ -94,19 +131,20 @@ cdef inline void evaluate_task(void *context, fastnn_team *team, int rank) noexc
 
     Each thread computes one chunk, then takes further chunks until none is left; it has its own
     rows of the buffers. For losses, chunks consist of the same rows for every size of the team,
-    since losses are summed by chunks; for predictions, chunks may be smaller. In buffers for
-    training, outputs have dropout, with the masks of the next step.
+    since losses are summed by chunks; chunks of predictions have other numbers of rows. In buffers
+    for training, outputs have dropout, with the masks of the next step.
     """
     cdef Evaluation *asked = <Evaluation *>context
     cdef const Net *net = asked.net
     cdef Py_ssize_t size = fastnn_team_size(team), most = chunk_rows(net), chunk = most
     cdef Py_ssize_t number, row, rows, k = net.members
     cdef Pass work
+    if asked.chunk_losses == NULL:
+        most = prediction_rows(net, are_nonzeros(&asked.rows))
+        chunk = min(most, (asked.stop - asked.first + size - 1) // size)
     begin_pass(&work, net, asked.buffers, rank * most * k,
                asked.rows.loss if asked.chunk_losses != NULL else NULL)
     work.step, work.skips_zeros = net.step, asked.skips_zeros
-    if asked.chunk_losses == NULL:
-        chunk = min(most, (asked.stop - asked.first + size - 1) // size)
     number = rank
     while asked.first + number * chunk < asked.stop:
         row = asked.first + number * chunk

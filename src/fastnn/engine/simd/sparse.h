@@ -83,18 +83,38 @@ INLINE void add_nonzeros(int n, ptrdiff_t first, ptrdiff_t stop, const fastnn_sp
     }
 }
 
+/* Starts the sums of a row at the bias, or at 0; with `more` at the sums in c. */
+INLINE void start_row(int n, const real *bias, int more, const real *c, ptrdiff_t c_jump,
+                      vec acc[][PANEL_VECTORS]) {
+#pragma GCC unroll 8
+    for (int q = 0; q < n; q++)
+#pragma GCC unroll 4
+        for (int v = 0; v < PANEL_VECTORS; v++) {
+            vec start = bias ? load(bias + q * PANEL + v * LANES) : (vec){0};
+            acc[q][v] = more ? load(c + q * c_jump + v * LANES) : start;
+        }
+}
+
+/* Stores the sums of a row. Returns whether one is -0. */
+INLINE int store_row(int n, vec acc[][PANEL_VECTORS], real *c, ptrdiff_t c_jump) {
+    ivec found = {0};
+#pragma GCC unroll 8
+    for (int q = 0; q < n; q++)
+#pragma GCC unroll 4
+        for (int v = 0; v < PANEL_VECTORS; v++) {
+            found |= minus_zeros(acc[q][v]);
+            store(c + q * c_jump + v * LANES, acc[q][v]);
+        }
+    return any_lane(found);
+}
+
 /* The products of one row, which `next` follows or NULL, with n panels of b. Returns whether a
  * result is -0. */
 INLINE int sparse_row_tile(int n, int whole, ptrdiff_t depth, const fastnn_sparse_row *row,
                            const fastnn_sparse_row *next, const real *b, ptrdiff_t b_jump,
                            const real *bias, real *c, ptrdiff_t c_jump) {
     vec acc[SPARSE_PANELS][PANEL_VECTORS];
-    ivec found = {0};
-#pragma GCC unroll 8
-    for (int q = 0; q < n; q++)
-#pragma GCC unroll 4
-        for (int v = 0; v < PANEL_VECTORS; v++)
-            acc[q][v] = bias ? load(bias + q * PANEL + v * LANES) : (vec){0};
+    start_row(n, bias, 0, c, c_jump, acc);
     if (whole) {
         for (ptrdiff_t d = 0, k = 0; d < depth; d++) {
             real x = k < row->n && row->columns[k] == d ? row->values[k++] + 0 : 0;
@@ -106,19 +126,57 @@ INLINE int sparse_row_tile(int n, int whole, ptrdiff_t depth, const fastnn_spars
         add_nonzeros(n, 0, most, row, is_far ? row : NULL, TO_L2_AHEAD, depth, b, b_jump, acc);
         add_nonzeros(n, most, row->n, row, is_far ? next : NULL, -most, depth, b, b_jump, acc);
     }
-#pragma GCC unroll 8
-    for (int q = 0; q < n; q++)
-#pragma GCC unroll 4
-        for (int v = 0; v < PANEL_VECTORS; v++) {
-            found |= minus_zeros(acc[q][v]);
-            store(c + q * c_jump + v * LANES, acc[q][v]);
-        }
-    return any_lane(found);
+    return store_row(n, acc, c, c_jump);
+}
+
+/* How far the products of a row have been added. */
+typedef struct {
+    int32_t next;          /* the first nonzero whose product is not */
+    int32_t is_minus_zero; /* whether a sum is -0 */
+} row_progress;
+
+/* Adds the products of a row with rows of b before row `stop`. */
+INLINE void sparse_row_part(int n, ptrdiff_t stop, ptrdiff_t depth, const fastnn_sparse_row *row,
+                            const real *b, ptrdiff_t b_jump, const real *bias, int more, real *c,
+                            ptrdiff_t c_jump, row_progress *done) {
+    ptrdiff_t k = done->next, column;
+    vec acc[SPARSE_PANELS][PANEL_VECTORS];
+    if (more && (k == row->n || column_of(row, k, depth) >= stop)) return;
+    start_row(n, bias, more, c, c_jump, acc);
+    for (; k < row->n && (column = column_of(row, k, depth)) < stop; k++)
+        add_products(n, row->values[k] + 0, b + column * PANEL, b_jump, acc);
+    done->is_minus_zero = store_row(n, acc, c, c_jump);
+    done->next = (int32_t)k;
+}
+
+/* From MANY_ROWS on, all rows are multiplied by a part of the depth that the caches near a core
+ * hold, then by the next part: rows have nonzeros in the same and in neighbouring columns. Measured
+ * on a Xeon (model 167) with 7 panels of float32 and 100 nonzeros a row: 0.6 times the time with
+ * depths of 20,000 and 100,000. Fewer rows share too little of a part. */
+enum { MANY_ROWS = 256, MOST_ROWS = 768, PART_OF_DEPTH = 2 * FASTNN_NEAR_BYTES };
+
+INLINE void sparse_many_rows_tile(int n, ptrdiff_t rows, ptrdiff_t depth,
+                                  const fastnn_sparse_row *a, const real *b, ptrdiff_t b_jump,
+                                  const real *bias, real *c, ptrdiff_t c_jump) {
+    row_progress done[MOST_ROWS];
+    ptrdiff_t part = PART_OF_DEPTH / (n * (ptrdiff_t)(PANEL * sizeof(real)));
+    memset(done, 0, (size_t)rows * sizeof *done);
+    for (ptrdiff_t d = 0; d < depth; d += part)
+        for (ptrdiff_t r = 0; r < rows; r++)
+            sparse_row_part(n, depth - d < part ? depth : d + part, depth, a + r, b, b_jump, bias,
+                            d > 0, c + r * PANEL, c_jump, done + r);
+    for (ptrdiff_t r = 0; r < rows; r++)
+        if (done[r].is_minus_zero)
+            sparse_row_tile(n, 1, depth, a + r, NULL, b, b_jump, bias, c + r * PANEL, c_jump);
 }
 
 INLINE void sparse_rows_tile(int n, ptrdiff_t rows, int whole, ptrdiff_t depth,
                              const fastnn_sparse_row *a, const real *b, ptrdiff_t b_jump,
                              const real *bias, real *c, ptrdiff_t c_jump) {
+    if (rows >= MANY_ROWS && !whole) {
+        sparse_many_rows_tile(n, rows, depth, a, b, b_jump, bias, c, c_jump);
+        return;
+    }
     for (; rows > 0; rows--, a++, c += PANEL) {
         const fastnn_sparse_row *next = rows > 1 ? a + 1 : NULL;
         if (whole || sparse_row_tile(n, 0, depth, a, next, b, b_jump, bias, c, c_jump))
@@ -129,11 +187,13 @@ INLINE void sparse_rows_tile(int n, ptrdiff_t rows, int whole, ptrdiff_t depth,
 static void sparse_product(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels,
                            const fastnn_sparse_row *a, const real *b, ptrdiff_t b_jump,
                            const real *bias, int whole, real *c, ptrdiff_t c_jump) {
-    while (panels > 0) {
-        ptrdiff_t n = panels < SPARSE_PANELS ? panels : SPARSE_PANELS;
-        WITH_PANELS(n, sparse_rows_tile, rows, whole, depth, a, b, b_jump, bias, c, c_jump)
-        panels -= n, b += n * b_jump, c += n * c_jump, bias = bias ? bias + n * PANEL : NULL;
-    }
+    for (; rows > 0; rows -= MOST_ROWS, a += MOST_ROWS, c += MOST_ROWS * PANEL)
+        for (ptrdiff_t q = 0, n; q < panels; q += n) {
+            ptrdiff_t some = rows < MOST_ROWS ? rows : MOST_ROWS;
+            n = panels - q < SPARSE_PANELS ? panels - q : SPARSE_PANELS;
+            WITH_PANELS(n, sparse_rows_tile, some, whole, depth, a, b + q * b_jump, b_jump,
+                        bias ? bias + q * PANEL : NULL, c + q * c_jump, c_jump)
+        }
 }
 
 /* The products of one row with a transposed b: whole panels of the row, except panels of zeros.
