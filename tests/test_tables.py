@@ -767,6 +767,15 @@ def test_deviations_have_names_of_their_own(tmp_path):
     assert pl.read_parquet(tmp_path / "p.parquet").columns == names
 
 
+@pytest.mark.parametrize("target", ["probabilities", "probabilities_std"])
+def test_a_target_named_like_a_key_of_json_keeps_its_key(target):
+    recipe, outputs = Recipe("classification", target, ["a", "b"], []), np.eye(2)
+    for line in "".join(tables.json_text(recipe, outputs, True, outputs)).splitlines():
+        (first, found), *others = json.loads(line, object_pairs_hook=list)
+        assert (first, found in ("a", "b")) == (target, True)
+        assert [key for key, _ in others] == ["_probabilities", "_probabilities_std"]
+
+
 def test_paths_that_cannot_be_written(tmp_path):
     for path, kind, message in (
         ("p.txt", TableError, "must end with '.csv', '.parquet' or '.npy'"),

@@ -184,6 +184,7 @@ def json_text(
 ) -> Iterator[str]:
     """Yield predictions as JSON, one object per line, block by block; inf and NaN become null."""
     name = json.dumps(_name(recipe))
+    by_class, by_class_std = _keys_by_class(recipe)
     classes = None if recipe.classes is None else np.array([*map(json.dumps, recipe.classes)])
     for start in range(0, len(outputs), _BLOCK):
         some = outputs[start : start + _BLOCK]
@@ -191,13 +192,19 @@ def json_text(
         parts: list[Any] = [np.char.add(f"{name}: ", values)]
         deviations = None if spread is None else spread[start : start + _BLOCK]
         if proba:
-            parts.append(_by_class(recipe, "probabilities", some))
+            parts.append(_by_class(recipe, by_class, some))
             if deviations is not None:
-                parts.append(_by_class(recipe, "probabilities_std", deviations))
+                parts.append(_by_class(recipe, by_class_std, deviations))
         elif deviations is not None and classes is None:
             key = json.dumps(f"{_name(recipe)}_std")
             parts.append(np.char.add(f"{key}: ", _json_numbers(deviations[:, 0])))
         yield "".join(f"{{{', '.join(row)}}}\n" for row in zip(*parts, strict=True))
+
+
+def _keys_by_class(recipe: Recipe) -> tuple[str, str]:
+    """Return the JSON keys of the probabilities and their deviations; they are not the target's."""
+    keys = ("probabilities", "probabilities_std")
+    return ("_probabilities", "_probabilities_std") if _name(recipe) in keys else keys
 
 
 def _by_class(recipe: Recipe, name: str, numbers: NDArray[Any]) -> list[str]:
