@@ -38,6 +38,7 @@ from fastnn.cli.options import checked
 from fastnn.cli.scores import names_of
 from fastnn.tabular import writing
 from fastnn.tabular.ensemble import pick
+from fastnn.tabular.models import Model
 from fastnn.tabular.scores import RISING, main_score
 
 NEEDS_DATA = pytest.mark.skipif(
@@ -1112,11 +1113,65 @@ def test_a_full_disk_leaves_the_old_file(here, run, monkeypatch, command, path):
         patch.setattr(os, "fsync", fail)
         code, out, err = run(*command, *(["--epochs", "9"] if command == TRAIN else []), *(
             [] if command[0] == "export" else ["--quiet"]))  # fmt: skip
-    assert (code, out) == (1, "")
+    assert (code, out.startswith("task")) == (1, command == TRAIN)  # the scores are not lost
     assert err == (f"fastnn: error: {path}: No space left on device; make room, or choose another "
                    "place\n")  # fmt: skip
     assert Path(path).read_text() == "old"
     assert sorted(os.listdir()) == before
+
+
+def test_a_model_that_cannot_be_saved_leaves_its_scores_and_its_report(here, run, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Model, "save", fail)
+    train = (*TRAIN, "--quiet", "--epochs", "2", "--report", "x.html")
+    code, out, err = run(*train)
+    assert (code, "on 60 test rows" in out, "saved" in out) == (1, True, False)
+    assert out.endswith("wrote the report x.html\n")
+    assert err.endswith("fastnn: error: new.safetensors: No space left on device; make room, or "
+                        "choose another place\n")  # fmt: skip
+    found = json.loads(run(*train, "--json")[1])
+    assert (found["model"], found["report"]) == (None, "x.html")
+
+
+BROKEN = [
+    (OSError(errno.ENOSPC, "No space left"), "x.html: No space left; make room, or choose another "
+                                             "place"),
+    (ValueError("no report can be written"), "no report can be written"),
+    (ImportError("install a package"), "install a package"),
+    (MemoryError(), "not enough memory; use fewer rows or columns"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("error", "message"), BROKEN, ids=[type(e).__name__ for e, _ in BROKEN])
+def test_a_report_that_fails_leaves_the_model_and_its_scores(
+    error, message, here, run, monkeypatch
+):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(report_page.report, "write", fail)
+    train = (*TRAIN, "--quiet", "--epochs", "2", "--report", "x.html")
+    code, out, err = run(*train)
+    assert (code, "on 60 test rows" in out, "wrote the report" in out) == (1, True, False)
+    assert "saved new.safetensors; to use it" in out
+    assert err.endswith("fastnn: new.safetensors is complete; no report was written\n"
+                        f"fastnn: error: {message}\n")  # fmt: skip
+    assert fastnn.load("new.safetensors").epoch == 2
+    found = json.loads(run(*train, "--json")[1])
+    assert (found["model"], found["report"]) == ("new.safetensors", None)
+    code, out, err = run(*train, "--require", "r2>=2")
+    assert (code, "on 60 test rows" in out) == (1, True)
+    assert "does not meet --require r2>=2" in err
+    assert err.endswith(f"; no file was written\nfastnn: error: {message}\n")
+
+
+def test_a_mistake_in_the_report_is_raised_after_the_scores(here, monkeypatch, capsys):
+    monkeypatch.setattr(report_page.report, "write", lambda *_: {}["mistake"])
+    with pytest.raises(KeyError, match="mistake"):
+        main([*TRAIN, "--quiet", "--epochs", "2", "--report", "x.html"])
+    assert "on 60 test rows" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")

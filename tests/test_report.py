@@ -667,7 +667,7 @@ def test_old_reports_are_replaced_as_a_whole(here, run, monkeypatch):
     (here / "r.html").write_text("old")
     code, _, err = run(*TRAIN, "--epochs", "1", "--report", "r.html")
     assert code == 1
-    assert err.startswith("fastnn: error: r.html: No space left on device; make room")
+    assert "\nfastnn: error: r.html: No space left on device; make room" in err
     assert (here / "r.html").read_text() == "old"
     assert not [name for name in os.listdir(here) if name.endswith(".tmp")]
 
@@ -991,9 +991,7 @@ def test_predictions_that_are_not_finite_have_no_report(here, run, target):
                        "sort" if target == "price" else "price", "--out", "m", "--quiet",
                        "--preset", "plain", "--epochs", "2", "--report", "r.html")  # fmt: skip
     assert code == 1
-    assert err.startswith(
-        "fastnn: error: no report can be written, since predictions of 1 held-out"
-    )
+    assert "\nfastnn: error: no report can be written, since predictions of 1 held-out" in err
     assert not (here / "r.html").exists()
 
 

@@ -47,7 +47,7 @@ from fastnn.tabular.targets import doubt
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -85,18 +85,29 @@ def run(options: argparse.Namespace) -> int:
     if options.refit and len(job.rows["test"]) and end is not End.INTERRUPTED and not unmet:
         model, recipe, end = _trained_again(job, model, record)
     seconds = time.perf_counter() - began
+    failures: list[Exception] = []
     if not unmet:
         model.attach(recipe, training=record)
-        with writing(options.out):
+        with _deferred(failures), writing(options.out):
             model.save(options.out)
-    report = None
-    with contextlib.suppress(KeyboardInterrupt):  # the file is saved: print the scores, too
+    is_saved, report = not unmet and not failures, None
+    # Not even Ctrl-C during the report keeps the scores from being printed.
+    with contextlib.suppress(KeyboardInterrupt), _deferred(failures):
         if options.report is not None and record["test"] is not None:
             report_page.write(job, scored, record, warnings)
             report = options.report
-    result = _Result(options, model, recipe, record, seconds, warnings, not unmet, report)
+    result = _Result(options, model, recipe, record, seconds, warnings, is_saved, report)
     print_now(_as_json(result) if options.json else _as_text(result))
-    return _ended(result, end, unmet)
+    return _ended(result, end, unmet, failures)
+
+
+@contextlib.contextmanager
+def _deferred(failures: list[Exception]) -> Iterator[None]:
+    """Append an error to a list, to raise it once the scores of a long training are printed."""
+    try:
+        yield
+    except Exception as error:
+        failures.append(error)
 
 
 def _check_paths(options: argparse.Namespace) -> None:
@@ -269,8 +280,8 @@ def _check_stated_kinds(options: argparse.Namespace) -> None:
             raise UsageError(f"column {name!r} is in --drop and in {option}; name it in one")
 
 
-def _ended(result: _Result, end: End, unmet: list[Condition]) -> int:
-    """Report a training that was interrupted or failed --require; return the exit code."""
+def _ended(result: _Result, end: End, unmet: list[Condition], failures: list[Exception]) -> int:
+    """Report how a training ended: an unmet --require, an error, Ctrl-C; return the exit code."""
     options = result.options
     no_report = "; no report was written" if result.report != options.report else ""
     if unmet:
@@ -279,12 +290,16 @@ def _ended(result: _Result, end: End, unmet: list[Condition]) -> int:
         which = ", ".join(map(str, unmet)) + (f": {found}" if found else "")
         ours = "networks do" if are_several(result.record) else "network does"
         tell(f"fastnn: error: the {ours} not meet --require {which}; {left}")
+    is_cut = end in (End.INTERRUPTED, End.INTERRUPTED_AFTER_SCORES)
+    what = f"has {_left(result.record, end)}" if is_cut else "is complete"
+    if failures:
+        if result.is_saved:
+            tell(f"fastnn: {options.out} {what}{no_report}")
+        raise failures[0]
+    if unmet:
         return 3
-    if end in (End.INTERRUPTED, End.INTERRUPTED_AFTER_SCORES):
-        tell(f"fastnn: interrupted; {options.out} has {_left(result.record, end)}{no_report}")
-        return 130
-    if no_report:
-        tell(f"fastnn: interrupted; {options.out} is complete{no_report}")
+    if is_cut or no_report:
+        tell(f"fastnn: interrupted; {options.out} {what}{no_report}")
         return 130
     return 0
 
