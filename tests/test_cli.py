@@ -727,6 +727,25 @@ to train on it: fastnn train days.csv --target COLUMN --out FILE
                                    "to": 3.0}  # fmt: skip
 
 
+def test_info_takes_the_options_that_messages_about_values_name(here, run, output_of):
+    rows = "".join(f"{n};{n};05/06/2020;{n % 7}\n" for n in range(30))
+    Path("days.csv").write_text(f"size;town;when;y\noops;1;01/02/2020;1\n{rows}")
+    code, _, err = run("info", "days.csv")
+    assert (code, "(--missing oops)" in err, "(--categorical size)" in err) == (1, True, True)
+    stated = ("--categorical", "town", "--day-first", "when", "--missing", "oops", "--separator",
+              ";", "--encoding", "utf-8")  # fmt: skip
+    found = output_of("info", "days.csv", *stated)
+    assert re.findall(r"^(?:size|town|when).*?[,;]|^when.*", found, re.MULTILINE) == [
+        "size  number from 0 to 29;",
+        "town  category,",
+        "when  day-first date from 2020-02-01 to 2020-06-05",
+    ]
+    train = found.splitlines()[-1].removeprefix("to train on it: fastnn ")
+    words = shlex.split(train.replace("COLUMN", "y").replace("FILE", "new.safetensors"))
+    assert words[:-4] == ["train", "days.csv", *stated]
+    output_of(*words, *PLAIN, "--epochs", "1", "--quiet")
+
+
 def test_info_describes_a_table_from_standard_input(here, output_of, monkeypatch):
     text = "size,town\n1.5,a\n2,b\n"
     Path("days.csv").write_text(text)
@@ -942,6 +961,12 @@ WRONG = [
         2,
         "column 'size' is in --drop and in --categorical; name it in one",
     ),
+    (
+        "info things.csv --categorical size --day-first size",
+        2,
+        "column 'size' is in --categorical and in --day-first; name it in one",
+    ),
+    ("info things.csv --month-first no", 1, "has no column 'no'; its columns are 'size', 'colour'"),
     (f"{' '.join(TRAIN)} --test 0.001", 1, "too few rows with a target (300) for --test 0.001"),
     (f"{' '.join(TRAIN)} --learning-rate 1e30", 1, ", so nothing was saved; lower --learning-rate"),
     (

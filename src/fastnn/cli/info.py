@@ -14,7 +14,7 @@ import fastnn
 from fastnn import _checks, inspection
 from fastnn.cli import table_info
 from fastnn.cli.loading import is_table, model, network
-from fastnn.cli.options import add_form_options, form_of
+from fastnn.cli.options import add_form_options, add_value_options
 from fastnn.cli.output import abbreviated, number, one_line, print_now, protect, two_columns
 from fastnn.cli.result_text import best_epoch_note, epochs, refit_note, score_table, task_facts
 from fastnn.exchange import model_files
@@ -44,6 +44,7 @@ def add(commands: Commands) -> None:
     parser.set_defaults(run=run)
     parser.add_argument("model", metavar="MODEL", help="a model file, or a table; - is CSV from "
                         "standard input")  # fmt: skip
+    add_value_options(parser.add_argument_group("the columns of a table"))
     add_form_options(parser.add_argument_group("the format of a text file"))
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -52,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     """Describe a network; return the exit code."""
     protect([options.model])
     if options.model == "-" or is_table(options.model):
-        return table_info.show(options.model, form_of(options), options.json)
+        return table_info.show(options)
     recipe, record, several = None, {}, {}
     if model_files.has_many(options.model):
         fits = fastnn.load_many(options.model)

@@ -1,6 +1,6 @@
-"""Options of the command line: the parser, and the argument types that commands share.
+"""Options of the command line: the parser, and the options and argument types of several commands.
 
-Not here: the options of each command (in its module).
+Not here: the options of one command (in its module).
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from fastnn import _checks
+from fastnn.tabular.table import DATES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     Commands: TypeAlias = argparse._SubParsersAction["Parser"]
     Group: TypeAlias = argparse._ArgumentGroup
@@ -122,6 +123,41 @@ def form_of(options: argparse.Namespace) -> dict[str, Any]:
     """Return the options that describe a text file, as `tables.read` takes them."""
     return {"separator": options.separator, "decimal": options.decimal,
             "encoding": options.encoding, "header": not options.no_header}  # fmt: skip
+
+
+def add_value_options(group: Group) -> None:
+    """Add the options that describe how the values of columns are read."""
+    group.add_argument("--categorical", metavar="COLUMNS", type=names, default=[],
+                       help="columns of numbers to treat as categories")  # fmt: skip
+    group.add_argument("--day-first", metavar="COLUMNS", type=names, default=[],
+                       help="columns of dates such as 31/1/2020 (default: a number above 12 "
+                       "decides; without one, 1.2.2020 and 1-2-2020 have the day first, 1/2/2020 "
+                       "the month)")  # fmt: skip
+    group.add_argument("--month-first", metavar="COLUMNS", type=names, default=[],
+                       help="columns of dates such as 1/31/2020")  # fmt: skip
+    group.add_argument("--missing", metavar="TEXTS", type=names, default=[],
+                       help="further texts that stand for missing values, such as ?,-99"
+                       )  # fmt: skip
+
+
+def stated_kinds(options: argparse.Namespace) -> list[tuple[str, str, str]]:
+    """Return the name and the kind of each column whose kind is stated, and the option for it."""
+    day_first, month_first = DATES[1:]
+    options_of_kinds = [
+        ("--categorical", "category", options.categorical),
+        ("--day-first", day_first, options.day_first),
+        ("--month-first", month_first, options.month_first),
+    ]
+    return [(name, kind, option) for option, kind, names in options_of_kinds for name in names]
+
+
+def require_one_kind(stated: Iterable[tuple[str, str, str]]) -> None:
+    """Check that no column has two of the kinds that `stated_kinds` returns."""
+    known: dict[str, tuple[str, str]] = {}
+    for name, kind, option in stated:
+        other_kind, other = known.setdefault(name, (kind, option))
+        if kind != other_kind:
+            raise UsageError(f"column {name!r} is in {other} and in {option}; name it in one")
 
 
 def names(text: str) -> list[str]:

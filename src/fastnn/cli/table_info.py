@@ -11,19 +11,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import tables
+from fastnn.cli.options import form_of, require_one_kind, stated_kinds
 from fastnn.cli.output import abbreviated, counted, number, one_line, print_now, tell
 from fastnn.tabular.codes import is_missing
-from fastnn.tabular.remedies import shell_argument
+from fastnn.tabular.remedies import option, shell_argument
 
 if TYPE_CHECKING:
+    import argparse
+
     from fastnn.tables import Column
 
 
-def show(path: str, form: dict[str, Any], as_json: bool) -> int:
+def show(options: argparse.Namespace) -> int:
     """Print the columns of a table; return the exit code."""
-    table = tables.read(path, **form)
+    path, stated = options.model, stated_kinds(options)
+    require_one_kind(stated)
+    kinds = {name: kind for name, kind, _ in stated}
+    table = tables.read(path, kinds=kinds, missing=options.missing, **form_of(options))
     described = [_described(column, table.n) for column in table.columns.values()]
-    if as_json:
+    if options.json:
         print_now(json.dumps({"table": path, "rows": table.n, "columns": described}) + "\n")
         return 0
     for note in table.notes:
@@ -34,10 +40,23 @@ def show(path: str, form: dict[str, Any], as_json: bool) -> int:
     for name, found in zip(names, described, strict=True):
         missing = f"; {found['missing']:,} missing" if found["missing"] else ""
         lines.append(f"{name:<{width}}  {found['kind']}{_range(found)}{missing}\n")
-    data = shell_argument(path)
-    lines.append(f"\nto train on it: fastnn train {data} --target COLUMN --out FILE\n")
+    train = " ".join(["fastnn train", shell_argument(path), *_stated(options)])
+    lines.append(f"\nto train on it: {train} --target COLUMN --out FILE\n")
     print_now("".join(lines))
     return 0
+
+
+def _stated(options: argparse.Namespace) -> list[str]:
+    """Return the options that say how the table is read, quoted for a shell."""
+    lists = {"--categorical": options.categorical, "--day-first": options.day_first,
+             "--month-first": options.month_first, "--missing": options.missing}  # fmt: skip
+    texts = {"--separator": options.separator, "--decimal": options.decimal,
+             "--encoding": options.encoding}  # fmt: skip
+    return [
+        *(option(name, values) for name, values in lists.items() if values),
+        *(f"{name} {shell_argument(text)}" for name, text in texts.items() if text is not None),
+        *(["--no-header"] if options.no_header else []),
+    ]
 
 
 def _described(column: Column, n: int) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from fastnn.cli.fitting import fit, network_of, optimizer_of
 from fastnn.cli.job import End, Job
 from fastnn.cli.judging import beats_baseline, require_scores
 from fastnn.cli.objectives import check_target, objective_of, weights_of
-from fastnn.cli.options import UsageError, form_of
+from fastnn.cli.options import UsageError, form_of, require_one_kind, stated_kinds
 from fastnn.cli.output import counted, print_now, protect, tell, two_columns, writing
 from fastnn.cli.result_text import (
     are_several,
@@ -42,7 +42,6 @@ from fastnn.tabular.errors import TableError
 from fastnn.tabular.models import Model, sizes
 from fastnn.tabular.reading import COMPRESSED
 from fastnn.tabular.scores import baseline_name
-from fastnn.tabular.table import DATES
 from fastnn.tabular.targets import doubt
 
 if TYPE_CHECKING:
@@ -258,24 +257,16 @@ def _read(options: argparse.Namespace, target: str) -> tuple[Table, str]:
 
 
 def _stated_kinds(options: argparse.Namespace) -> list[tuple[str, str, str]]:
-    """Return the name and the kind of each column whose kind is stated, and the option for it."""
-    day_first, month_first = DATES[1:]
-    options_of_kinds = [
-        ("--categorical", "category", options.categorical),
-        ("--day-first", day_first, options.day_first),
-        ("--month-first", month_first, options.month_first),
-        ("--by", "category", [options.by] if options.by else []),
-    ]
-    return [(name, kind, option) for option, kind, names in options_of_kinds for name in names]
+    """Return the columns whose kind is stated, as `stated_kinds` does; --by states one, too."""
+    of_by = [(options.by, "category", "--by")] if options.by else []
+    return [*stated_kinds(options), *of_by]
 
 
 def _check_stated_kinds(options: argparse.Namespace) -> None:
     """Check that no column has two kinds, or has a kind and is dropped."""
-    known: dict[str, tuple[str, str]] = {}
-    for name, kind, option in _stated_kinds(options):
-        other_kind, other = known.setdefault(name, (kind, option))
-        if kind != other_kind:
-            raise UsageError(f"column {name!r} is in {other} and in {option}; name it in one")
+    stated = _stated_kinds(options)
+    require_one_kind(stated)
+    for name, _, option in stated:
         if name in options.drop:
             raise UsageError(f"column {name!r} is in --drop and in {option}; name it in one")
 

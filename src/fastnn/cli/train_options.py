@@ -13,7 +13,15 @@ from fastnn._precision import POLICIES
 from fastnn.cli import several
 from fastnn.cli.judging import conditions
 from fastnn.cli.objectives import LOSSES, class_weights, objective
-from fastnn.cli.options import add_form_options, checked, count, fraction, names, units
+from fastnn.cli.options import (
+    add_form_options,
+    add_value_options,
+    checked,
+    count,
+    fraction,
+    names,
+    units,
+)
 from fastnn.cli.presets import DEFAULTS, NAMES, shown
 
 if TYPE_CHECKING:
@@ -66,17 +74,7 @@ def _add_table_options(group: Group) -> None:
     )  # fmt: skip
     group.add_argument("--drop", metavar="COLUMNS", type=names, default=[],
                        help="columns to leave out, such as id,name")  # fmt: skip
-    group.add_argument("--categorical", metavar="COLUMNS", type=names, default=[],
-                       help="columns of numbers to treat as categories")  # fmt: skip
-    group.add_argument("--day-first", metavar="COLUMNS", type=names, default=[],
-                       help="columns of dates such as 31/1/2020 (default: a number above 12 "
-                       "decides; without one, 1.2.2020 and 1-2-2020 have the day first, 1/2/2020 "
-                       "the month)")  # fmt: skip
-    group.add_argument("--month-first", metavar="COLUMNS", type=names, default=[],
-                       help="columns of dates such as 1/31/2020")  # fmt: skip
-    group.add_argument("--missing", metavar="TEXTS", type=names, default=[],
-                       help="further texts that stand for missing values, such as ?,-99"
-                       )  # fmt: skip
+    add_value_options(group)
     group.add_argument("--test", metavar="FRACTION", type=fraction("test"), default=0.2,
                        help="fraction of the rows held out for the scores (default: 0.2; 0: no "
                        "scores)")  # fmt: skip

@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 def drop(path: str, names: Sequence[str]) -> str:
     """Return how to leave out columns: ``--drop id,name`` or ``drop=['id', 'name']``."""
-    return f"drop={[*names]!r}" if path == FRAME else _option("--drop", names)
+    return f"drop={[*names]!r}" if path == FRAME else option("--drop", names)
 
 
 def as_missing(path: str, text: str) -> str:
     """Return how to make a text a missing value: ``--missing=-99`` or ``missing=['-99']``."""
-    return f"missing={[text]!r}" if path == FRAME else _option("--missing", [text])
+    return f"missing={[text]!r}" if path == FRAME else option("--missing", [text])
 
 
 def as_category(path: str, name: str) -> str:
     """Return how to make a column a category: ``--categorical zip`` or ``kinds={...}``."""
     category = {name: "category"}
-    return f"kinds={category!r}" if path == FRAME else _option("--categorical", [name])
+    return f"kinds={category!r}" if path == FRAME else option("--categorical", [name])
 
 
 def as_date(path: str, name: str, kind: str) -> str:
@@ -37,8 +37,8 @@ def as_date(path: str, name: str, kind: str) -> str:
 
     `kind` is "day-first date" or "month-first date".
     """
-    option, kinds = f"--{kind.removesuffix(' date')}", {name: kind}
-    return f"kinds={kinds!r}" if path == FRAME else _option(option, [name])
+    stated, kinds = f"--{kind.removesuffix(' date')}", {name: kind}
+    return f"kinds={kinds!r}" if path == FRAME else option(stated, [name])
 
 
 def other_decimal(decimal: str) -> str:
@@ -53,8 +53,8 @@ def shell_argument(text: str) -> str:
     return shlex.quote(text)
 
 
-def _option(option: str, texts: Sequence[str]) -> str:
+def option(name: str, texts: Sequence[str]) -> str:
     """Return an option whose value is a list: commas separate, double quotes enclose a comma."""
     value = ",".join(map(quoted, texts))
     between = "=" if value.startswith("-") else " "  # -n/a alone would be another option
-    return f"{option}{between}{shell_argument(value)}"
+    return f"{name}{between}{shell_argument(value)}"
