@@ -373,6 +373,18 @@ def test_tables_from_standard_input(here):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("words", ["info p.csv", "predict things.safetensors p.csv",
+                                   "train p.csv --target price --out new.safetensors"]
+                         )  # fmt: skip
+def test_a_named_pipe_is_refused(here, words):
+    os.mkfifo("p.csv")
+    done = shell(f"cat things.csv > p.csv & fastnn {words}; code=$?; kill $!; exit $code")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == ("fastnn: error: 'p.csv' is a device or a pipe; pass CSV as standard "
+                           "input, '-', or copy it to a file\n")  # fmt: skip
+
+
 def test_paths_of_any_bytes(here):
     path = "m\udcff.safetensors"
     done = subprocess.run([sys.executable, "-m", "fastnn", *TRAIN[:-1], path, "--epochs", "1"],

@@ -252,6 +252,10 @@ def _opened(
 
 def _open(path: str, form: Form) -> CsvFile | _Arrays | _Lazy:
     """Open a table according to the ending of its file name."""
+    if path != "-" and os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise TableError(  # a file is opened several times, and a pipe would wait forever
+            f"{path!r} is a device or a pipe; pass CSV as standard input, '-', or copy it to a file"
+        )
     stem, ending = os.path.splitext(path)
     ending = ending.lower()
     inner = os.path.splitext(stem)[1].lower() if ending in COMPRESSED else ending
