@@ -236,6 +236,7 @@ NUMBERS = "".join(f"{i}\n" for i in range(20))
         ("x.csv", "a,b\n1,2\n3,4,5\n", "has 3 fields in line 3, but 2 names in its first"),
         ("x.csv", "a,b,c\n1,2,3\n4,5", "has 2 fields in line 3, but 3 names .* may be cut off"),
         ("x.csv", "a,b\n1,2\n3\n", "has 1 field in line 3, but 2 names in its first line"),
+        ("x.csv", "Report\na,b,c\n1,2,3\n", "has 3 fields in line 2, but 1 name in its first"),
         ("x.csv", 'a,b,c\n1,"x\ny",3\n4,5\n6,7,8\n', "has 2 fields in line 4, but 3 names"),
         ("x.tsv", "a\tb\n1\t2\n3\n", "has 1 field in line 3, but 2 names in its first line"),
         ("x.csv.gz", gzip.compress(b"a;b;c\n1;2;3\n4;5", mtime=0),
@@ -686,9 +687,13 @@ def test_columns_without_information_are_ignored(put):
     text = ",a,empty,day,id,y\n1,x,,2020-01-01,0,1\n2,x,,2020-01-02,1,2\n3,x,,2020-01-03,2,3\n"
     recipe = learned(tables.read(put(text)))
     same = "constant in the training rows"
-    assert recipe.ignored == {"": "row numbers", "a": same, "empty": same}
+    none = "no value in the training rows"
+    assert recipe.ignored == {"": "row numbers", "a": same, "empty": none}
     weekdays = [f"day={name}" for name in ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")]
     assert recipe.names == ["day", *weekdays, "id"]
+    big = f"x,kind,big,y\n1,,{2**63},1\n2,,{2**63 + 1},2\n3,,{2**63},3\n"
+    ignored = learned(tables.read(put(big), kinds={"kind": "category"})).ignored
+    assert ignored == {"kind": none, "big": f"{same}, as rounded to float64"}
     gaps = ",x,y\n3,1,1\n7,2,2\n8,5,1\n"
     assert learned(tables.read(put(gaps))).names == ["x"]
     assert learned(tables.read(put(gaps.replace("7", "2")))).names == ["x"]  # shuffled rows

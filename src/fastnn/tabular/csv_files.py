@@ -258,10 +258,10 @@ class CsvFile:
     def _n_fields(self, n: int, line: int, width: int) -> str:
         """Return how many fields a line of the content has, and how many it should have."""
         first = f"line {self._n_above + 1}" if self._n_above else "its first line"
-        names = " names" if self._has_names else ""
+        expected = counted(width, "name") if self._has_names else f"{width}"
         return (
             f"{self._path} has {counted(n, 'field')} in line {self._n_above + line}, but "
-            f"{width}{names} in {first}"
+            f"{expected} in {first}"
         )
 
     @contextlib.contextmanager

@@ -33,7 +33,7 @@ from fastnn.tabular.reading import read
 from fastnn.tabular.recipe import Recipe
 from fastnn.tabular.spelling import Lookup
 from fastnn.tabular.table import DATES, Table, are_row_numbers
-from fastnn.tabular.targets import target_of
+from fastnn.tabular.targets import FIRST_INEXACT, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -266,15 +266,24 @@ def _reason_to_ignore(column: Column, rows: NDArray[Any], max_categories: int) -
         return "row numbers"
     if column.kind != "category":
         known = values[~np.isnan(values)]
-        varies = len(known) and (known.min() < known.max() or len(known) < len(values))
-        return None if varies else "constant in the training rows"
+        if len(known) and (known.min() < known.max() or len(known) < len(values)):
+            return None
+        return _without_variation(known)
     different, counts = np.unique(values[values >= 0], return_counts=True)
     if len(different) + (counts.sum() < len(values)) < 2 or not len(different):
-        return "constant in the training rows"
+        return _without_variation(different)
     are_few = len(different) <= max_categories
     most = counts.sum() * (_DISTINCT_IF_FEW if are_few else _DISTINCT_IF_MANY)
     are_names = len(different) > max(_FEW_TEXTS, most) and not column.levels
     return "names: most texts occur once" if are_names else None
+
+
+def _without_variation(known: NDArray[Any]) -> str:
+    """Return why a column is ignored whose known values, numbers or codes of texts, are equal."""
+    if not len(known):
+        return "no value in the training rows"
+    rounded = ", as rounded to float64" if abs(known[0]) >= FIRST_INEXACT else ""
+    return f"constant in the training rows{rounded}"
 
 
 # ---- codes --------------------------------------------------------------------------------------

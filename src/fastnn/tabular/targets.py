@@ -25,7 +25,7 @@ MAX_CLASSES = 4096
 FEW_NUMBERS, ROWS_PER_NUMBER = 20, 10
 
 #: The float64 that is the first to stand for two whole numbers: itself and the next one.
-_FIRST_INEXACT = 2.0**53
+FIRST_INEXACT = 2.0**53
 
 #: A regression on at most this many distinct whole numbers gets a note that they may be classes.
 _FEW_FOR_NUMBERS = 50
@@ -96,9 +96,9 @@ def target_of(
 def _require_distinguishable(where: str, as_category: str, different: NDArray[Any]) -> None:
     """Check that classes are not whole numbers so large that float64 lacks some of them."""
     largest = different[np.abs(different).argmax()]
-    if abs(largest) >= _FIRST_INEXACT:
+    if abs(largest) >= FIRST_INEXACT:
         raise TableError(
-            f"{where} holds {largest:.0f}, but whole numbers from {_FIRST_INEXACT:.0f} on are "
+            f"{where} holds {largest:.0f}, but whole numbers from {FIRST_INEXACT:.0f} on are "
             f"rounded, so that different values may become one; treat them as texts: {as_category}"
         )
 
