@@ -1000,7 +1000,7 @@ WRONG = [
         "name the model file before it: fastnn predict MODEL",
     ),
     (f"{' '.join(TRAIN)} --loss hubert", 2, "--loss: did you mean 'huber'? must be one of squar"),
-    (f"{' '.join(TRAIN)} --loss quantile:2", 2, "--loss: q must be above 0 and below 1; got 2"),
+    (f"{' '.join(TRAIN)} --loss quantile:2", 2, "q must be above 0 and below 1; got 'quantile:2'"),
     (
         "train five.npy --target 0 --out new.safetensors --loss poisson",
         1,
@@ -1098,6 +1098,23 @@ def test_every_error_is_one_line(here, run, line, code, message):
     assert sorted(os.listdir()) == before
 
 
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [(TRAIN, "rows, columns, hidden units or networks"),
+     (("predict", "things.safetensors", "things.csv"), "rows or columns")],
+    ids=["train", "predict"],
+)  # fmt: skip
+def test_too_little_memory_is_an_error_of_one_line(here, run, monkeypatch, command, what):
+    def fail(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(MLP, "fit", fail)
+    monkeypatch.setattr(Model, "predict_encoded", fail)
+    assert run(*command, "--quiet") == (
+        1, "", f"fastnn: error: not enough memory; use fewer {what}\n"
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("option", ["--drop", "--class-weight"])
 def test_a_line_break_in_names_is_an_error_of_one_line(here, run, option):
     code, _, err = run(*TRAIN, option, "a\nb")
@@ -1177,7 +1194,7 @@ BROKEN = [
                                              "place"),
     (ValueError("no report can be written"), "no report can be written"),
     (ImportError("install a package"), "install a package"),
-    (MemoryError(), "not enough memory; use fewer rows or columns"),
+    (MemoryError(), "not enough memory; use fewer rows, columns, hidden units or networks"),
 ]  # fmt: skip
 
 

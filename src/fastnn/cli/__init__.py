@@ -68,7 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _fail(of_system(error), 1)
     except MemoryError:
-        return _fail("not enough memory; use fewer rows or columns", 1)
+        trains = hasattr(options, "hidden")
+        what = "rows, columns, hidden units or networks" if trains else "rows or columns"
+        return _fail(f"not enough memory; use fewer {what}", 1)
     except FloatingPointError as error:
         what = re.split("[:;]", str(error))[0].removesuffix(", so it cannot be saved")
         or_l2 = " or --l2" if getattr(options, "l2", None) else ""

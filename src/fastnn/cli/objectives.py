@@ -62,7 +62,8 @@ def objective(text: str) -> Objective:
         made = Objective(name, parameter, text)
         made.loss  # noqa: B018  its check of the parameter
     except (TypeError, ValueError) as error:
-        raise argparse.ArgumentTypeError(f"{error}; got {text!r}") from error
+        problem = str(error).partition("; got")[0]
+        raise argparse.ArgumentTypeError(f"{problem}; got {text!r}") from error
     return made
 
 
