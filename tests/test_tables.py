@@ -250,6 +250,7 @@ NUMBERS = "".join(f"{i}\n" for i in range(20))
         ("x.csv", "a\n2020-01-31\n2020-02-30\n", "dates except '2020-02-30' in row 2; correct"),
         ("x.csv.gz", b"a,b\n1,2\n", "cannot be read as a compressed file: Not a gzipped file"),
         ("x.csv.gz", gzip.compress(FEW.encode())[:-12], "cannot be read as a compressed file"),
+        ("x.csv", b'\x40\1\0\0\0\0\0\0{"__metadata__":{}}', "is not a text file but a model file"),
         ("x.csv", b"PK\x03\x04", "is not a text file but an Excel workbook or another zip"),
         ("x.parquet", b"PAR1", "cannot be read as Parquet"),
         ("x.npy", b"\x93NUMPY", "is not a file of NumPy arrays"),

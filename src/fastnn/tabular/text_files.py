@@ -133,6 +133,8 @@ def head_of(path: str, content: bytes | None) -> bytes:
     for magic, what in _OTHER_FILES.items():
         if head.startswith(magic):
             raise TableError(f"{path} is not a text file but {what}")
+    if head[4:10] == b'\0\0\0\0{"':  # after the length of the header, which is below 2^32
+        raise TableError(f"{path} is not a text file but a model file; name a table")
     return head
 
 
