@@ -739,6 +739,18 @@ to train on it: fastnn train days.csv --target COLUMN --out FILE
                                    "to": 3.0}  # fmt: skip
 
 
+def test_commands_for_paths_like_options_work_as_printed(here, output_of):
+    shutil.copy("things.csv", "-things.csv")
+    words = shlex.split(output_of("info", "--", "-things.csv").splitlines()[-1])
+    assert words[4:7] == ["fastnn", "train", "./-things.csv"]
+    train = [{"COLUMN": "price", "FILE": "./-m"}.get(word, word) for word in words[5:]]
+    saved = output_of(*train, *PLAIN, "--epochs", "1", "--quiet").splitlines()[-1]
+    assert saved == "saved ./-m; to use it: fastnn predict ./-m NEW.csv"
+    saved = output_of(*train[:-2], *PLAIN, "--epochs", "1", "--quiet", "--out=-n").splitlines()[-1]
+    assert saved == "saved -n; to use it: fastnn predict ./-n NEW.csv"
+    output_of("predict", "./-n", "./-things.csv")
+
+
 def test_info_takes_the_options_that_messages_about_values_name(here, run, output_of):
     rows = "".join(f"{n};{n};05/06/2020;{n % 7}\n" for n in range(30))
     Path("days.csv").write_text(f"size;town;when;y\noops;1;01/02/2020;1\n{rows}")
@@ -1054,6 +1066,11 @@ WRONG = [
         "train classes.csv --target colour --loss huber --out a",
         2,
         "--loss huber is for regression, but the target holds texts; leave it out\n",
+    ),
+    (
+        "train names.csv --target name --out a --test 0",
+        1,
+        "or train without validation: fraction 0 (on the command line: --validation 0)",
     ),
     (
         "train names.csv --target name --out a",

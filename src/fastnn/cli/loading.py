@@ -46,7 +46,7 @@ def network(path: str) -> MLP:
 
 def networks(path: str) -> Fits:
     """Return the networks of a model file, one or many; the file needs no recipe."""
-    train = f"train on it first: fastnn train {remedies.shell_argument(path)} --target COLUMN"
+    train = f"train on it first: fastnn train {remedies.shell_path(path)} --target COLUMN"
     with _saying_what_it_is(path, f"{train} --out FILE"):
         has_many = model_files.has_many(path)
         fits = fastnn.load_many(path) if has_many else Model.of(fastnn.load(path)).fits

@@ -14,7 +14,7 @@ from fastnn import tables
 from fastnn.cli.options import form_of, require_one_kind, stated_kinds
 from fastnn.cli.output import abbreviated, counted, number, one_line, print_now, tell
 from fastnn.tabular.codes import is_missing
-from fastnn.tabular.remedies import option, shell_argument
+from fastnn.tabular.remedies import option, shell_argument, shell_path
 
 if TYPE_CHECKING:
     import argparse
@@ -40,7 +40,7 @@ def show(options: argparse.Namespace) -> int:
     for name, found in zip(names, described, strict=True):
         missing = f"; {found['missing']:,} missing" if found["missing"] else ""
         lines.append(f"{name:<{width}}  {found['kind']}{_range(found)}{missing}\n")
-    train = " ".join(["fastnn train", shell_argument(path), *_stated(options)])
+    train = " ".join(["fastnn train", shell_path(path), *_stated(options)])
     lines.append(f"\nto train on it: {train} --target COLUMN --out FILE\n")
     print_now("".join(lines))
     return 0

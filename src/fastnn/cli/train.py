@@ -427,7 +427,7 @@ def _as_text(result: _Result) -> str:
     ]
     text = two_columns(pairs) + score_table(recipe, record, result.model.net.loss)
     if result.is_saved:
-        model = remedies.shell_argument(options.out)
+        model = remedies.shell_path(options.out)
         text += f"\nsaved {options.out}; to use it: fastnn predict {model} {new}\n"
     if result.report is not None:
         text += f"\nwrote the report {result.report}\n"

@@ -266,7 +266,8 @@ def _split(
         why = "is the only one" if n == 1 else "is the only one of its class"
         raise TableError(
             f"the validation fraction {settings.validation:g} needs a row to hold out, but each "
-            f"row to train on ({n:,}) {why}; add rows, or train without validation: fraction 0"
+            f"row to train on ({n:,}) {why}; add rows, or train without validation: fraction 0 (on "
+            "the command line: --validation 0)"
         )
     return [np.setdiff1d(used, each) for each in validation], validation
 

@@ -53,6 +53,12 @@ def shell_argument(text: str) -> str:
     return shlex.quote(text)
 
 
+def shell_path(path: str) -> str:
+    """Return the path of a file quoted for a shell; "-", standard input, remains."""
+    is_like_an_option = path.startswith("-") and path != "-"
+    return shell_argument(f"./{path}" if is_like_an_option else path)
+
+
 def option(name: str, texts: Sequence[str]) -> str:
     """Return an option whose value is a list: commas separate, double quotes enclose a comma."""
     value = ",".join(map(quoted, texts))
