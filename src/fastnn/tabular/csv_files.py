@@ -288,10 +288,11 @@ class CsvFile:
                 width = len(next(rows))
                 for row in rows:
                     if len(row) > width:
-                        return (
-                            f"{self._n_fields(len(row), rows.line_num, width)}; correct the line, "
-                            "or quote fields that contain the separator, or name it: --separator"
-                        )
+                        remedy = "correct the line, or quote fields that contain the separator"
+                        if width == 1:  # a title or a comment
+                            remedy = "remove the lines above the names of the columns"
+                        n_fields = self._n_fields(len(row), rows.line_num, width)
+                        return f"{n_fields}; {remedy}, or name the separator: --separator CHAR"
         return f"{self._path} cannot be read as CSV: {first}; look for a quote that is never closed"
 
 
