@@ -399,7 +399,7 @@ class MLP:
             training, the network keeps its last complete update.
         FloatingPointError
             If the loss is no longer finite. The network then has its weights from some updates
-            earlier, whose loss was finite.
+            earlier, whose loss was finite, and `step` and `epoch` count the updates up to these.
         RuntimeError
             If the network is being fitted already, in another thread or from a callback.
         ModelFileError
