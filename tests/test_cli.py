@@ -1035,8 +1035,8 @@ WRONG = [
     (
         "export things.safetensors --c 2nd.c",
         2,
-        "--c 2nd.c: the names in C begin with the file's name, so it must be a C identifier, such "
-        "as net in net.c; choose another name\n",
+        "--c 2nd.c: the names in C begin with the file's name, so it must be a C identifier "
+        "other than fastnn, such as net in net.c; choose another name\n",
     ),
 ]
 
