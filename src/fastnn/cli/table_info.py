@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import tables
-from fastnn.cli.output import abbreviated, counted, number, one_line, print_now, tell
+from fastnn.cli.output import abbreviated, counted, one_line, print_now, tell
 from fastnn.tabular.codes import is_missing
+from fastnn.tabular.numbers import in_four_digits
 from fastnn.tabular.remedies import shell_argument
 
 if TYPE_CHECKING:
@@ -64,5 +65,5 @@ def _range(found: dict[str, Any]) -> str:
     if "from" not in found:
         return ""
     ends = (found["from"], found["to"])
-    low, high = map(number, ends) if found["kind"] == "number" else ends
+    low, high = map(in_four_digits, ends) if found["kind"] == "number" else ends
     return f" from {low} to {high}"
