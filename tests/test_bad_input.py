@@ -545,6 +545,7 @@ def test_learning_rate_that_is_set(value):
         ),
         case("batch", lambda net: net.summary(0), ["batch_size", "at least 1", "0"]),
         case("json", lambda net: net.from_json("{"), ["text", "not JSON", "to_json"]),
+        case("indent", lambda net: net.to_json(BEYOND_FLOAT), ["indent", "from 0 to 100"]),
         case(
             "config",
             lambda net: net.from_config({"n_in": 3}),

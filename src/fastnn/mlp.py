@@ -1320,12 +1320,19 @@ class MLP:
         Parameters
         ----------
         indent : int, optional
-            Number of spaces by which each level is indented; by default the text is one line.
+            Number of spaces by which each level is indented, from 0 to 100; by default the text is
+            one line.
 
         Returns
         -------
         str
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `indent` is no such number.
         """
+        indent = None if indent is None else _checks.integer("indent", indent, low=0, high=100)
         return json.dumps(self.get_config(), indent=indent)
 
     @classmethod

@@ -527,7 +527,7 @@ def levels(value: Any) -> NDArray[np.float64]:
     wrong = f"quantiles must be numbers from 0 to 1; got {shown(value)}"
     try:
         found = np.atleast_1d(np.asarray(value, np.float64))
-    except (TypeError, ValueError):  # texts, or lists of different lengths
+    except (TypeError, ValueError, OverflowError):  # texts, or lists of different lengths
         raise TypeError(wrong) from None
     if found.ndim != 1 or not found.size or not ((found >= 0) & (found <= 1)).all():
         raise ValueError(wrong)
