@@ -545,6 +545,7 @@ def test_learning_rate_that_is_set(value):
         ),
         case("batch", lambda net: net.summary(0), ["batch_size", "at least 1", "0"]),
         case("json", lambda net: net.from_json("{"), ["text", "not JSON", "to_json"]),
+        case("indent", lambda net: net.to_json(BEYOND_FLOAT), ["indent", "from 0 to 100"]),
         case(
             "config",
             lambda net: net.from_config({"n_in": 3}),
@@ -1244,6 +1245,47 @@ def test_training_goes_on_after_errors_as_if_they_had_not_been():
     for net in (undisturbed, disturbed):
         net.fit(X, Y, batch_size=2, epochs=3)
     assert pickle.dumps(undisturbed) == pickle.dumps(disturbed)
+
+
+# ---- lists of rows of different lengths, which NumPy refuses without the name of the argument ----
+
+RAGGED = [[1, 2, 3], [4, 5]]
+
+
+class Drawing:
+    def permutation(self, n):
+        return RAGGED
+
+
+def fit_both(X=X, y=Y, **options):
+    return fastnn.fit_many([regressor(), regressor()], X, y, **options)
+
+
+def fit_named(y):
+    net = classifier()
+    net.classes = ("no", "yes")
+    return net.fit(X, y)
+
+
+UNREADABLE = [
+    case("y of many", "y cannot be read", lambda: fit_both(y=RAGGED)),
+    case("weights of many", "sample_weight cannot be", lambda: fit_both(sample_weight=RAGGED)),
+    case("rows of many", "rows[0] cannot be read", lambda: fit_both(rows=[RAGGED, None])),
+    case("groups", "groups cannot be read", lambda: fit_both(groups=RAGGED)),
+    case("epochs", "epochs[1] must be an integer", lambda: fit_both(epochs=[1, [2]])),
+    case("batch_size", "batch_size[1] must be", lambda: fit_both(batch_size=[None, [2]])),
+    case("shuffle", "shuffle[1] must be", lambda: fit_both(shuffle=[True, [2]])),
+    case("an order", "permutation(6) cannot be", lambda: regressor().fit(X, Y, shuffle=Drawing())),
+    case("labels", "y cannot be read", lambda: fit_named([["no", "yes"], ["no"]])),
+    case("numbers", "y cannot be read", lambda: fit_named(RAGGED)),
+    case("batches", "X cannot be read", lambda: regressor().fit([(RAGGED, Y)])),
+    case("steps", "t cannot be read", lambda: CosineDecay(0.1, 9)(RAGGED)),
+]
+
+
+@pytest.mark.parametrize(("fragment", "call"), UNREADABLE)
+def test_lists_that_are_no_array_are_named(fragment, call):
+    refuses(TypeError, [fragment], call)
 
 
 # ---- calls of the kernels that bypass _checks -------------------------------------------

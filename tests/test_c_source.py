@@ -325,6 +325,8 @@ def test_names(tmp_path):
         ("my-net.c", None, ValueError, "pass name=, or rename the file; got 'my-net'"),
         ("net.c", "2nd", ValueError, "name must be a C identifier, such as 'digits'"),
         ("net.c", "float", ValueError, "got 'float'"),
+        ("net.c", "Fastnn", ValueError, "FASTNN_N_OUT, which fastnn.h has; pass another name="),
+        ("fastnn.c", None, ValueError, "which fastnn.h has; pass name=, or rename the file"),
         ("net.c", 3, TypeError, "name must be a str; got 3"),
         (3, None, TypeError, "path must be a str or a path; got 3"),
         ("net.v2", None, ValueError, "path must end with '.c' or have no ending; got 'net.v2'"),
@@ -335,6 +337,19 @@ def test_unfit_names_are_refused(tmp_path, monkeypatch, path, name, error, messa
     with pytest.raises(error, match=re.escape(message)):
         network(2, [Dense(1)]).to_c(path, name=name)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_header_may_be_included_after_others_of_its_name(tmp_path):
+    """The guard of another header may be the name of the network: libpng's is PNG_H."""
+    network(2, [Dense(1)]).to_c(tmp_path / "net.c", name="png")
+    network(2, [Dense(1)]).to_c(tmp_path / "png.c", name="Png_2")
+    program = '#define PNG_H\n#include "net.h"\n#include "png.h"\n'
+    program += "void both(const float *, float *);\n"
+    program += "void both(const float *x, float *y) { png_predict(x, y); Png_2_predict(x, y); }\n"
+    (tmp_path / "both.c").write_text(program)
+    command = [COMPILERS[0], *STRICT, "net.c", "png.c", "both.c", "-o", "both.so"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(("loss", "size"), [("squared_error", ""), ("gaussian_nll", " / 2")])

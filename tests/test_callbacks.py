@@ -597,6 +597,15 @@ def test_a_monitored_value_that_is_missing_or_no_number_is_named(value):
         drive([Sometimes(), EarlyStopping("norm", patience=9)], [1.0] * 3)
 
 
+def test_logs_that_a_callback_has_emptied_are_named():
+    class Clear(Callback):
+        def on_epoch_end(self, epoch, logs):
+            logs.clear()
+
+    with pytest.raises(ValueError, match="the logs of epoch 1 have no values; a callback"):
+        drive([Clear(), EarlyStopping("loss")], [1.0])
+
+
 # ---- the log ------------------------------------------------------------------------------------
 
 

@@ -285,6 +285,7 @@ def test_text_is_no_target_of_a_regression():
         ((1.0, 2.0, float("nan")), TypeError, r"classes\[2\] must be text or a number"),
         ((b"a", b"b", b"c"), TypeError, r"classes\[0\] must be text"),
         (3, TypeError, "a tuple of labels"),
+        (np.array(3), TypeError, "a tuple of labels"),
         ("abc", TypeError, "a tuple of labels"),
         ({"a": 1}, TypeError, "a tuple of labels"),
     ],

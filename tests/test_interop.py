@@ -337,6 +337,27 @@ def test_it_is_an_estimator_like_any_other(case):
     assert back.loss_curve_[-1] < back.loss_curve_[0]
 
 
+NOT_KEPT = {"a text": ["only"] * 150, "a number": [7] * 150, "dates": KIND.astype("M8[D]")}
+
+
+@pytest.mark.parametrize("y", NOT_KEPT.values(), ids=NOT_KEPT)
+def test_labels_that_no_network_keeps_stay_with_the_estimator(y):
+    mine = ours.MLPClassifier(4, max_iter=3, random_state=0).fit(FLOWERS, y)
+    back = fastnn.to_sklearn(mine)
+    np.testing.assert_array_equal(back.classes_, mine.classes_)
+    np.testing.assert_array_equal(back.predict(FLOWERS), mine.predict(FLOWERS))
+    np.testing.assert_allclose(back.predict_proba(FLOWERS), mine.predict_proba(FLOWERS))
+    back.partial_fit(FLOWERS, y)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_single_class_is_no_network(library):
+    est = LIBRARIES[library].MLPClassifier(4, max_iter=3).fit(FLOWERS, ["only"] * 150)
+    for each in (est, make_pipeline(StandardScaler(), est).fit(FLOWERS, ["only"] * 150)):
+        with pytest.raises(ValueError, match=r"has the single class 'only'"):
+            fastnn.from_sklearn(each)
+
+
 def test_all_layers_that_fastnn_has_more(rng):
     X = rng.normal(3, 2, (50, 4))
     layers = [Standardize(), Dense(5, "tanh", use_bias=False), Dropout(0.2), Dense(2, "softmax")]

@@ -532,7 +532,7 @@ def test_predictions_and_what_they_have_in_common():
         fits.predict(X, "median")
     with pytest.raises(ValueError, match="quantiles must be numbers from 0 to 1"):
         fits.predict(X, "quantiles", quantiles=[5])
-    for wrong in ("a", ["a", 0.5], [[0.1], [0.2, 0.3]]):
+    for wrong in ("a", ["a", 0.5], [[0.1], [0.2, 0.3]], 10**400):
         with pytest.raises(TypeError, match="quantiles must be numbers from 0 to 1; got"):
             fits.predict(X, "quantiles", quantiles=wrong)
 

@@ -534,6 +534,20 @@ def test_the_same_rows_give_the_same_page(models, pages, tmp_path):
     assert (tmp_path / "a.html").read_text(encoding="utf-8") != pages["two"]
 
 
+def test_a_report_knows_the_class_weights_of_the_training(tmp_path):
+    model = TabularClassifier(**SMALL, class_weight="balanced").fit(FRAME[:SEEN], TWO[:SEEN])
+    model.save(tmp_path / "m.safetensors")
+    loaded = TabularClassifier.load(tmp_path / "m.safetensors")
+    loaded.save(tmp_path / "m.safetensors")
+    loaded_again = TabularClassifier.load(tmp_path / "m.safetensors")
+    found = []
+    for each in (model, loaded, loaded_again, model.set_params(class_weight=None)):
+        each.report(FRAME[SEEN:], TWO[SEEN:], tmp_path / "a.html")
+        found.append((tmp_path / "a.html").read_text(encoding="utf-8"))
+    assert "Class weights in training shift the probabilities" in found[0]
+    assert len(set(found)) == 1
+
+
 REFUSED = {
     "another ending": (lambda m, p: m.report(FRAME, TWO, p / "r.csv"), "must end with '.html'"),
     "a model": (lambda m, p: m.report(FRAME, TWO, p / "m.html"), "holds a network"),

@@ -419,6 +419,13 @@ def test_labels_that_no_network_keeps_stay_with_the_estimator(dtype):
     assert mine.predict(DIGITS).dtype == y.dtype
 
 
+def test_a_missing_label_is_named():
+    y = np.where(DIGIT > 4, "high", "low").astype(object)
+    y[3] = None
+    with pytest.raises(ValueError, match=r"^y\[3\] is None, which is not a label"):
+        ours.MLPClassifier(4).fit(DIGITS, y)
+
+
 def test_scores_of_one_class_are_those_of_predictions():
     y = np.full(400, 7)  # scikit-learn before 1.7 can't stop early on labels that are strings
     options = {"early_stopping": True, "n_iter_no_change": 3, "max_iter": 9, "random_state": 0}

@@ -439,8 +439,8 @@ def test_bad_parameters(options, message):
 
 
 def test_bad_data(prices):
-    with pytest.raises(ValueError, match="1 class"):
-        classifier().fit(FRAME, np.zeros(N))
+    with pytest.raises(ValueError, match="1 class, 'low', but"):
+        classifier().fit(FRAME, np.full(N, "low"))
     days = np.where(np.arange(N) % 2, np.datetime64("2020-01-01"), np.datetime64("2020-01-02"))
     for y in (days, days.astype("M8[ns]")):  # whose tolist is a list of ints
         with pytest.raises(TypeError, match=r"^y has the class .*; pass y\.astype\(str\)"):

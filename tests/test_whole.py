@@ -335,6 +335,42 @@ def test_divergence_is_the_same_error(rules, learning_rate):
     assert states[0] == states[1]
 
 
+@pytest.mark.parametrize("batch_size", [20, 45, None])
+@pytest.mark.parametrize("learning_rate", [300.0, 10.0, 3.0, 1.0])
+def test_epochs_whose_updates_a_divergence_discards_do_not_count(batch_size, learning_rate):
+    """The last update of an epoch may make the loss infinite, which only listeners see then."""
+
+    def trained(fit):
+        net = net_of(SGD(learning_rate))
+        net.fit(X, 1e-3 * Y, epochs=2, batch_size=N)  # epochs and steps before the fit
+        first = net.step, net.epoch
+        fit(net, X, 1e3 * Y, epochs=90, batch_size=batch_size)
+        assert net.epoch - first[1] == (net.step - first[0]) // -(-N // (batch_size or N))
+        return net
+
+    def alone(net, *rows, **options):
+        with pytest.raises(FloatingPointError):
+            net.fit(*rows, **options)
+
+    def listened(net, *rows, **options):
+        alone(net, *rows, callbacks=[Idle()], **options)
+
+    def ruled(net, *rows, **options):
+        alone(net, *rows, callbacks=[EarlyStopping(patience=99, monitor="loss")], **options)
+
+    def unconverted(net, X, y, **options):
+        alone(net, X.astype(net.dtype), y.astype(net.dtype), **options)
+
+    def many(net, *rows, **options):
+        fit_many([net], *rows, on_error="record", **options)
+
+    def many_listened(net, *rows, **options):
+        many(net, *rows, callbacks=lambda number: [Idle()], **options)
+
+    nets = [trained(f) for f in (alone, listened, ruled, unconverted, many, many_listened)]
+    assert len({(net.step, net.epoch) for net in nets}) == 1
+
+
 def test_penalties_that_overflow_are_the_same_error():
     messages = []
     for listeners in ([], [Idle()]):

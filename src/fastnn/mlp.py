@@ -399,7 +399,7 @@ class MLP:
             training, the network keeps its last complete update.
         FloatingPointError
             If the loss is no longer finite. The network then has its weights from some updates
-            earlier, whose loss was finite.
+            earlier, whose loss was finite, and `step` and `epoch` count the updates up to these.
         RuntimeError
             If the network is being fitted already, in another thread or from a callback.
         ModelFileError
@@ -1320,12 +1320,19 @@ class MLP:
         Parameters
         ----------
         indent : int, optional
-            Number of spaces by which each level is indented; by default the text is one line.
+            Number of spaces by which each level is indented, from 0 to 100; by default the text is
+            one line.
 
         Returns
         -------
         str
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `indent` is no such number.
         """
+        indent = None if indent is None else _checks.integer("indent", indent, low=0, high=100)
         return json.dumps(self.get_config(), indent=indent)
 
     @classmethod
@@ -1407,9 +1414,10 @@ class MLP:
         Raises
         ------
         ValueError
-            If `name` is not a C identifier or gives a function the name of another one, if `path`
-            holds a network or cannot be included in C, if a Standardize layer has seen no data, or
-            if `training` is True and the network has dropout, penalties or frozen layers.
+            If `name` is not a C identifier, is "fastnn", whose names fastnn.h has, or gives a
+            function the name of another one, if `path` holds a network or cannot be included in C,
+            if a Standardize layer has seen no data, or if `training` is True and the network has
+            dropout, penalties or frozen layers.
         OSError
             If a file cannot be written.
 

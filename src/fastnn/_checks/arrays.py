@@ -14,7 +14,7 @@ import numpy as np
 
 from fastnn import _conversion
 from fastnn._checks.sparse import csr
-from fastnn._checks.values import counted, items, shown, text
+from fastnn._checks.values import counted, items, reading, shown, text
 from fastnn._precision import MIXED_BFLOAT16, PRECISIONS
 from fastnn.sparse_rows import SparseRows
 
@@ -63,10 +63,8 @@ def as_array(name: str, value: Any, takes_csr: bool = False) -> NDArray[Any]:
     if hasattr(value, "collect"):
         raise TypeError(f"{name} is lazy; pass {name}.collect()")
     no_masked_values(name, value)
-    try:
+    with reading(name):
         array = _conversion.read(value)
-    except (ValueError, TypeError, RuntimeError, BufferError) as error:
-        raise TypeError(f"{name} cannot be read as an array: {error}") from error
     is_unread = array.ndim == 0 and array.dtype.kind == "O"
     if is_unread and isinstance(value, Iterable) and not isinstance(value, Mapping):
         raise TypeError(

@@ -196,7 +196,7 @@ def logged(owner: str, monitor: str, epoch: int, logs: Mapping[str, Any]) -> flo
     """Return the monitored value in the logs of an epoch."""
     value = logs.get(monitor)
     if is_bool(value) or not isinstance(value, numbers.Real):
-        found = f"{monitor}={shown(value)}" if monitor in logs else quoted(logs)
+        found = f"{monitor}={shown(value)}" if monitor in logs else quoted(logs) or "no values"
         raise ValueError(
             f"{owner} monitors {monitor!r}, but the logs of epoch {epoch + 1} have {found}; a "
             "callback that adds this name must log a number in every epoch"

@@ -17,6 +17,7 @@ from fastnn._checks.values import (
     not_a_set,
     number,
     quoted,
+    reading,
     shown,
 )
 
@@ -36,7 +37,7 @@ def classes(value: Any, loss: Loss, n_out: int, name: str = "classes") -> Classe
     if value is None:
         return None
     not_a_set(name, value)
-    found = value.tolist() if isinstance(value, np.ndarray) else items(value)
+    found = items(value.tolist() if isinstance(value, np.ndarray) else value)
     if found is None:
         raise TypeError(f"{name} must be a tuple of labels, or None; got {shown(value)}")
     n = _number_of_classes(loss, n_out, f"{name}={shown(value)}")
@@ -131,8 +132,9 @@ def as_numbers(name: str, value: Any, loss: Loss, n_out: int, known: Classes | N
             f"{name} holds labels such as {_labels(name, value)[0]!r}, but the network has no "
             "classes yet; set net.classes to all labels, or fit arrays X and y first"
         )
-    if not _are_labels(value) and np.ndim(value) != 1:
-        return value  # probabilities, (n, n_classes) or (n, 1)
+    with reading(name):
+        if not _are_labels(value) and np.ndim(value) != 1:
+            return value  # probabilities, (n, n_classes) or (n, 1)
     found, numbers = _labels(name, value), {label: i for i, label in enumerate(known)}
     try:
         return np.fromiter(map(numbers.__getitem__, found), np.int64, len(found))
@@ -174,7 +176,8 @@ def _are_lists_of_labels(value: Any) -> bool:
 def _labels(name: str, value: Any) -> list[Any]:
     """Return labels (n,) or (n, 1) as a list; none may be missing."""
     no_masked_values(name, value)
-    array = np.asarray(_conversion.decoded(value))
+    with reading(name):
+        array = np.asarray(_conversion.decoded(value))
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:

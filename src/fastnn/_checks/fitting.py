@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _conversion
-from fastnn._checks.values import counted, integer, is_bool, items, number, shown
+from fastnn._checks.values import counted, integer, is_bool, items, number, reading, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,7 +58,8 @@ def shuffle(value: Any, name: str = "shuffle") -> Any:
 
 def order(value: object, n: int) -> NDArray[np.int64]:
     """Return a copy of the order of n rows that a user's `shuffle` object drew."""
-    drawn = np.asarray(value)
+    with reading(f"shuffle's permutation({n})"):
+        drawn = np.asarray(value)
     if drawn.shape != (n,) or drawn.dtype.kind not in "iu":
         raise ValueError(
             f"shuffle's permutation({n}) must return {counted(n, 'integer')}, the row numbers; it "
@@ -164,7 +165,8 @@ def are_batches(value: Any) -> bool:
         return False
     if isinstance(value, Sequence):
         first = value[0] if len(value) else None
-        return isinstance(first, tuple | list) and np.ndim(first[0] if first else 0) > 1
+        with reading("X"):
+            return isinstance(first, tuple | list) and np.ndim(first[0] if first else 0) > 1
     return True
 
 

@@ -43,6 +43,16 @@ def inexpressible(place: str, problem: str, remedy: str) -> NoReturn:
     raise ValueError(f"{place} {problem}; {remedy}")
 
 
+def several_classes(name: str, labels: NDArray[Any] | None) -> None:
+    """Check that the labels (n,) of an estimator, if it has any, are several."""
+    if labels is not None and len(labels) == 1:
+        inexpressible(
+            name,
+            f"has the single class {labels.tolist()[0]!r}, but a network has two or more",
+            "fit it to rows of several classes, or name them: partial_fit(X, y, classes=...)",
+        )
+
+
 def built(place: str, kind: Callable[..., Kind], *arguments: Any) -> Kind:
     """Return a specification built from another library's numbers; errors name the place."""
     try:

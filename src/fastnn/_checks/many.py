@@ -21,6 +21,7 @@ from fastnn._checks.values import (
     is_bool,
     items,
     number,
+    reading,
     shown,
 )
 
@@ -65,7 +66,8 @@ def shared_rows(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
     n, arrays = X.shape[0], []
     for name, value in (("y", y), ("sample_weight", sample_weight)):
         no_masked_values(name, value)
-        found = None if value is None else np.asarray(_conversion.decoded(value))
+        with reading(name):
+            found = None if value is None else np.asarray(_conversion.decoded(value))
         if found is not None and found.shape[:1] != (n,):
             raise ValueError(f"{name} must have the {n} rows of X; got shape {found.shape}")
         arrays.append(found)
@@ -85,7 +87,7 @@ def one_for_each(
     name: str, value: Any, n: int, check: Callable[[str, Any], _Value]
 ) -> list[_Value]:
     """Return n checked values, from a list of n or from one value for all members."""
-    if isinstance(value, list | tuple | np.ndarray) and np.ndim(value) == 1:
+    if isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim == 1):
         if len(value) != n:
             raise ValueError(
                 f"{name} has {counted(len(value), 'value')} for {counted(n, 'network')}; give one "
@@ -155,7 +157,8 @@ def row_numbers(name: str, value: Any, n_rows: int) -> Indices | None:
         chosen = np.arange(n_rows)[value]
     else:
         no_masked_values(name, value)
-        chosen = np.asarray(value)
+        with reading(name):
+            chosen = np.asarray(value)
         if chosen.dtype == bool and chosen.shape == (n_rows,):
             chosen = np.flatnonzero(chosen)
         if chosen.ndim != 1 or (chosen.dtype.kind not in "iu" and chosen.size):
@@ -177,7 +180,8 @@ def row_numbers(name: str, value: Any, n_rows: int) -> Indices | None:
 def groups(value: Any, n_rows: int) -> tuple[NDArray[Any], Indices]:
     """Return the distinct group labels, sorted, and the index of each row's label among them."""
     no_masked_values("groups", value)
-    labels = np.asarray(_conversion.decoded(value))
+    with reading("groups"):
+        labels = np.asarray(_conversion.decoded(value))
     if labels.shape != (n_rows,):
         raise ValueError(
             f"groups must have a label for each of the {n_rows} rows of X; got shape {labels.shape}"
@@ -523,7 +527,7 @@ def levels(value: Any) -> NDArray[np.float64]:
     wrong = f"quantiles must be numbers from 0 to 1; got {shown(value)}"
     try:
         found = np.atleast_1d(np.asarray(value, np.float64))
-    except (TypeError, ValueError):  # texts, or lists of different lengths
+    except (TypeError, ValueError, OverflowError):  # texts, or lists of different lengths
         raise TypeError(wrong) from None
     if found.ndim != 1 or not found.size or not ((found >= 0) & (found <= 1)).all():
         raise ValueError(wrong)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn._checks.files import fields, plain_list
-from fastnn._checks.values import counted, integer, shown
+from fastnn._checks.values import counted, integer, reading, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,7 +150,8 @@ _KINDS_OF_LABELS = "buifUmMO"
 
 def labels_of_groups(value: Any) -> NDArray[Any]:
     """Return group labels, of a type that a file can hold."""
-    labels = np.asarray(value)
+    with reading("fits.groups"):
+        labels = np.asarray(value)
     plain = labels.dtype.kind != "O" or all(
         label is None or type(label) in (str, int, bool) for label in labels.reshape(-1)
     )

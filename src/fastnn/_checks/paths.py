@@ -192,4 +192,10 @@ def c_name(name: str, value: object, by_path: bool) -> str:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", value) or _KEYWORDS.fullmatch(value):
         remedy = "; pass name=, or rename the file" if by_path else ", such as 'digits'"
         raise ValueError(f"{name} must be a C identifier{remedy}; got {value!r}")
+    if value.upper() == "FASTNN":
+        remedy = "pass name=, or rename the file" if by_path else "pass another name="
+        raise ValueError(
+            f"{name}={value!r} gives constants the names FASTNN_N_IN and FASTNN_N_OUT, which "
+            f"fastnn.h has; {remedy}"
+        )
     return text(value)

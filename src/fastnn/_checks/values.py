@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import numbers
 import sys
-from collections.abc import Iterable, KeysView, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, KeysView, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -53,6 +54,15 @@ def items(value: Any) -> list[Any] | None:
         return list(value)
     except TypeError:
         return None
+
+
+@contextlib.contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Name the argument in the error of a library that cannot read it as an array."""
+    try:
+        yield
+    except (ValueError, TypeError, RuntimeError, BufferError) as error:
+        raise TypeError(f"{name} cannot be read as an array: {error}") from error
 
 
 def not_a_set(name: str, value: object) -> None:
@@ -132,7 +142,8 @@ def number(
 
 def times(name: str, value: Any) -> NDArray[np.float64]:
     """Return numbers of steps or epochs, finite and at least 0, as an array."""
-    found = np.asarray(value)
+    with reading(name):
+        found = np.asarray(value)
     if found.dtype.kind not in "iuf":
         raise TypeError(f"{name} must be a number or an array of numbers; got {shown(value)}")
     found = found.astype(np.float64)

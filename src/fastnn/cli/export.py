@@ -84,13 +84,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _require_identifier(path: str) -> None:
-    """Check that the name of a C file, from which the names in C are made, is an identifier."""
+    """Check that the name of a C file, from which the names in C are made, is fit for them."""
     try:
         _checks.c_name("name", Path(path).stem, by_path=True)
     except ValueError as error:
         raise UsageError(
-            f"--c {path}: the names in C begin with the file's name, so it must be a C identifier, "
-            "such as net in net.c; choose another name"
+            f"--c {path}: the names in C begin with the file's name, so it must be a C identifier "
+            "other than fastnn, such as net in net.c; choose another name"
         ) from error
 
 

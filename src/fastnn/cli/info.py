@@ -15,10 +15,11 @@ from fastnn import _checks, inspection
 from fastnn.cli import table_info
 from fastnn.cli.loading import is_table, model, network
 from fastnn.cli.options import add_form_options, add_value_options
-from fastnn.cli.output import abbreviated, number, one_line, print_now, protect, two_columns
+from fastnn.cli.output import abbreviated, one_line, print_now, protect, two_columns
 from fastnn.cli.result_text import best_epoch_note, epochs, refit_note, score_table, task_facts
 from fastnn.exchange import model_files
 from fastnn.tabular.codes import Ordered, Value
+from fastnn.tabular.numbers import in_four_digits
 from fastnn.tabular.scores import SCORES
 
 if TYPE_CHECKING:
@@ -147,6 +148,6 @@ def _of_column(column: Entry) -> str:
     missing = ", with an input that indicates it" if column.takes_missing else ""
     fill = next((code.fill for code in column.codes if isinstance(code, Value)), 0.0)
     if column.kind == "number":
-        return f"a number; {number(fill)} if missing{missing}"
+        return f"a number; {in_four_digits(fill)} if missing{missing}"
     day = str(np.datetime64(int(fill), "s"))[:10]
     return f"a {column.kind}; {day} if missing{missing}"

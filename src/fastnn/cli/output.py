@@ -1,4 +1,4 @@
-"""Output of the commands on standard output and standard error, and formatted numbers.
+"""Output of the commands on standard output and standard error, and formatted scores.
 
 Not here: the tables of results (result_text.py), and files (tabular/writing.py).
 """
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from fastnn import _checks
 from fastnn._checks import counted as counted  # for the commands
 from fastnn.cli.options import UsageError
+from fastnn.tabular.numbers import MANY_DIGITS, in_four_digits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -111,18 +112,10 @@ def writing(path: str) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, path) from error
 
 
-# ---- numbers and names --------------------------------------------------------------------------
+# ---- scores and names ---------------------------------------------------------------------------
 
 #: Characters that end a line or control a terminal.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-
-#: From this number on, float64 does not know all digits before the point.
-_MANY_DIGITS = 1e15
-
-
-def number(value: float) -> str:
-    """Return a number with four digits, or with all digits before the point up to 15."""
-    return f"{value:,.0f}" if 1000 <= abs(value) < _MANY_DIGITS else f"{value:.4g}"
 
 
 def score(name: str, value: float | None) -> str:
@@ -132,9 +125,9 @@ def score(name: str, value: float | None) -> str:
     if name not in ("mae", "rmse", "pinball"):
         # R² of targets that hardly differ, or of predictions that are far off
         if abs(value) >= 1000:
-            return number(value)
+            return in_four_digits(value)
         return f"{value:.4f}".replace("-0.0000", "0.0000")
-    return f"{value:,.0f}" if 1000 <= value < _MANY_DIGITS else f"{value:#.4g}"
+    return f"{value:,.0f}" if 1000 <= value < MANY_DIGITS else f"{value:#.4g}"
 
 
 def two_columns(pairs: Iterable[tuple[str, str]]) -> str:

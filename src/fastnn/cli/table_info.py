@@ -12,8 +12,9 @@ import numpy as np
 
 from fastnn import tables
 from fastnn.cli.options import form_of, require_one_kind, stated_kinds
-from fastnn.cli.output import abbreviated, counted, number, one_line, print_now, tell
+from fastnn.cli.output import abbreviated, counted, one_line, print_now, tell
 from fastnn.tabular.codes import is_missing
+from fastnn.tabular.numbers import in_four_digits
 from fastnn.tabular.remedies import option, shell_argument, shell_path
 
 if TYPE_CHECKING:
@@ -83,5 +84,5 @@ def _range(found: dict[str, Any]) -> str:
     if "from" not in found:
         return ""
     ends = (found["from"], found["to"])
-    low, high = map(number, ends) if found["kind"] == "number" else ends
+    low, high = map(in_four_digits, ends) if found["kind"] == "number" else ends
     return f" from {low} to {high}"

@@ -186,7 +186,7 @@ class _Writer:
 
     def header(self, file: str) -> str:
         """Return the text of the header; `file` is its name."""
-        guard = f"{self.name.upper()}_H"
+        guard = f"FASTNN_NETWORK_{self.name}_H"  # NAME_H may be the guard of another header
         return (
             f"{self.head(file)}#ifndef {guard}\n#define {guard}\n\n"
             f"#define {self.digest_name} {self.digest()}\n\n{self.interface()}\n#endif\n"

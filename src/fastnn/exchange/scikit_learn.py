@@ -94,7 +94,7 @@ def from_sklearn(
     TypeError
         If `est` is not such an estimator, or the pipeline has a step of another kind.
     ValueError
-        If the estimator is not fitted, or an argument is invalid.
+        If the estimator is not fitted or has a single class, or an argument is invalid.
 
     Warns
     -----
@@ -123,6 +123,7 @@ def from_sklearn(
     last = _steps(est)[-1]
     falls = hasattr(last, "solver") and _kind_of_rate(last) is _reached
     net = _converted(est, loss, optimizer, seed)
+    _checks.several_classes("est", getattr(last, "classes_", None))
     if falls and optimizer is None:
         warnings.warn(
             "est has learning_rate='invscaling', which lowers the rate with the number of rows; no "
@@ -549,15 +550,16 @@ _OF_SOLVER = {
     "beta_1", "beta_2", "epsilon",
 }  # fmt: skip
 
-#: Attributes with the results of training that both libraries' estimators have.
+#: Attributes that both libraries' estimators have: the results of training, and the classes, which
+#: a network may not keep (a single one, or dates).
 _OF_TRAINING = (
     "n_iter_", "t_", "loss_", "loss_curve_", "best_loss_", "validation_scores_",
-    "best_validation_score_",
+    "best_validation_score_", "classes_", "_label_binarizer",
 )  # fmt: skip
 
 
 def _resemble(est: Any, source: Any, keeps_solver: bool) -> None:
-    """Copy the shared parameters and training curves from an estimator of fastnn."""
+    """Copy the shared parameters, training curves and classes from an estimator of fastnn."""
     given = _OF_NETWORK if keeps_solver else _OF_NETWORK | _OF_SOLVER
     shared = est.get_params().keys() - given
     est.set_params(**{name: value for name, value in source.get_params().items() if name in shared})

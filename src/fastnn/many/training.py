@@ -136,9 +136,8 @@ class Crew:
                 self._undo(state, before, watch.has_begun)
             if self.raises or error is not watch.error:
                 raise
-            epochs = state.network.epoch - before.epoch
             fits.histories[number] = watch.history
-            fits.statuses[number] = Status(DIVERGED, epochs, str(error))
+            fits.statuses[number] = Status(DIVERGED, len(watch.history.epoch), str(error))
         else:
             ended = len(history.epoch) < self.members.epochs[number]
             if self.stopping and (ended or state.network.step - before.step < watch.steps):

@@ -73,6 +73,8 @@ class _Prepared:
     state: State
     shared: _SharedData
     fit: WholeFit
+    epoch: int  # of the network before training
+    steps: int  # in an epoch
     generator: Any  # of orders of rows; None without shuffling
     before: Any  # state of the generator before training; None if it is not restored
     scaling: tuple[Any, Any] | None  # mean and scale of inputs; None if the network has them
@@ -285,9 +287,12 @@ class Unattended:
             seen = source if rows is None else Rows(source.X[rows])
             scaling = mean_and_scale(seen, "X", state.specification.dtype)
         generator, before = self._generator(number)
-        fit = self._whole_fit(number, generator, rows, validation_rows)
+        n = self.members.n_rows if rows is None else len(rows)
+        batch = min(self.members.batch_size[number] or n, n)
+        fit = self._whole_fit(number, generator, batch, rows, validation_rows)
         found = state.classes, state.feature_names
-        return _Prepared(number, state, shared, fit, generator, before, scaling, *found)
+        counts = state.network.epoch, -(-n // batch)
+        return _Prepared(number, state, shared, fit, *counts, generator, before, scaling, *found)
 
     def _check_weights(
         self, shared: _SharedData, rows: Indices | None, validation_rows: Indices | None
@@ -322,22 +327,27 @@ class Unattended:
         return generator, _NOT_DRAWN_YET if is_new else generator.state
 
     def _whole_fit(
-        self, number: int, generator: Any, rows: Indices | None, validation_rows: Indices | None
+        self,
+        number: int,
+        generator: Any,
+        batch: int,
+        rows: Indices | None,
+        validation_rows: Indices | None,
     ) -> WholeFit:
         """Return the fit of a member for the engine, after telling its own callbacks to begin."""
         members, shared = self.members, self._shared_by_member[number]
-        state, n = members.nets[number]._state, members.n_rows if rows is None else len(rows)
+        state = members.nets[number]._state
         fits = shared.fits
         if fits is None:
             callbacks = self._callbacks_of(number)
             for callback in callbacks:
-                callback.begin(members.nets[number], n)
+                callback.begin(members.nets[number], members.n_rows if rows is None else len(rows))
             fits = self._fits(state.specification, shared, callbacks)
         return fits.make(
             state,
             generator,
             members.shuffle[number],
-            batch=min(members.batch_size[number] or n, n),
+            batch=batch,
             epochs=members.epochs[number],
             numbers=rows,
             validation_numbers=validation_rows,
@@ -374,6 +384,9 @@ class Unattended:
         if not fit.is_over or fits.statuses[number].kind != NOT_STARTED:
             return
         fits.histories.keep(number, fit.logs())
+        if fit.has_diverged:
+            kept = whole.kept_epochs(fit, member.steps, fit.dropped)
+            member.state.network.epoch = member.epoch + kept
         if fit.ended == "stopped":
             member.state.stop_training = True
         if self._have_own_callbacks:

@@ -44,6 +44,7 @@ class ClassifierOutputs(ClassifierMixin):  # type: ignore[misc]  # scikit-learn 
 
     def _learn(self, y: NDArray[Any], incremental: bool = False) -> None:
         """Learn the classes; if incremental, check them against the known ones."""
+        _checks.no_missing_labels("y", y)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_

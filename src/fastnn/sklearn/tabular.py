@@ -124,9 +124,8 @@ class TabularClassifier(ClassifierMixin, TabularClassifierParameters, BaseTabula
         self.classes_, labels = np.unique(y, return_inverse=True)
         _checks.labels_for_file("y", self.classes_)
         if len(self.classes_) < 2:
-            raise ValueError(
-                f"y has 1 class, {self.classes_[0]!r}, but a classifier needs 2 or more classes"
-            )
+            only = self.classes_.tolist()[0]
+            raise ValueError(f"y has 1 class, {only!r}, but a classifier needs 2 or more classes")
         found: NDArray[np.int64] = labels.reshape(-1).astype(np.int64)
         return found
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from fastnn.tables import Recipe
 
 #: Attributes that the estimators store in the metadata of a model file besides the recipe.
-_KEPT = ("n_features_in", "feature_names_in")
+_KEPT = ("n_features_in", "feature_names_in", "is_weighted")
 
 
 class BaseTabular(TabularParameters):
@@ -55,6 +55,7 @@ class BaseTabular(TabularParameters):
     validation_score_: float
     n_iter_: int
     class_weight: Any = None
+    _is_weighted = False  # whether the networks were trained with class weights
     _encoder: TableEncoder
 
     # ---- for subclasses -------------------------------------------------------------------------
@@ -168,7 +169,7 @@ class BaseTabular(TabularParameters):
             raise ValueError(
                 f"{what}; lower learning_rate_init={self.learning_rate_init!r}"
             ) from error
-        self.fits_ = trained.fits
+        self.fits_, self._is_weighted = trained.fits, self.class_weight is not None
         self.validation_score_ = self._score_out_of_sample(trained, inputs, targets, own_weight)
         self._keep(self._with_target(self._encoder.recipe_, str(getattr(y, "name", None) or "y")))
 
@@ -217,7 +218,8 @@ class BaseTabular(TabularParameters):
         elif hasattr(self, "feature_names_in_"):  # from an earlier fit
             del self.feature_names_in_
         names = None if found is None else [str(name) for name in found]
-        kept = dict(zip(_KEPT, (int(self.n_features_in_), names), strict=True))
+        values = int(self.n_features_in_), names, self._is_weighted
+        kept = dict(zip(_KEPT, values, strict=True))
         Model(self.fits_).attach(recipe, estimator=kept)
 
     # ---- predicting -----------------------------------------------------------------------------
@@ -304,7 +306,7 @@ class BaseTabular(TabularParameters):
             f"{_checks.counted(len(targets), 'held-out row')}. They estimate the quality on new "
             "rows only if no network was trained on a held-out row.",
             facts=[("Made by", type(self).__name__)],
-            is_weighted=self.class_weight is not None,
+            is_weighted=self._is_weighted,
             seed=_checks.integer("random_state", random_state, low=0),
             n_repeats=n_repeats,
             max_rows=max_samples,
@@ -361,7 +363,11 @@ class BaseTabular(TabularParameters):
         estimator = cls(n_nets=len(fits))
         estimator._take(recipe)
         estimator.fits_ = fits
-        estimator._encoder = _encoder_of(recipe, fits[0].metadata.get("estimator"), fits[0].dtype)
+        kept = fits[0].metadata.get("estimator")
+        if kept is not None:
+            kept = _checks.fields("the estimator's attributes", kept, _KEPT, _KEPT[:2])
+            estimator._is_weighted = kept.get("is_weighted", False) is True  # older files lack it
+        estimator._encoder = _encoder_of(recipe, kept, fits[0].dtype)
         estimator._keep(recipe)
         return estimator
 
@@ -384,8 +390,7 @@ def _encoder_of(recipe: Recipe, kept: Any, dtype: np.dtype[Any]) -> TableEncoder
     names: Any = [*recipe.kinds, *recipe.ignored]
     encoder.n_features_in_ = len(names)
     if kept is not None:
-        found = _checks.fields("the estimator's columns", kept, _KEPT)
-        encoder.n_features_in_, names = (found[name] for name in _KEPT)
+        encoder.n_features_in_, names = kept["n_features_in"], kept["feature_names_in"]
     else:  # `fastnn train` stores no order of the columns that are not used
         encoder._knows_order = False
     if names is not None:

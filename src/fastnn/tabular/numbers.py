@@ -1,6 +1,7 @@
 """Texts as numbers: decimal commas, separated thousands, units, and marks of missing numbers.
 
-Not here: columns that a library already has as numbers (columns.py).
+Also here: numbers as texts of four digits. Not here: columns that a library already has as numbers
+(columns.py).
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ PLACEHOLDERS = (
 #: What programs write in place of a space, an apostrophe or a minus sign.
 _SIMPLE = str.maketrans({"\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2019": "'",
                          "\u2212": "-"})  # fmt: skip
+
+#: From this number on, float64 does not know all digits before the point.
+MANY_DIGITS = 1e15
 
 _UNITS = "$€£¥"
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
@@ -125,3 +129,8 @@ def _need_point(texts: Sequence[str]) -> bool:
 def is_placeholder(text: str) -> bool:
     """Return whether a text in a column of numbers marks a missing number."""
     return text.lower() in PLACEHOLDERS
+
+
+def in_four_digits(value: float) -> str:
+    """Return a number as text with four digits, or with all digits before the point up to 15."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < MANY_DIGITS else f"{value:.4g}"

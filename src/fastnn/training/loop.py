@@ -60,6 +60,7 @@ class Fit:
         self.state, self.plan, self.model, self.history = state, plan, model, History()
         self.callbacks = [c for c in plan.callbacks if not c._is_internal]
         self.epoch = 0  # number of the next epoch
+        self.ends: list[int] = []  # numbers of updates at the end of each epoch
         self.first_rate: Any = state.specification.optimizer.learning_rate  # callbacks may set it
         first = [c for c in plan.callbacks if not c.runs_last]
         self.listeners = [*first, self.history, *(c for c in plan.callbacks if c.runs_last)]
@@ -297,7 +298,12 @@ class Fit:
                 whole.update_callbacks(plan.callbacks, fit)
         state.stop_training |= fit.ended == "stopped"
         if fit.has_diverged:
-            self.divergence = whole.divergence(state, fit, plan.source.weights is not None)
+            self.divergence = whole.divergence(
+                state,
+                fit,
+                steps=-(-plan.source.n // (plan.batch_size or plan.source.n)),
+                is_weighted=plan.source.weights is not None,
+            )
             raise self.divergence
 
     # ---- epochs, one by one ---------------------------------------------------------------------
@@ -306,6 +312,7 @@ class Fit:
         """Count an epoch, before a callback writes a checkpoint; let an Adaptive schedule react."""
         self.epoch += 1
         self.state.network.epoch += 1
+        self.ends.append(self.state.network.step)
         self.state.adapt_rate(logs["loss"])
 
     def _blocks(self) -> Generator[Block]:
@@ -410,6 +417,7 @@ class Fit:
         is_weighted = not isinstance(source, Rows) or source.weights is not None
         found = Divergence(loss, overflowed, when, network.rate)
         dropped = network.restore(self.state.specification.optimizer.initial_moment)
+        network.epoch -= sum(end > network.step for end in self.ends)
         self.divergence = divergence_of_fit(
             self.state, found, is_weighted=is_weighted, dropped=dropped
         )
@@ -479,7 +487,8 @@ def fit_as_it_is(
     if done is None:
         return None
     if done.has_diverged:
-        raise whole.divergence(state, done, is_weighted=False)
+        steps = -(-len(X) // batch_size)
+        raise whole.divergence(state, done, steps=steps, is_weighted=False)
     history.take(done.logs())
     return history
 

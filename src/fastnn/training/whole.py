@@ -166,11 +166,27 @@ def pass_epochs(callback: EngineCallback, fit: WholeFit, found: Mapping[str, Any
     callback.take_epochs(logs, fit.scores(score) if score >= 0 else None)
 
 
-def divergence(state: State, fit: WholeFit, is_weighted: bool) -> FloatingPointError:
-    """Restore the last good weights of a fit that diverged; return the error that says so."""
+def divergence(state: State, fit: WholeFit, *, steps: int, is_weighted: bool) -> FloatingPointError:
+    """Restore the last good weights of a fit that diverged; return the error that says so.
+
+    `steps` is the number of steps in an epoch.
+    """
     found = divergence_in(fit)
     dropped = state.network.restore(state.specification.optimizer.initial_moment)
+    state.network.epoch -= fit.epoch - kept_epochs(fit, steps, dropped)
     return divergence_of_fit(state, found, is_weighted=is_weighted, dropped=dropped)
+
+
+def kept_epochs(fit: WholeFit, steps: int, dropped: int | None) -> int:
+    """Return how many epochs of a diverged fit are complete without the `dropped` last updates.
+
+    `steps` is the number of steps in an epoch.
+    """
+    made = steps  # updates since the last epoch that was counted
+    if fit.ended == "diverged":
+        _, overflowed, step, _ = fit.failure
+        made = step - (not overflowed)
+    return fit.epoch + min(0, (made - (dropped or 0)) // steps)
 
 
 def divergence_in(fit: WholeFit) -> Divergence:

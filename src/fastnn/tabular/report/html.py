@@ -14,6 +14,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from fastnn._checks import counted as counted  # for the sections
+from fastnn.tabular.numbers import MANY_DIGITS, in_four_digits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -27,9 +28,6 @@ _RIGHT_TO_LEFT = frozenset(
 )
 
 _ROWS = 200  # of a table
-
-#: From this number on, float64 does not know all digits before the point.
-MANY_DIGITS = 1e15
 
 #: Shown in place of a missing number: an en dash.
 NOTHING = "\u2013"
@@ -72,10 +70,13 @@ def _attributes(attributes: dict[str, object]) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return a number with four digits, or with all digits before the point up to 15."""
+    """Return a number with four digits, or with all digits before the point up to 15.
+
+    A missing number is a dash.
+    """
     if value is None or value != value:
         return NOTHING
-    text = f"{value:,.0f}" if 1000 <= abs(value) < MANY_DIGITS else f"{value:.4g}"
+    text = in_four_digits(value)
     return ("0" if text in ("-0", "0") else text).replace("-", "\u2212")
 
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn.tabular.numbers import MANY_DIGITS
 from fastnn.tabular.report.html import (
-    MANY_DIGITS,
     Html,
     element,
     evenly_spaced,
