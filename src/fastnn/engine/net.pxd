@@ -108,11 +108,12 @@ cdef struct Kind:                 # the functions of a kind of stage
     # may be deferred to the call for the next tile (Update.pending_W).
     void (*update_tile)(const Net *net, const Tile *tile, Py_ssize_t rows,
                         Update *update) noexcept nogil
-    # For stages that skip zeros (Stage.skips_zeros). `strip_tile` returns the number of the i-th
-    # tile in the order of strips. `add_strip` computes the gradients of a strip, which begins with
-    # tile i in that order and ends before `stop`, and adds them to the stored gradients of W at
-    # `before` (NULL: to 0). It returns the number of tiles in the strip.
+    # Return the number of the i-th tile in the order of strips: those with the same columns of
+    # z_prev follow each other. NULL: the stage keeps to the order of the numbers.
     Py_ssize_t (*strip_tile)(const Stage *stage, Py_ssize_t i) noexcept nogil
+    # For stages that skip zeros (Stage.skips_zeros). `add_strip` computes the gradients of a strip,
+    # which begins with tile i in the order of strips and ends before `stop`, and adds them to the
+    # stored gradients of W at `before` (NULL: to 0). It returns the number of tiles in the strip.
     Py_ssize_t (*add_strip)(const Net *net, const Stage *stage, const StageBuffers *buffers,
                             Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t i, Py_ssize_t stop,
                             const real *before, Strip *strip) noexcept nogil

@@ -366,22 +366,19 @@ cdef inline void train_tiles(Run *run, GradientUse use, const Round *now, const 
     finish_update(net, &update)
 
 
-cdef inline Py_ssize_t tiles_apart(const Net *net, const Stage *stage,
-                                   Py_ssize_t rows) noexcept nogil:
-    """Return how many tiles apart two tiles are that a thread computes one after the other.
+cdef inline bint go_along_delta(const Net *net, const Stage *stage,
+                                const Round *now) noexcept nogil:
+    """Whether the tiles of a stage are computed in the order of strips: those with the same columns
+    of z_prev follow each other, instead of those with the same columns of delta.
 
-    Tiles that follow each other have the same columns of delta. If z_prev has more columns and does
-    not fit in the caches, tiles with the same columns of z_prev follow each other instead, so that
-    delta is what is read again and again. Measured on a Xeon (model 167), 784-256-128-10: 0.9 times
-    the time of a step with batches of 4,096 rows, 0.98 times with 1,024, and 0.94 with bfloat16.
+    Each thread then reads a part of the columns of z_prev once, and delta again and again. That is
+    so if z_prev has more columns and does not fit in the caches. Measured on a Xeon (model 167),
+    784-256-128-10, relative to the time in the order of numbers: 0.9 on one thread with batches of
+    4,096 rows, 0.98 with 1,024, 0.94 in bfloat16; on two threads 0.92 with 1,024.
     """
-    cdef Py_ssize_t columns = panels_of(stage.W_columns)
-    cdef double size = <double>rows_of_tiles(net, stage, rows) * stage.n_in * sizeof(real)
-    if size <= FASTNN_NEAR_BYTES or stage.n_in <= stage.n_out:
-        return 1
-    if columns == 0 or stage.n_tiles % columns != 0:
-        return 1
-    return stage.n_tiles // columns
+    cdef double size = <double>rows_of_tiles(net, stage, now.rows) * stage.n_in * sizeof(real)
+    return (size > FASTNN_NEAR_BYTES and stage.n_in > stage.n_out and not now.by_columns
+            and stage.kind.strip_tile != NULL)
 
 
 cdef inline void train_tiles_of(Run *run, GradientUse use, const Round *now, Tile *tile,
@@ -389,13 +386,13 @@ cdef inline void train_tiles_of(Run *run, GradientUse use, const Round *now, Til
                                 Update *update) noexcept nogil:
     """Compute and use the gradients of tiles first ... stop of a stage, which `below` tiles of
     others precede."""
-    cdef Py_ssize_t number, start, apart = tiles_apart(run.net, tile.stage, now.rows)
+    cdef const Stage *stage = tile.stage
+    cdef bint along_delta = go_along_delta(run.net, stage, now)
+    cdef Py_ssize_t i
     tile.ready = NULL
-    for start in range(first, min(stop, first + apart)):
-        number = start
-        while number < stop:
-            train_tile(run, use, now, tile, below, number, update)
-            number += apart
+    for i in range(first, stop):
+        train_tile(run, use, now, tile, below,
+                   stage.kind.strip_tile(stage, i) if along_delta else i, update)
 
 
 cdef inline void train_strips(Run *run, GradientUse use, const Round *now, const Stage *stage,

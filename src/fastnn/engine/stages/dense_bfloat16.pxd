@@ -194,3 +194,4 @@ cdef inline void define_dense_bfloat16(Kind *kind) noexcept:
     kind.place_tile = place_tile
     kind.add_gradient = add_gradient
     kind.update_tile = update_tile
+    kind.strip_tile = dense.strip_tile
