@@ -451,7 +451,7 @@ def further_sentence(found):
 #: A key of a file of results: (function that makes its tables, whether the machine is named).
 RENDERERS = {
     "imports": (imports_table, False),
-    "extras": (extras_table, False),
+    "extras": (extras_table, True),
     "networks_per_s": (many_table, True),
     "bfloat16_us": (bfloat16_tables, True),
     "sparse": (sparse_tables, True),
