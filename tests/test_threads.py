@@ -79,6 +79,22 @@ def workers():
 # ---- same seed, same bits -----------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_gradients_of_large_batches(dtype, n_threads):
+    """Tiles of weights have another order if the inputs of a batch do not fit in a cache. Rows of
+    weight 0 change no sum, so half of the batch has the same gradients in the usual order."""
+    n = 1024 if dtype == "float32" else 512
+    rows, labels = RNG.standard_normal((n, 300)), RNG.integers(0, 5, n)
+    net = MLP(300, [Dense(90, "tanh"), Dense(5, "softmax")], loss="cross_entropy", dtype=dtype,
+              optimizer="sgd", reduction="sum", seed=0, n_threads=n_threads)  # fmt: skip
+    weight = np.repeat([1.0, 0.0], n // 2)
+    _, found = net.loss_and_gradients(rows, labels, weight)
+    _, expected = net.loss_and_gradients(rows[: n // 2], labels[: n // 2])
+    for one, other in zip(found, expected, strict=True):
+        assert np.array_equal(one, other)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_bits_do_not_depend_on_the_number_of_threads(dtype, isa):
     digests = {n: fitted(classifier(n, dtype), epochs=4) for n in (1, 2, 3, 4, 8)}

@@ -79,10 +79,10 @@ cdef inline Py_ssize_t prediction_rows(const Net *net, bint nonzeros) noexcept n
     they share the part of W that is near (sparse.h).
     """
     cdef const Stage *stage = lowest_with_parameters(net)
-    cdef Py_ssize_t chunk = chunk_rows(net)
-    cdef Py_ssize_t bytes_of_z = chunk * panels_of(stage.n_out) * PANEL * sizeof(real)
+    cdef Py_ssize_t chunk = chunk_rows(net), bytes_of_z
     if not nonzeros or W_size(stage) * <Py_ssize_t>sizeof(real) <= FASTNN_NEAR_BYTES:
         return chunk
+    bytes_of_z = chunk * panels_of(stage.n_out) * PANEL * sizeof(real)
     return chunk * min(<Py_ssize_t>CHUNKS_OF_NONZEROS,
                        max(<Py_ssize_t>1, FASTNN_NEAR_BYTES // bytes_of_z))
 

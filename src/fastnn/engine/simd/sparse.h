@@ -320,11 +320,7 @@ static void sparse_outer_narrow(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t n_out
 INLINE int sparse_column_tile(int n, int whole, ptrdiff_t rows, const fastnn_entry *z,
                               ptrdiff_t count, const real *delta, ptrdiff_t jump, real *g) {
     vec acc[SPARSE_PANELS][PANEL_VECTORS];
-    ivec found = {0};
-#pragma GCC unroll 8
-    for (int q = 0; q < n; q++)
-#pragma GCC unroll 4
-        for (int v = 0; v < PANEL_VECTORS; v++) acc[q][v] = (vec){0};
+    start_row(n, NULL, 0, g, PANEL, acc);
     if (whole) {
         for (ptrdiff_t r = 0, k = 0; r < rows; r++)
             add_products(n, k < count && z[k].row == r ? z[k++].value : 0, delta + r * PANEL, jump,
@@ -333,14 +329,7 @@ INLINE int sparse_column_tile(int n, int whole, ptrdiff_t rows, const fastnn_ent
         for (ptrdiff_t k = 0; k < count; k++)
             add_products(n, z[k].value, delta + z[k].row * PANEL, jump, acc);
     }
-#pragma GCC unroll 8
-    for (int q = 0; q < n; q++)
-#pragma GCC unroll 4
-        for (int v = 0; v < PANEL_VECTORS; v++) {
-            found |= minus_zeros(acc[q][v]);
-            store(g + q * PANEL + v * LANES, acc[q][v]);
-        }
-    return any_lane(found);
+    return store_row(n, acc, g, PANEL);
 }
 
 INLINE void sparse_column_panels(int n, ptrdiff_t rows, const fastnn_entry *z, ptrdiff_t count,

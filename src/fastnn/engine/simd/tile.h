@@ -125,8 +125,7 @@ INLINE void fetch_rows(int panels, ptrdiff_t n, const void *b, ptrdiff_t b_jump)
         for (int q = 0; q < panels; q++) __builtin_prefetch(line + q * b_jump, 0, 2);
 }
 
-/* c = or += A @ b. For each PANEL of the depth, n_later rows of b from `later` on are prefetched.
- */
+/* c = or += A @ b. In each PANEL of the depth, n_later rows of b at `later` are prefetched. */
 INLINE void product_tile(int n, int panels, ptrdiff_t depth, const real *a, ptrdiff_t a_jump,
                          const real *b, ptrdiff_t b_jump, const real *bias, int more, real *c,
                          ptrdiff_t c_jump, const real *later, ptrdiff_t n_later) {
