@@ -79,6 +79,7 @@ static step random_step(const fastnn_optimizer *optimizer) {
               .t = steps[random_below(3)],
               .decays = random_below(2)};
     CALL(optimizer->prepare(&s.hyper, s.t, &s.constants));
+    s.constants.fetches = random_below(2);
     if (!s.decays) s.constants.shrink = 1;
     return s;
 }
@@ -128,6 +129,8 @@ static void check_update_row(const fastnn_optimizer *optimizer, ptrdiff_t n, ptr
                                         .jump = PANEL,
                                         .block = w.block,
                                         .past = past,
+                                        .next = w.at,
+                                        .later = w.at,
                                         .from = 2 * PAST - 1,
                                         .to = 2 * PAST - 1,
                                         .n_moments = optimizer->n_moments};

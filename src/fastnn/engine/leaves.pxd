@@ -57,6 +57,7 @@ cdef extern from "engine/simd/ops.h":
     ctypedef struct fastnn_step:
         real rate
         real shrink
+        bint fetches
 
     cdef enum:
         PAST
@@ -395,8 +396,8 @@ cdef extern from "engine/prefetch.h" nogil:
     enum:
         FASTNN_LONG_ROW
         FASTNN_NEAR_BYTES
+    void fastnn_prefetch(const void *memory, size_t size)
     void fastnn_prefetch_rows(Py_ssize_t n, const int64_t *order, const void *rows, size_t size)
-    void fastnn_prefetch_to_write(const void *memory, size_t size)
 
 cdef extern from "engine/claim.h" nogil:
     ctypedef struct fastnn_claim:

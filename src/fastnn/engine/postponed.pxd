@@ -135,13 +135,13 @@ cdef inline void catch_up_used(const Net *net, const Stage *stage, Nonzeros *non
 # Rows are prefetched this many rows before they are updated: to L2, and to L1.
 cdef enum:
     LATER = 16
-    NEXT = 2
+    NEXT = 4
 
 cdef inline void prefetch_used(const Stage *stage, const Columns *columns, Py_ssize_t i,
                                Py_ssize_t stop, fastnn_row_updates *updates) noexcept nogil:
     """Set the rows of W to prefetch while the i-th row in use is updated."""
-    updates.next = stage.W + columns.used[i + NEXT] * PANEL if i + NEXT < stop else NULL
-    updates.later = stage.W + columns.used[i + LATER] * PANEL if i + LATER < stop else NULL
+    updates.next = stage.W + columns.used[min(i + NEXT, stop - 1)] * PANEL
+    updates.later = stage.W + columns.used[min(i + LATER, stop - 1)] * PANEL
 
 
 cdef inline void catch_up_rows(const Net *net, const Stage *stage, Nonzeros *nonzeros,
@@ -149,8 +149,10 @@ cdef inline void catch_up_rows(const Net *net, const Stage *stage, Nonzeros *non
     """Make the postponed updates, up to update t, of rows first ... stop of W."""
     cdef fastnn_row_updates updates = row_updates(net, stage, nonzeros)
     cdef Py_ssize_t row
-    updates.to = t  # no row is prefetched: the CPU does, as they follow each other
+    updates.to = t
     for row in range(first, stop):
+        updates.next = stage.W + min(row + NEXT, stop - 1) * PANEL
+        updates.later = stage.W + min(row + LATER, stop - 1) * PANEL
         catch_up_row(net, stage, nonzeros, &updates, row)
 
 

@@ -1,5 +1,4 @@
-/* Hints to the CPU that memory will soon be read, or read and written; also past the end of an
- * array. */
+/* Hints to the CPU that memory will soon be read; also past the end of an array. */
 #ifndef FASTNN_PREFETCH_H
 #define FASTNN_PREFETCH_H
 
@@ -15,11 +14,6 @@ enum {
 static inline void fastnn_prefetch(const void *memory, size_t size) {
     for (size_t i = 0; i < size; i += FASTNN_CACHE_LINE)
         __builtin_prefetch((const char *)memory + i, 0, 2);
-}
-
-static inline void fastnn_prefetch_to_write(const void *memory, size_t size) {
-    for (size_t i = 0; i < size; i += FASTNN_CACHE_LINE)
-        __builtin_prefetch((const char *)memory + i, 1, 2);
 }
 
 /* Prefetch rows order[0], ..., order[n - 1] of an array, `size` bytes each. Not inlined: most

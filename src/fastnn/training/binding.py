@@ -33,7 +33,7 @@ def bind(specification: Specification, dropout_seed: int, n_threads: int) -> Net
     if isinstance(loss, losses.CustomLoss):
         kind, options["function"] = own_loss.KINDS[spec.dtype], loss.function
     network: Network = kind(spec.n_in, specs, **options)
-    if network.n_moments > 0:
+    if network.n_moments > 0 and spec.optimizer.initial_moment != 0:
         network.fill_moment(1, spec.optimizer.initial_moment)
     return network
 

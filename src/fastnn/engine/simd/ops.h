@@ -270,12 +270,16 @@ static const char *const fastnn_hyper_names[] = {FASTNN_HYPER_PARAMETERS(FASTNN_
  *                 sign
  *     shrink      factor of w, decoupled weight decay
  *
- * beside_products is for the loops (update_loops.h): the update is made between multiply-adds of a
- * product, which hide the time of a square root.
+ * Two fields are for the loops (update_loops.h):
+ *
+ *     beside_products  the update is made between multiply-adds of a product, which hide the time of
+ *                      a square root
+ *     fetches          weights and moments are far from the core, and the tiles of weights are
+ *                      updated in the order of memory: those of the second next are prefetched
  */
 typedef struct {
     real rate, momentum, new_1, keep_2, new_2, root_scale, epsilon, shrink;
-    int beside_products;
+    int beside_products, fetches;
 } fastnn_step;
 
 /* The constants of the t-th update (t = 1, 2, ...). */
@@ -316,7 +320,7 @@ typedef struct {
 typedef struct {
     ptrdiff_t panels, jump, block, average;
     const fastnn_past *past;
-    const real *next, *later; /* rows that are updated soon and later, to be prefetched, or NULL */
+    const real *next, *later; /* rows that are updated soon and later, to be prefetched */
     int64_t from, to;
     int n_moments; /* 0 if no moment changes an update with a gradient of 0 */
     int rests;     /* make no updates with gradients of 0 that change nothing */

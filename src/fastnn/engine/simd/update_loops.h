@@ -27,6 +27,20 @@ INLINE void update(update_rule *rule, ptrdiff_t n, const fastnn_step *step, cons
     for (ptrdiff_t i = 0; i < n; i += LANES) rule(step, load(g + i), w + i, block);
 }
 
+/* Prefetches weights two tiles after w, and their moments, to L2. */
+INLINE void fetch_far(int n_moments, const real *w, ptrdiff_t block) {
+    for (int m = 0; m <= n_moments; m++)
+        __builtin_prefetch(w + 2 * PANEL * PANEL + m * block, 1, 2);
+}
+
+INLINE void update_and_fetch(update_rule *rule, int n_moments, ptrdiff_t n, const fastnn_step *step,
+                             const real *g, real *w, ptrdiff_t block) {
+    for (ptrdiff_t i = 0; i < n; i += LANES) {
+        if (step->fetches) fetch_far(n_moments, w + i, block);
+        rule(step, load(g + i), w + i, block);
+    }
+}
+
 /* The gradient is a product added to 0, so that -0 becomes 0. CPUs with separate adders do this
  * addition beside the multiply-add of the rule: measured on Zen 4, SGD takes 161 ns for 64 x 64
  * weights, and 222 if the gradient is a multiply-add, too. */
@@ -173,8 +187,8 @@ INLINE void update_during_pair_outer(update_rule *rule, int n_moments, ptrdiff_t
 #endif
 
 /* Whether updates with gradients of 0 change nothing: if all moments are +0 and no weight is -0,
- * which becomes +0 if a velocity of +0 is added. This function and prefetch_rows are not compiled
- * for each rule, which would make the module larger. */
+ * which becomes +0 if a velocity of +0 is added. Not compiled for each rule, which would make the
+ * module larger. */
 static __attribute__((noinline)) int row_rests(const fastnn_row_updates *u, const real *w) {
     ivec any = {0};
     if (u->n_moments == 0) return 1;
@@ -187,23 +201,18 @@ static __attribute__((noinline)) int row_rests(const fastnn_row_updates *u, cons
     return !any_lane(any);
 }
 
-/* Prefetches a panel of a row and of its moments: to L2, or to L1 with `near`. */
-INLINE void prefetch_panel(const fastnn_row_updates *u, ptrdiff_t q, int n_moments, const real *row,
-                           int near) {
-    const real *w = row + q * u->jump;
-    for (int m = 0; m <= n_moments; m++)
-        near ? __builtin_prefetch(w + m * u->block, 1, 3)
-             : __builtin_prefetch(w + m * u->block, 0, 2);
-    if (u->average) __builtin_prefetch(w + u->average, 0, 2);
-}
-
 /* Rows of weights are far apart in memory: they are prefetched to L2 long before their updates,
- * since memory is slow, and to L1 shortly before. */
-static __attribute__((noinline)) void prefetch_rows(const fastnn_row_updates *u, int n_moments) {
-    for (ptrdiff_t q = 0; u->later && q < u->panels; q++)
-        prefetch_panel(u, q, n_moments, u->later, 0);
-    for (ptrdiff_t q = 0; u->next && q < u->panels; q++)
-        prefetch_panel(u, q, n_moments, u->next, 1);
+ * since memory is slow, and to L1 shortly before. This prefetches vector i of both rows: a core
+ * keeps few prefetches in flight and waits with further ones, so they are spread over the updates
+ * of a row. */
+INLINE void fetch_vectors(const fastnn_row_updates *u, ptrdiff_t i, int n_moments) {
+    ptrdiff_t at = i / PANEL_VECTORS * u->jump;
+    if (i % PANEL_VECTORS != 0) return;
+    for (int m = 0; m <= n_moments; m++) {
+        __builtin_prefetch(u->later + at + m * u->block, 0, 2);
+        __builtin_prefetch(u->next + at + m * u->block, 1, 3);
+    }
+    __builtin_prefetch(u->later + at + u->average, 0, 2);
 }
 
 INLINE real *vector_of_row(const fastnn_row_updates *u, ptrdiff_t i, real *w) {
@@ -223,6 +232,7 @@ INLINE ivec update_vectors(int n, update_rule *rule, int n_moments, const fastnn
     real own[TOGETHER][MOST_MOMENTS + 1][LANES] __attribute__((aligned(64))); /* in registers */
     vec mean[TOGETHER];
     ivec any = {0};
+    for (int k = 0; k < n; k++) fetch_vectors(u, i + k, n_moments);
 #pragma GCC unroll 4
     for (int k = 0; k < n; k++) {
         const real *at = vector_of_row(u, i + k, w);
@@ -254,8 +264,10 @@ INLINE fastnn_row_result update_row_by(update_rule *rule, int n_moments,
                                        const fastnn_row_updates *u, const real *g, real *w) {
     ptrdiff_t i = 0, n = u->panels * PANEL_VECTORS;
     ivec any = {0};
-    prefetch_rows(u, n_moments);
-    if (!g && u->rests && row_rests(u, w)) return ROW_RESTS;
+    if (!g && u->rests && row_rests(u, w)) {
+        for (; i < n; i++) fetch_vectors(u, i, n_moments);
+        return ROW_RESTS;
+    }
     for (; i + TOGETHER <= n; i += TOGETHER)
         any |= update_vectors(TOGETHER, rule, n_moments, u, i, g, w);
     for (; i < n; i++) any |= update_vectors(1, rule, n_moments, u, i, g, w);
@@ -295,7 +307,7 @@ INLINE fastnn_row_result update_row_by(update_rule *rule, int n_moments,
     static void NAME##_rule(ptrdiff_t n, const fastnn_step *step, const real *g, real *w,          \
                             ptrdiff_t block) {                                                     \
         fastnn_step constants = alone(step);                                                       \
-        update(RULE, n, &constants, g, w, block);                                                  \
+        update_and_fetch(RULE, N_MOMENTS, n, &constants, g, w, block);                             \
     }                                                                                              \
     static void NAME##_rank_one(ptrdiff_t n, const fastnn_step *step, const real *z,               \
                                 const real *delta, real *w, ptrdiff_t block) {                     \

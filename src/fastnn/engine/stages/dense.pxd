@@ -21,7 +21,6 @@ from fastnn.engine.leaves cimport (
     STRIP,
     fastnn_activation,
     fastnn_allocate,
-    fastnn_prefetch_to_write,
     fastnn_tiny_layer,
     real,
 )
@@ -331,31 +330,11 @@ cdef inline void update_at_once(const Net *net, const Tile *tile, Py_ssize_t row
     cdef real *g = tile.ready
     if g == NULL:
         g = update.scratch
-        prefetch_second_next(net, tile)
         add_gradient(net, tile, rows, False, g)
     finish_gradient(net, tile, update.penalty_scale, g)
     update_weights(net, tile, update, g)
     if tile.b != NULL:
         update_biases_by_rows(net, update, rows, tile.delta, tile.b)
-
-
-# Bytes of parameters and moments that no cache near a core holds.
-cdef enum:
-    FAR = 1 << 22
-
-
-cdef inline void prefetch_second_next(const Net *net, const Tile *tile) noexcept nogil:
-    """Prefetch the parameters and moments of the second next tile, if they are far from the core.
-
-    While the gradient of few nonzeros is computed, memory is idle otherwise. With dense rows, this
-    made steps slower on Zen 4.
-    """
-    cdef Py_ssize_t m
-    if net.n_blocks * net.block * <Py_ssize_t>sizeof(real) < FAR:
-        return
-    for m in range(net.n_blocks):
-        fastnn_prefetch_to_write(tile.W + m * net.block + 2 * PANEL * PANEL,
-                                 PANEL * PANEL * sizeof(real))
 
 
 cdef inline void update_on_line(const Net *net, const Stage *stage, const StageBuffers *buffers,
