@@ -79,7 +79,7 @@ static step random_step(const fastnn_optimizer *optimizer) {
               .t = steps[random_below(3)],
               .decays = random_below(2)};
     CALL(optimizer->prepare(&s.hyper, s.t, &s.constants));
-    s.constants.fetches = random_below(2);
+    s.constants.ahead = random_below(2) * PANEL;
     if (!s.decays) s.constants.shrink = 1;
     return s;
 }

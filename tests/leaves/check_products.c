@@ -151,6 +151,53 @@ void check_outer(void) {
     }
 }
 
+/* The columns of z in panel p. */
+static ptrdiff_t height_of(ptrdiff_t p, ptrdiff_t width) {
+    return width - p * PANEL < PANEL ? width - p * PANEL : PANEL;
+}
+
+/* Each tile of a strip has the bits of `outer`. */
+static void check_one_strip(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t panels, int more) {
+    begin_case("rows=%td width=%td panels=%td more=%d", rows, width, panels, more);
+    ptrdiff_t gap = random_below(3), n = panels_of(width) * panels;
+    matrix z = new_matrix("z", rows, width, gap, 0);
+    matrix delta = new_matrix("delta", rows, panels * PANEL, gap, 0);
+    matrix before = new_matrix("before", width, panels * PANEL, gap, 0);
+    real *g = new_reals("g", n * PANEL * PANEL, 0);
+    real *same = new_reals("same", n * PANEL * PANEL, 0);
+    randomize_matrix(&z, FINITE), randomize_matrix(&delta, ZERO), randomize_matrix(&before, ZERO);
+    for (ptrdiff_t k = 0; k < n; k++) {
+        const real *start = before.at + k % panels * before.jump + k / panels * PANEL * PANEL;
+        for (ptrdiff_t i = 0; i < height_of(k / panels, width) * PANEL; i++)
+            same[k * PANEL * PANEL + i] = start[i];
+    }
+    for (ptrdiff_t k = 0; k < n; k++) {
+        ptrdiff_t p = k / panels, q = k % panels;
+        real *tile = same + k * PANEL * PANEL;
+        CALL(ops->outer(rows, height_of(p, width), z.at + p * z.jump, delta.at + q * delta.jump,
+                        more, tile));
+        expect_anything(tile, height_of(p, width) * PANEL);
+    }
+    CALL(ops->outer_strip(rows, width, panels, z.at, delta.at, delta.jump, more ? before.at : NULL,
+                          before.jump, g));
+    for (ptrdiff_t k = 0; k < n; k++)
+        for (ptrdiff_t i = 0; i < height_of(k / panels, width) * PANEL; i++)
+            expect_bits(g, k * PANEL * PANEL + i, same[k * PANEL * PANEL + i]);
+    end_case();
+}
+
+void check_outer_strip(void) {
+    static const ptrdiff_t blocks[] = {127, 128, 129, 300, 0};
+    for (int more = 0; more < 2; more++)
+        for (ptrdiff_t panels = 1; panels <= 5; panels++) {
+            for (ptrdiff_t width = 1; width <= PANEL; width++)
+                check_one_strip(1 + random_below(20), width, panels, more);
+            for (const ptrdiff_t *rows = blocks; *rows; rows++)
+                for (ptrdiff_t deep = 1; deep <= 3; deep++)
+                    check_one_strip(*rows, deep * PANEL, panels, more);
+        }
+}
+
 static void check_one_column_sums(ptrdiff_t rows) {
     ptrdiff_t first = random_below(rows);
     begin_case("rows=%td first=%td", rows, first);

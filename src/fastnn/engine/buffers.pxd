@@ -18,6 +18,7 @@ from fastnn.engine.leaves cimport (
     real,
 )
 from fastnn.engine.net cimport (
+    DEEP,
     DERIVATIVES,
     INFERENCE,
     TRAINING,
@@ -30,6 +31,7 @@ from fastnn.engine.net cimport (
     Stage,
     StageBuffers,
     clips_norm,
+    have_strips,
     lowest_with_parameters,
     panels_of,
     place,
@@ -62,6 +64,8 @@ cdef inline Py_ssize_t lay_out(Buffers *buffers, const Net *net, int n_threads, 
     if purpose != INFERENCE and clips_norm(net):
         at = place(<real **>&buffers.squares, base, at, 2 * net.n_tiles * doubles)
     buffers.scratch_stretch = TRANSPOSED * panels_of(widest) * PANEL * PANEL
+    if purpose != INFERENCE and have_strips(net, buffers.rows):
+        buffers.scratch_stretch = (2 + DEEP * panels_of(widest)) * PANEL * PANEL
     at = place(&buffers.scratch, base, at, n_threads * buffers.scratch_stretch)
     if purpose != INFERENCE and lowest_with_parameters(net).skips_zeros:
         buffers.lists_stretch = panels_of(

@@ -57,7 +57,7 @@ cdef extern from "engine/simd/ops.h":
     ctypedef struct fastnn_step:
         real rate
         real shrink
-        bint fetches
+        Py_ssize_t ahead
 
     cdef enum:
         PAST
@@ -195,6 +195,7 @@ cdef extern from "engine/simd/ops.h":
         bint fuses
         bint multiplies_pairs
         bint multiplies_tiles
+        bint prefers_strips
         void (*product)(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t panels, const real *a,
                         Py_ssize_t a_jump, const real *b, Py_ssize_t b_jump, const real *bias,
                         real *c, Py_ssize_t c_jump) noexcept nogil
@@ -231,6 +232,9 @@ cdef extern from "engine/simd/ops.h":
                                     Py_ssize_t c_jump) noexcept nogil
         Py_ssize_t (*list_columns)(Py_ssize_t rows, const real *z,
                                    fastnn_column_lists *lists) noexcept nogil
+        void (*outer_strip)(Py_ssize_t rows, Py_ssize_t width, Py_ssize_t panels, const real *z,
+                            const real *delta, Py_ssize_t jump, const real *before,
+                            Py_ssize_t before_jump, real *g) noexcept nogil
         void (*outer_of_nonzeros)(Py_ssize_t rows, Py_ssize_t width, Py_ssize_t panels,
                                   const real *z, const fastnn_column_lists *lists,
                                   const real *delta, Py_ssize_t jump, const real *before,

@@ -57,6 +57,15 @@ cdef enum:
     TRANSPOSED = 2
 
 
+# Rows of a batch from which gradients are computed strip by strip, if the instruction set prefers
+# that, and the most panels of z_prev in a strip. Measured on a Xeon (model 167) in float64,
+# relative to the time tile by tile: 784-256-128-10 with 256 rows 0.93, with 1,024 0.86;
+# 784-1024-1024-10 1.0 and 0.87; 1024-4096-1024 with 256 rows 0.9. In float32, strips gain nothing.
+cdef enum:
+    STRIP_ROWS = 256
+    DEEP = 4
+
+
 # ---- stages -------------------------------------------------------------------------------------
 
 cdef enum Purpose:                # of buffers
@@ -111,9 +120,9 @@ cdef struct Kind:                 # the functions of a kind of stage
     # Return the number of the i-th tile in the order of strips: those with the same columns of
     # z_prev follow each other. NULL: the stage keeps to the order of the numbers.
     Py_ssize_t (*strip_tile)(const Stage *stage, Py_ssize_t i) noexcept nogil
-    # For stages that skip zeros (Stage.skips_zeros). `add_strip` computes the gradients of a strip,
-    # which begins with tile i in the order of strips and ends before `stop`, and adds them to the
-    # stored gradients of W at `before` (NULL: to 0). It returns the number of tiles in the strip.
+    # Compute the gradients of a strip, which begins with tile i in the order of strips and ends
+    # before `stop`, and add them to the stored gradients of W at `before` (NULL: to 0). Return the
+    # number of tiles in the strip.
     Py_ssize_t (*add_strip)(const Net *net, const Stage *stage, const StageBuffers *buffers,
                             Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t i, Py_ssize_t stop,
                             const real *before, Strip *strip) noexcept nogil
@@ -262,11 +271,14 @@ cdef struct Nonzeros:
     int64_t caught_up             # value of Net.step when all postponed updates were last made
     fastnn_past *past             # (PAST,) constants of update t at t % PAST
 
-cdef struct Strip:                # tiles of a thread that share a panel of z_prev
+cdef struct Strip:                # tiles of a thread that share panels of z_prev
+    Py_ssize_t most               # the most tiles that `g` has room for
+    Py_ssize_t deep               # panels of z_prev; each has tiles with the same panels of delta
+    real *g                       # (tiles, PANEL, PANEL) the gradients, in the order of strips
+    # ---- to skip zeros
+    fastnn_column_lists *lists    # lists of nonzeros, one for SLICE rows each; NULL: skip none
     Py_ssize_t panel              # index of the panel whose nonzeros are in `lists`; -1: none
     bint is_sparse                # the panel has few nonzeros
-    fastnn_column_lists *lists    # lists of the nonzeros, one for SLICE rows each
-    real *g                       # (STRIP, PANEL, PANEL) the gradients of the tiles
 
 cdef struct StageBuffers:         # of one stage, for the rows of a batch, in panels
     Nonzeros *nonzeros            # inputs of the first stage as nonzeros; NULL: they are in z_prev
@@ -296,7 +308,7 @@ cdef struct Buffers:              # room for the rows of a batch
     double *penalty               # (n_tiles,) penalties
     double *squares               # (n_tiles, 2) sums of squared gradients, of W and of b
     real *gradient                # stored gradients, laid out as the parameters are; or NULL
-    real *scratch                 # memory for each thread: panels of W.T, or two tiles of dW
+    real *scratch                 # memory for each thread: panels of W.T, or two tiles, a strip
     Py_ssize_t scratch_stretch    # reals of it for each thread
     real *strips                  # memory for each thread: lists and gradients of a Strip; or NULL
     Py_ssize_t strips_stretch     # reals of it for each thread
@@ -433,6 +445,21 @@ cdef inline Py_ssize_t row_share(const Net *net, Py_ssize_t rows, int rank,
     """Return where a thread's share of rows begins: with a whole group."""
     cdef Py_ssize_t group = row_group(net)
     return min(rows, group * share((rows + group - 1) // group, rank, size))
+
+
+cdef inline bint has_strips(const Net *net, const Stage *stage, Py_ssize_t rows) noexcept nogil:
+    """Whether the gradients of a stage are computed strip by strip, without skipping zeros."""
+    return (net.ops.prefers_strips and rows >= STRIP_ROWS and stage.kind.add_strip != NULL
+            and not stage.transposed and panels_of(stage.n_out) > 1)
+
+
+cdef inline bint have_strips(const Net *net, Py_ssize_t rows) noexcept nogil:
+    """Whether the gradients of any stage are."""
+    cdef Py_ssize_t i
+    for i in range(net.n_stages):
+        if has_strips(net, &net.stages[i], rows):
+            return True
+    return False
 
 
 cdef inline bint divides_columns(const Stage *stage, int size) noexcept nogil:

@@ -34,6 +34,7 @@ from fastnn.engine.leaves cimport (
     FASTNN_NEAR_BYTES,
     PANEL,
     PAST,
+    STRIP,
     fastnn_column_lists,
     fastnn_flush_subnormals,
     fastnn_past,
@@ -55,6 +56,7 @@ from fastnn.engine.net cimport (
     Tile,
     Update,
     clips_norm,
+    has_strips,
     lowest_with_parameters,
     panels_of,
     row_share,
@@ -347,6 +349,7 @@ cdef inline void train_tiles(Run *run, GradientUse use, const Round *now, const 
     cdef Py_ssize_t i, first, stop, below = 0
     cdef Update update
     cdef Tile here
+    cdef Strip strip
     begin_update(&update, net, now.t, now.penalty_scale, thread.scratch)
     for i in range(net.n_stages):
         stage = &net.stages[i]
@@ -358,8 +361,8 @@ cdef inline void train_tiles(Run *run, GradientUse use, const Round *now, const 
             below += stage.n_tiles
             continue
         first, stop = tiles_of(part, stage, below)
-        if now.skips_zeros and stage.skips_zeros and not (stage.frozen and use != RETURN):
-            train_strips(run, use, now, stage, below, first, stop, thread, &update)
+        if here.nonzeros == NULL and set_strip(run, use, now, stage, thread, &strip):
+            train_strips(run, use, now, stage, below, first, stop, &strip, &update)
         else:
             train_tiles_of(run, use, now, &here, below, first, stop, &update)
         below += stage.n_tiles
@@ -371,15 +374,8 @@ cdef enum:
     FAR = 1 << 22
 
 
-cdef inline bint go_along_memory(const Net *net, const Tile *tile) noexcept nogil:
-    """Whether the tiles of a stage are updated in the order of memory, and prefetched.
-
-    That is so if the weights are far from the core and z_prev is given as nonzeros, whose few
-    products leave memory idle. Measured on a Xeon (model 167) with 20,000 columns, an epoch takes
-    0.85 times as long. With dense rows, prefetching made steps slower on Zen 4.
-    """
-    return (tile.nonzeros != NULL
-            and net.n_blocks * net.block * <Py_ssize_t>sizeof(real) >= FAR)
+cdef inline bint are_far(const Net *net) noexcept nogil:
+    return net.n_blocks * net.block * <Py_ssize_t>sizeof(real) >= FAR
 
 
 cdef inline bint go_along_delta(const Net *net, const Stage *stage,
@@ -391,8 +387,8 @@ cdef inline bint go_along_delta(const Net *net, const Stage *stage,
     so if z_prev has more columns and does not fit in the caches. Measured on a Xeon (model 167),
     784-256-128-10, relative to the time in the order of numbers: 0.9 on one thread with batches of
     4,096 rows, 0.98 with 1,024, 0.94 in bfloat16; on two threads 0.92 with 1,024. z_prev counts as
-    dense even if it is given as nonzeros: with 2,000 columns and batches of 200 rows, an epoch takes
-    0.85 times as long.
+    dense even if it is given as nonzeros: with 2,000 columns and batches of 200 rows, an epoch
+    takes 0.85 times as long.
     """
     cdef double size = <double>rows_of_tiles(net, stage, now.rows) * stage.n_in * sizeof(real)
     return (size > FASTNN_NEAR_BYTES and stage.n_in > stage.n_out and not now.by_columns
@@ -403,42 +399,69 @@ cdef inline void train_tiles_of(Run *run, GradientUse use, const Round *now, Til
                                 Py_ssize_t below, Py_ssize_t first, Py_ssize_t stop,
                                 Update *update) noexcept nogil:
     """Compute and use the gradients of tiles first ... stop of a stage, which `below` tiles of
-    others precede."""
+    others precede.
+
+    If z_prev is given as nonzeros, its few products leave memory idle. If the weights are also far
+    from the core, tiles follow each other in the order of memory, and are prefetched. Measured on a
+    Xeon (model 167) with 20,000 columns, an epoch takes 0.85 times as long. With dense rows,
+    prefetching made steps slower on Zen 4.
+    """
     cdef const Stage *stage = tile.stage
-    cdef bint along_memory = go_along_memory(run.net, tile)
+    cdef bint along_memory = tile.nonzeros != NULL and are_far(run.net)
     cdef bint along_delta = not along_memory and go_along_delta(run.net, stage, now)
     cdef Py_ssize_t i
     tile.ready = NULL
-    update.weights.fetches = along_memory
+    update.weights.ahead = 2 * PANEL * PANEL if along_memory else 0
     for i in range(first, stop):
         train_tile(run, use, now, tile, below,
                    stage.kind.strip_tile(stage, i) if along_delta else i, update)
 
 
-cdef inline void train_strips(Run *run, GradientUse use, const Round *now, const Stage *stage,
-                              Py_ssize_t below, Py_ssize_t at, Py_ssize_t stop,
-                              const ThreadState *thread, Update *update) noexcept nogil:
-    """Compute and use the gradients of tiles at ... stop of a stage, in the order of strips.
+cdef inline bint set_strip(const Run *run, GradientUse use, const Round *now, const Stage *stage,
+                           const ThreadState *thread, Strip *strip) noexcept nogil:
+    """Whether the gradients of a stage, whose inputs are in panels, are computed strip by strip. If
+    so, set the memory of the strips.
 
-    Products with zeros are skipped; `below` tiles precede those of the stage.
+    The scratch of a thread begins with room for two tiles, which updates use.
+    """
+    cdef const Buffers *buffers = run.buffers
+    if stage.frozen and use != RETURN:
+        return False
+    strip.panel = -1
+    if now.skips_zeros and stage.skips_zeros:
+        strip.lists, strip.most = <fastnn_column_lists *>thread.strips, STRIP
+        strip.g = thread.strips + buffers.lists_stretch
+        return True
+    strip.lists, strip.most = NULL, buffers.scratch_stretch // (PANEL * PANEL) - 2
+    strip.g = thread.scratch + 2 * PANEL * PANEL
+    return has_strips(run.net, stage, now.rows) and not now.by_columns
+
+
+cdef inline void train_strips(Run *run, GradientUse use, const Round *now, const Stage *stage,
+                              Py_ssize_t below, Py_ssize_t at, Py_ssize_t stop, Strip *strip,
+                              Update *update) noexcept nogil:
+    """Compute and use the gradients of tiles at ... stop of a stage, in the order of strips;
+    `below` tiles precede those of the stage.
+
+    Within a strip, tiles with the same panel of delta are updated one after the other, since they
+    are neighbours in memory; meanwhile those with the next panel are prefetched.
     """
     cdef const Net *net = run.net
     cdef const Buffers *buffers = run.buffers
     cdef const real *before = NULL
-    cdef Py_ssize_t n, k
-    cdef Strip strip
+    cdef Py_ssize_t n, k, i
     cdef Tile here
-    strip.panel, strip.lists = -1, <fastnn_column_lists *>thread.strips
-    strip.g = thread.strips + buffers.lists_stretch
     here.stage, here.nonzeros = stage, NULL
     if not now.first:
         before = stored_gradients(run, use) + (stage.W - net.arena)
+    update.weights.ahead = stage.n_in * PANEL if strip.lists == NULL and are_far(net) else 0
     while at < stop:
         n = stage.kind.add_strip(net, stage, &buffers.stages[stage.place], buffers.stride,
-                                 rows_of_tiles(net, stage, now.rows), at, stop, before, &strip)
+                                 rows_of_tiles(net, stage, now.rows), at, stop, before, strip)
         for k in range(n):
-            here.ready = strip.g + k * PANEL * PANEL
-            train_tile(run, use, now, &here, below, stage.kind.strip_tile(stage, at + k), update)
+            i = k % strip.deep * (n // strip.deep) + k // strip.deep
+            here.ready = strip.g + i * PANEL * PANEL
+            train_tile(run, use, now, &here, below, stage.kind.strip_tile(stage, at + i), update)
         at += n
 
 

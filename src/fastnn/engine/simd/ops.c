@@ -72,6 +72,7 @@ const fastnn_ops OPS_TABLE = {
     .fuses = FUSES,
     .multiplies_pairs = MULTIPLIES_PAIRS,
     .multiplies_tiles = MULTIPLIES_TILES,
+    .prefers_strips = TILE_PANELS == 2 && FASTNN_BITS == 64,
     FASTNN_LEAVES(LEAF_ENTRY)
 #if FASTNN_BITS == 32
     FASTNN_FLOAT_LEAVES(LEAF_ENTRY)

@@ -47,6 +47,13 @@ typedef void fastnn_dots_fn(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, 
 typedef void fastnn_outer_fn(ptrdiff_t rows, ptrdiff_t width, const real *z, const real *delta,
                              int more, real *g);
 
+/* The same for a strip of tiles: products of z with each of `panels` panels of delta, `jump` reals
+ * apart, are added to the gradients `before`, `before_jump` reals apart, or to 0 if `before` is
+ * NULL. g is (panels, PANEL, PANEL). */
+typedef void fastnn_outer_strip_fn(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t panels, const real *z,
+                                   const real *delta, ptrdiff_t jump, const real *before,
+                                   ptrdiff_t before_jump, real *g);
+
 /* sparse.h: the same products, to the same bits, of rows that are given as their nonzeros. */
 
 /* A row's nonzeros, their columns in ascending order. */
@@ -147,9 +154,7 @@ typedef struct {
  * nonzeros. */
 typedef ptrdiff_t fastnn_list_columns_fn(ptrdiff_t rows, const real *z, fastnn_column_lists *lists);
 
-/* fastnn_outer_fn for a strip of tiles: products of z with each of `panels` <= STRIP panels of
- * delta, `jump` reals apart, are added to the gradients `before`, `before_jump` reals apart, or to
- * 0 if `before` is NULL. g is (panels, PANEL, PANEL). */
+/* fastnn_outer_strip_fn from the lists of z, with at most STRIP panels. */
 enum { STRIP = 4 };
 typedef void fastnn_outer_of_nonzeros_fn(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t panels,
                                          const real *z, const fastnn_column_lists *lists,
@@ -272,14 +277,14 @@ static const char *const fastnn_hyper_names[] = {FASTNN_HYPER_PARAMETERS(FASTNN_
  *
  * Two fields are for the loops (update_loops.h):
  *
- *     beside_products  the update is made between multiply-adds of a product, which hide the time of
- *                      a square root
- *     fetches          weights and moments are far from the core, and the tiles of weights are
- *                      updated in the order of memory: those of the second next are prefetched
+ *     beside_products  the update is made between multiply-adds of a product, which hide the time
+ * of a square root ahead            weights that are so many reals after those being updated are
+ * prefetched, with their moments; 0: none are
  */
 typedef struct {
     real rate, momentum, new_1, keep_2, new_2, root_scale, epsilon, shrink;
-    int beside_products, fetches;
+    int beside_products;
+    ptrdiff_t ahead;
 } fastnn_step;
 
 /* The constants of the t-th update (t = 1, 2, ...). */
@@ -490,6 +495,7 @@ typedef void fastnn_lockstep_fn(const fastnn_lockstep *nets, ptrdiff_t n);
     EACH(narrow)                                                                                   \
     EACH(dots)                                                                                     \
     EACH(outer)                                                                                    \
+    EACH(outer_strip)                                                                              \
     EACH(sparse_product)                                                                           \
     EACH(sparse_narrow)                                                                            \
     EACH(sparse_outer)                                                                             \
@@ -544,6 +550,7 @@ typedef struct {
     int fuses;            /* multiply_add rounds once; all such tables give the same bits */
     int multiplies_pairs; /* one instruction multiplies pairs of bfloat16 */
     int multiplies_tiles; /* or blocks of them, once the system allows it (fastnn_allow_tiles) */
+    int prefers_strips;   /* of many rows, outer_strip is faster than outer for each tile */
     FASTNN_LEAVES(FASTNN_POINTER)
     FASTNN_FLOAT_LEAVES(FASTNN_POINTER)
     fastnn_tiny_fn *tiny_steps; /* not among the leaves: tiny.c is compiled by itself */

@@ -27,16 +27,15 @@ INLINE void update(update_rule *rule, ptrdiff_t n, const fastnn_step *step, cons
     for (ptrdiff_t i = 0; i < n; i += LANES) rule(step, load(g + i), w + i, block);
 }
 
-/* Prefetches weights two tiles after w, and their moments, to L2. */
+/* Prefetches weights and their moments to L2. */
 INLINE void fetch_far(int n_moments, const real *w, ptrdiff_t block) {
-    for (int m = 0; m <= n_moments; m++)
-        __builtin_prefetch(w + 2 * PANEL * PANEL + m * block, 1, 2);
+    for (int m = 0; m <= n_moments; m++) __builtin_prefetch(w + m * block, 1, 2);
 }
 
 INLINE void update_and_fetch(update_rule *rule, int n_moments, ptrdiff_t n, const fastnn_step *step,
                              const real *g, real *w, ptrdiff_t block) {
     for (ptrdiff_t i = 0; i < n; i += LANES) {
-        if (step->fetches) fetch_far(n_moments, w + i, block);
+        if (step->ahead) fetch_far(n_moments, w + i + step->ahead, block);
         rule(step, load(g + i), w + i, block);
     }
 }

@@ -18,7 +18,6 @@ from fastnn.engine.gradients cimport (
 from fastnn.engine.leaves cimport (
     NARROW,
     PANEL,
-    STRIP,
     fastnn_activation,
     fastnn_allocate,
     fastnn_tiny_layer,
@@ -374,10 +373,11 @@ cdef inline void update_panels(const Net *net, const Stage *stage, const StageBu
             buffers.nonzeros.whole = True
 
 
-# ---- zeros of z_prev that are skipped -----------------------------------------------------------
+# ---- strips -------------------------------------------------------------------------------------
 #
-# The nonzeros of a panel of z_prev are listed once and multiplied by all panels of delta, STRIP
-# panels side by side. Tiles are therefore ordered along the panels of delta.
+# The tiles of a strip follow each other along the panels of delta. So the nonzeros of a panel of
+# z_prev are listed once and multiplied by all panels of delta; or several panels of z_prev are
+# multiplied by each part of delta, before the next part is read.
 
 cdef inline Py_ssize_t strip_tile(const Stage *stage, Py_ssize_t i) noexcept nogil:
     cdef Py_ssize_t across = panels_of(stage.n_out)
@@ -387,25 +387,28 @@ cdef inline Py_ssize_t strip_tile(const Stage *stage, Py_ssize_t i) noexcept nog
 cdef inline Py_ssize_t add_strip(const Net *net, const Stage *stage, const StageBuffers *buffers,
                                  Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t i, Py_ssize_t stop,
                                  const real *before, Strip *strip) noexcept nogil:
-    cdef Py_ssize_t across = panels_of(stage.n_out), p = i // across, q = i % across, k
-    cdef Py_ssize_t n = min(<Py_ssize_t>STRIP, across - q, stop - i), jump = stride * PANEL
+    cdef Py_ssize_t across = panels_of(stage.n_out), p = i // across, q = i % across, deep
+    cdef Py_ssize_t n = min(strip.most, across - q, stop - i), jump = stride * PANEL
     cdef Py_ssize_t width = min(PANEL, stage.n_in - p * PANEL), column = stage.n_in * PANEL
     cdef const real *z = buffers.z_prev + p * jump
     cdef const real *delta = buffers.delta + q * jump
-    cdef real *g = strip.g
+    strip.deep = 1
     if before != NULL:
         before += q * column + p * PANEL * PANEL
+    if strip.lists == NULL:
+        deep = min(strip.most // n, (stop - i) // n, stage.n_in // PANEL - p)
+        if n == across and deep > 1:  # whole panels of z_prev, each with all panels of delta
+            strip.deep, width = deep, deep * PANEL
+        net.ops.outer_strip(rows, width, n, z, delta, jump, before, column, strip.g)
+        return strip.deep * n
     if strip.panel != p:
         strip.panel = p
         strip.is_sparse = net.ops.list_columns(rows, z, strip.lists) * 2 <= rows * width
     if strip.is_sparse:
-        net.ops.outer_of_nonzeros(rows, width, n, z, strip.lists, delta, jump, before, column, g)
-        return n
-    for k in range(n):
-        if before != NULL:
-            memcpy(g, before + k * column, width * PANEL * sizeof(real))
-        net.ops.outer(rows, width, z, delta + k * jump, before != NULL, g)
-        g += PANEL * PANEL
+        net.ops.outer_of_nonzeros(rows, width, n, z, strip.lists, delta, jump, before, column,
+                                  strip.g)
+    else:
+        net.ops.outer_strip(rows, width, n, z, delta, jump, before, column, strip.g)
     return n
 
 
