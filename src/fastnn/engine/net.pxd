@@ -120,9 +120,10 @@ cdef struct Kind:                 # the functions of a kind of stage
     # Return the number of the i-th tile in the order of strips: those with the same columns of
     # z_prev follow each other. NULL: the stage keeps to the order of the numbers.
     Py_ssize_t (*strip_tile)(const Stage *stage, Py_ssize_t i) noexcept nogil
-    # Compute the gradients of a strip, which begins with tile i in the order of strips and ends
-    # before `stop`, and add them to the stored gradients of W at `before` (NULL: to 0). Return the
-    # number of tiles in the strip.
+    # For stages with strips (has_strips) or that skip zeros (Stage.skips_zeros). Compute the
+    # gradients of a strip, which begins with tile i in the order of strips and ends before `stop`,
+    # and add them to the stored gradients of W at `before` (NULL: to 0). Set strip.deep, and return
+    # the number of tiles in the strip.
     Py_ssize_t (*add_strip)(const Net *net, const Stage *stage, const StageBuffers *buffers,
                             Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t i, Py_ssize_t stop,
                             const real *before, Strip *strip) noexcept nogil
@@ -308,7 +309,7 @@ cdef struct Buffers:              # room for the rows of a batch
     double *penalty               # (n_tiles,) penalties
     double *squares               # (n_tiles, 2) sums of squared gradients, of W and of b
     real *gradient                # stored gradients, laid out as the parameters are; or NULL
-    real *scratch                 # memory for each thread: panels of W.T, or two tiles, a strip
+    real *scratch                 # memory for each thread: panels of W.T, or tiles of dW
     Py_ssize_t scratch_stretch    # reals of it for each thread
     real *strips                  # memory for each thread: lists and gradients of a Strip; or NULL
     Py_ssize_t strips_stretch     # reals of it for each thread

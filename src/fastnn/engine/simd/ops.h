@@ -47,9 +47,10 @@ typedef void fastnn_dots_fn(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, 
 typedef void fastnn_outer_fn(ptrdiff_t rows, ptrdiff_t width, const real *z, const real *delta,
                              int more, real *g);
 
-/* The same for a strip of tiles: products of z with each of `panels` panels of delta, `jump` reals
- * apart, are added to the gradients `before`, `before_jump` reals apart, or to 0 if `before` is
- * NULL. g is (panels, PANEL, PANEL). */
+/* The same for a strip of tiles: products of z with each of `panels` panels of delta are added to
+ * the gradients `before`, or to 0 if `before` is NULL. z has one panel of `width` columns, or
+ * several whole ones; panels of z and of delta are `jump` reals apart, those of `before`
+ * `before_jump` reals. g is (panels of z, panels, PANEL, PANEL). */
 typedef void fastnn_outer_strip_fn(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t panels, const real *z,
                                    const real *delta, ptrdiff_t jump, const real *before,
                                    ptrdiff_t before_jump, real *g);
@@ -275,11 +276,9 @@ static const char *const fastnn_hyper_names[] = {FASTNN_HYPER_PARAMETERS(FASTNN_
  *                 sign
  *     shrink      factor of w, decoupled weight decay
  *
- * Two fields are for the loops (update_loops.h):
- *
- *     beside_products  the update is made between multiply-adds of a product, which hide the time
- * of a square root ahead            weights that are so many reals after those being updated are
- * prefetched, with their moments; 0: none are
+ * beside_products and ahead are for the loops (update_loops.h). beside_products: the update is made
+ * between multiply-adds of a product, which hide the time of a square root. ahead: the weights so
+ * many reals after those being updated are prefetched, with their moments; 0: none are.
  */
 typedef struct {
     real rate, momentum, new_1, keep_2, new_2, root_scale, epsilon, shrink;

@@ -25,6 +25,7 @@ from fastnn.engine.leaves cimport (
 )
 from fastnn.engine.net cimport (
     BY_VALUE,
+    DEEP,
     INFERENCE,
     TRANSPOSED,
     Columns,
@@ -396,12 +397,10 @@ cdef inline Py_ssize_t add_strip(const Net *net, const Stage *stage, const Stage
     if before != NULL:
         before += q * column + p * PANEL * PANEL
     if strip.lists == NULL:
-        deep = min(strip.most // n, (stop - i) // n, stage.n_in // PANEL - p)
+        deep = min(<Py_ssize_t>DEEP, (stop - i) // n, stage.n_in // PANEL - p)
         if n == across and deep > 1:  # whole panels of z_prev, each with all panels of delta
             strip.deep, width = deep, deep * PANEL
-        net.ops.outer_strip(rows, width, n, z, delta, jump, before, column, strip.g)
-        return strip.deep * n
-    if strip.panel != p:
+    elif strip.panel != p:
         strip.panel = p
         strip.is_sparse = net.ops.list_columns(rows, z, strip.lists) * 2 <= rows * width
     if strip.is_sparse:
@@ -409,7 +408,7 @@ cdef inline Py_ssize_t add_strip(const Net *net, const Stage *stage, const Stage
                                   strip.g)
     else:
         net.ops.outer_strip(rows, width, n, z, delta, jump, before, column, strip.g)
-    return n
+    return strip.deep * n
 
 
 cdef inline const real *delta_of_row(const Stage *stage, const StageBuffers *buffers,
