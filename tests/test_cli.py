@@ -824,6 +824,8 @@ def test_metadata_that_python_code_has_changed_is_checked(here, run):
         ("training", record | {"rows": {"training": 300}}, "the training record's rows is missing"),
         ("training", record | {"epochs": "x"}, "the training record's epochs must be an integer"),
         ("training", record | {"refit": 0.5}, "the training record's refit must be an integer"),
+        ("training", record | {"class_weight": [1]}, "the training record's class weights must be"),
+        ("training", record | {"class_weight": {"a": "b"}}, "the training record's class weight"),
         ("training", record | {"search": {}}, "the training record's search is missing 'trials'"),
         ("training", record | {"test": {"f1": 1}}, "the training record's test has 'f1'"),
         ("training", record | {"baseline": {}}, "the training record's baseline is missing 'r2'"),
@@ -1204,6 +1206,37 @@ def test_a_model_that_cannot_be_saved_leaves_its_scores_and_its_report(here, run
                         "choose another place\n")  # fmt: skip
     found = json.loads(run(*train, "--json")[1])
     assert (found["model"], found["report"]) == (None, "x.html")
+
+
+@pytest.mark.parametrize("removed", ["folder", "room"])
+def test_a_model_that_cannot_be_saved_at_out_goes_to_the_temporary_folder(
+    here, run, monkeypatch, tmp_path, removed
+):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    out = tmp_path / "out" / "new.safetensors"
+    out.parent.mkdir()
+    save = Model.save
+
+    def fail(self, path):
+        if removed == "folder" and out.parent.exists():
+            out.parent.rmdir()
+        if removed == "room" and path == str(out):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(self, path)
+
+    monkeypatch.setattr(Model, "save", fail)
+    train = (*TRAIN[:-1], str(out), "--quiet", "--epochs", "2")
+    code, text, err = run(*train)
+    [saved] = (tmp_path / "temporary").iterdir()
+    assert (code, saved.name.startswith("new-"), saved.suffix) == (1, True, ".safetensors")
+    assert f"saved {saved}; to use it: fastnn predict {saved} " in text
+    first, last = err.splitlines()
+    assert first == f"fastnn: {saved}, saved instead of {out}, is complete"
+    assert last.startswith(f"fastnn: error: {out}: No s")
+    assert run("predict", str(saved), "things.csv")[0] == 0
+    out.parent.mkdir(exist_ok=True)
+    assert json.loads(run(*train, "--json")[1])["model"].startswith(str(tmp_path / "temporary"))
 
 
 BROKEN = [

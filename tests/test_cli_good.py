@@ -168,6 +168,9 @@ def test_classes_may_be_weighed(here, output_of):
     for weights in ([], ["--class-weight", "yes=9"], ["--class-weight", "balanced"]):
         found = json.loads(output_of(*train, "--json", "--quiet", *weights))
         assert ("balanced_accuracy" in found["test"]) == bool(weights)
+        told = " ".join(output_of("info", "x").split())
+        assert ("class weights " + "".join(weights[1:]) in told) == bool(weights)
+        assert TabularClassifier.load("x")._is_weighted == bool(weights)
         probabilities = pl.read_csv(output_of("predict", "x", "rare.csv", "--proba").encode())
         shares.append(probabilities["y=yes"].mean())
     assert shares[0] < min(shares[1:])

@@ -149,16 +149,17 @@ def texts(place: str, value: object) -> list[str]:
 #: The remedy for a file whose metadata were altered.
 RESTORE = "restore the file, or train the network again"
 
-#: Fields of a training record; those of several networks may be missing.
+#: Fields of a training record; those of several networks, and those that older files lack, may be
+#: missing.
 _RECORD = ("fastnn", "data", "rows", "preset", "refit", "epochs", "best_epoch", "loss", "seed",
            "test", "baseline")  # fmt: skip
-_OF_SEVERAL = ("ensemble", "by", "search")
+_OPTIONAL = ("ensemble", "by", "search", "class_weight")
 
 
 def training_record(value: object, score_names: Sequence[str]) -> dict[str, Any]:
     """Return the record of a training, as a model file keeps it."""
     place = "the training record"
-    record = fields(place, value, (*_RECORD, *_OF_SEVERAL), _RECORD)
+    record = fields(place, value, (*_RECORD, *_OPTIONAL), _RECORD)
     rows = fields(f"{place}'s rows", record["rows"], ("training", "validation", "test"))
     for part, n in rows.items():
         integer(f"{place}'s rows for {part}", n, low=0)
@@ -169,6 +170,10 @@ def training_record(value: object, score_names: Sequence[str]) -> dict[str, Any]
     if "search" in record:
         trials = fields(f"{place}'s search", record["search"], None, ("trials",))["trials"]
         integer(f"{place}'s trials", trials, low=0)
+    stated = record.get("class_weight")
+    if stated is not None and stated != "balanced":
+        for name, weight in fields(f"{place}'s class weights", stated, None, ()).items():
+            plain_number(f"{place}'s class weight of {name!r}", weight)
     _scores(place, record, score_names)
     return record
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fastnn import _checks
 from fastnn.cli.options import UsageError
 from fastnn.cli.output import counted, require_ending, writing
-from fastnn.cli.result_text import are_several
+from fastnn.cli.result_text import are_several, class_weights
 from fastnn.tabular import report
 
 if TYPE_CHECKING:
@@ -88,4 +88,6 @@ def _facts(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Search", f"best of {counted(record['search']['trials'], 'trial')}"
     if "by" in record:
         yield "Networks by", str(record["by"])
+    if weights := class_weights(record):
+        yield "Class weights", ", ".join(weights)
     yield "Seed", str(record["seed"])

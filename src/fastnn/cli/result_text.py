@@ -26,6 +26,8 @@ def task_facts(recipe: Recipe, record: Mapping[str, Any]) -> Iterator[tuple[str,
         n = record["rows"]
         parts = [f"{n[part]:,} {part}" for part in ("training", "validation", "test") if n[part]]
         yield "rows", f"{sum(n.values()):,} of {record['data']}: {', '.join(parts)}"
+        if weights := class_weights(record):
+            yield "class weights", abbreviated(weights)
     columns = [
         one_line(column.name)
         + (f" ({len(column.category.texts)})" if column.category is not None else "")
@@ -33,6 +35,14 @@ def task_facts(recipe: Recipe, record: Mapping[str, Any]) -> Iterator[tuple[str,
     ]
     inputs = counted(len(recipe.names), "input")
     yield "columns", f"{len(columns)}, {inputs}: {abbreviated(columns)}"
+
+
+def class_weights(record: Mapping[str, Any]) -> list[str]:
+    """Return the class weights of a training as texts, such as "yes=5"; empty without any."""
+    stated = record.get("class_weight")
+    if isinstance(stated, dict):
+        return [f"{one_line(name)}={weight:g}" for name, weight in stated.items()]
+    return [] if stated is None else [stated]
 
 
 def are_several(record: Mapping[str, Any]) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 
 import fastnn
 from fastnn import _checks, tables
-from fastnn.cli import preset_good, presets, report_page, several
+from fastnn.cli import preset_good, presets, report_page, saving, several
 from fastnn.cli.fitting import fit, network_of, optimizer_of
 from fastnn.cli.job import End, Job
 from fastnn.cli.judging import beats_baseline, require_scores
@@ -85,17 +85,16 @@ def run(options: argparse.Namespace) -> int:
         model, recipe, end = _trained_again(job, model, record)
     seconds = time.perf_counter() - began
     failures: list[Exception] = []
+    saved = report = None
     if not unmet:
         model.attach(recipe, training=record)
-        with _deferred(failures), writing(options.out):
-            model.save(options.out)
-    is_saved, report = not unmet and not failures, None
+        saved = saving.save(model, options.out, failures)
     # Not even Ctrl-C during the report keeps the scores from being printed.
     with contextlib.suppress(KeyboardInterrupt), _deferred(failures):
         if options.report is not None and record["test"] is not None:
             report_page.write(job, scored, record, warnings)
             report = options.report
-    result = _Result(options, model, recipe, record, seconds, warnings, is_saved, report)
+    result = _Result(options, model, recipe, record, seconds, warnings, saved, report)
     print_now(_as_json(result) if options.json else _as_text(result))
     return _ended(result, end, unmet, failures)
 
@@ -213,6 +212,7 @@ def _record(job: Job, model: Model, summary: Mapping[str, Any]) -> dict[str, Any
         "refit": None,
         **summary,
         "loss": str(job.objective),
+        "class_weight": options.class_weight,
         "seed": options.seed,
         **scores(model.on(groups), job.encoded, job.y, rows, job.objective.loss, is_weighted),
     }
@@ -284,8 +284,9 @@ def _ended(result: _Result, end: End, unmet: list[Condition], failures: list[Exc
     is_cut = end in (End.INTERRUPTED, End.INTERRUPTED_AFTER_SCORES)
     what = f"has {_left(result.record, end)}" if is_cut else "is complete"
     if failures:
-        if result.is_saved:
-            tell(f"fastnn: {options.out} {what}{no_report}")
+        if result.saved is not None:
+            instead = f", saved instead of {options.out}," if result.saved != options.out else ""
+            tell(f"fastnn: {result.saved}{instead} {what}{no_report}")
         raise failures[0]
     if unmet:
         return 3
@@ -376,7 +377,7 @@ def _note(job: Job) -> None:
 class _Result(NamedTuple):
     """The result of a training: its options, networks, training record, time and warnings.
 
-    `report` is the path of the report, None if none was written.
+    `saved` and `report` are the paths of the model file and of the report, None if there is none.
     """
 
     options: argparse.Namespace
@@ -385,7 +386,7 @@ class _Result(NamedTuple):
     record: dict[str, Any]
     seconds: float
     warnings: list[str]
-    is_saved: bool
+    saved: str | None
     report: str | None
 
 
@@ -394,7 +395,7 @@ def _as_json(result: _Result) -> str:
     options, net, recipe = result.options, result.model.net, result.recipe
     n_networks = len(result.model.fits)
     described = {
-        "model": options.out if result.is_saved else None,
+        "model": result.saved,
         **({} if options.report is None else {"report": result.report}),
         "task": recipe.task,
         "target": recipe.target,
@@ -426,9 +427,9 @@ def _as_text(result: _Result) -> str:
         ("training", "; ".join(filter(None, (how, best_epoch_note(record))))),
     ]
     text = two_columns(pairs) + score_table(recipe, record, result.model.net.loss)
-    if result.is_saved:
-        model = remedies.shell_path(options.out)
-        text += f"\nsaved {options.out}; to use it: fastnn predict {model} {new}\n"
+    if result.saved is not None:
+        model = remedies.shell_path(result.saved)
+        text += f"\nsaved {result.saved}; to use it: fastnn predict {model} {new}\n"
     if result.report is not None:
         text += f"\nwrote the report {result.report}\n"
     return text

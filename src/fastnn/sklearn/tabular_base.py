@@ -367,6 +367,9 @@ class BaseTabular(TabularParameters):
         if kept is not None:
             kept = _checks.fields("the estimator's attributes", kept, _KEPT, _KEPT[:2])
             estimator._is_weighted = kept.get("is_weighted", False) is True  # older files lack it
+        record = fits[0].metadata.get("training")  # of `fastnn train`
+        if isinstance(record, dict) and record.get("class_weight") is not None:
+            estimator._is_weighted = True
         estimator._encoder = _encoder_of(recipe, kept, fits[0].dtype)
         estimator._keep(recipe)
         return estimator
