@@ -254,7 +254,7 @@ def wide(path):
     return attempt(path, regressor(units=9))
 
 
-CALLBACKS = "other callbacks|a fit with . callbacks"
+CALLBACKS = "other callbacks|a fit with . callbacks?, not"
 REFUSED = {
     "other units": (wide, r"another network: its layers\[0\].units is 8, not 9"),
     "other inputs": (lambda p: attempt(p, regressor(n_in=11)), "another network: its n_in is 12"),

@@ -288,9 +288,10 @@ def same_fit(path: str, theirs: dict[str, Any] | None, ours: dict[str, Any]) -> 
             )
     if len(theirs["callbacks"]) != len(ours["callbacks"]):
         raise ValueError(
-            f"resume={path!r} was saved by a fit with {len(theirs['callbacks']) - 1} callbacks, "
-            f"not {len(ours['callbacks']) - 1}; pass the same callbacks, or remove the file to "
-            "start over"
+            f"resume={path!r} was saved by a fit with "
+            f"{counted(len(theirs['callbacks']) - 1, 'callback')}, not "
+            f"{len(ours['callbacks']) - 1}; pass the same callbacks, or remove the file to start "
+            "over"
         )
     return theirs
 
