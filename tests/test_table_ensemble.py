@@ -86,6 +86,43 @@ def test_rows_that_cannot_be_held_out_are_an_error():
     assert found.validation == []
 
 
+def test_the_validation_rows_of_a_training_are_stratified():
+    labels = np.repeat([0, 1], [340, 60])
+    settings = replace(SMALL, epochs=1)
+    found = ensemble.train(settings, X, labels, n_classes=2, seeds=range(8))
+    assert [np.bincount(labels[rows]).tolist() for rows in found.validation] == [[51, 9]] * 8
+    assert len({tuple(rows) for rows in found.validation}) == 8
+
+
+# ---- networks -----------------------------------------------------------------------------------
+
+
+def test_a_network_has_the_settings():
+    """Those that no option of the estimators and the command line changes, too."""
+    net = Settings().network(20, 3, "softmax", "cross_entropy", 6400, seed=0)
+    *hidden, last = net.dense
+    assert [d.units for d in hidden] == [192] * 3
+    assert {d.activation.name for d in hidden} == {"silu"}
+    assert {d.bias_initializer for d in hidden} == {"standard_normal"}
+    assert [d.learning_rate_multiplier for d in net.dense] == [4.0, 1.0, 1.0, 1.0]
+    assert (last.units, last.bias_initializer) == (3, "zeros")
+    assert net.dropout_rates == pytest.approx([0.0, 0.05, 0.05, 0.05])
+    rule = net.optimizer
+    assert (rule.name, rule.weight_decay) == ("adamw", 0.02)
+    assert (rule.use_ema, rule.ema_momentum) == (True, 0.99)
+    n = 100 * Settings().n_epochs(6400)  # updates
+    rates = rule.learning_rate(np.arange(n + 1))
+    assert (rates[0], rates.argmax(), rates[-1]) == (0, 0.05 * n, 0)
+    assert rates.max() == pytest.approx(3e-3)
+
+
+def test_the_averages_of_the_best_epoch_are_kept():
+    found = trained()
+    for net, rows, history in zip(found.fits, found.validation, found.fits.histories, strict=True):
+        best = min(history.history["val_loss"])
+        assert net.evaluate(X[rows], LABELS[rows]) == best
+
+
 # ---- the end of a training ----------------------------------------------------------------------
 
 
