@@ -123,6 +123,17 @@ def test_the_averages_of_the_best_epoch_are_kept():
         assert net.evaluate(X[rows], LABELS[rows]) == best
 
 
+@pytest.mark.parametrize("validation", [0.0, 0.15])
+@pytest.mark.parametrize("is_class", [False, True])
+def test_the_moving_averages_are_the_kept_weights(is_class, validation):
+    settings = replace(SMALL, epochs=30, validation=validation, label_smoothing=0.2)
+    y = LABELS if is_class else 1000 + 100 * X[:, 0]
+    of_numbers = {"n_classes": None, "output": "identity", "loss": "squared_error"}
+    options = {"n_classes": 2} if is_class else of_numbers
+    for net in ensemble.train(settings, X, y, seeds=[0, 1], **options).fits:
+        assert (net.averaged().predict(X) == net.predict(X)).all()
+
+
 # ---- the end of a training ----------------------------------------------------------------------
 
 
