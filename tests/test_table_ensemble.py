@@ -21,8 +21,8 @@ LABELS = (X[:, 0] + RNG.normal(size=400) > 0).astype(int)
 SMALL = Settings(hidden=(16, 16), epochs=120, label_smoothing=0.0)
 
 
-def trained(labels=LABELS, settings=SMALL):
-    return ensemble.train(settings, X, labels, n_classes=2, seeds=[0, 1, 2])
+def trained(labels=LABELS, settings=SMALL, weight=None):
+    return ensemble.train(settings, X, labels, n_classes=2, seeds=[0, 1, 2], sample_weight=weight)
 
 
 # ---- validation rows ----------------------------------------------------------------------------
@@ -225,14 +225,15 @@ def test_strongly_smoothed_labels_are_sharpened_as_far_as_the_log_loss_falls(mon
     assert factors[0] > 2
 
 
-def test_networks_of_smoothed_labels_are_sharpened_together(monkeypatch):
+@pytest.mark.parametrize("weight", [None, np.where(LABELS, 0.1, 4.0)])
+def test_networks_of_smoothed_labels_are_sharpened_together(monkeypatch, weight):
     factors = []
     monkeypatch.setattr(ensemble, "sharpen", lambda _, factor: factors.append(factor))
-    found = trained(settings=replace(SMALL, label_smoothing=0.3))
+    found = trained(settings=replace(SMALL, label_smoothing=0.3), weight=weight)
     assert len(factors) == 3
     assert len(set(factors)) == 1
     assert factors[0] > 1.05
-    pairs = [(net.predict(X[rows]), LABELS[rows], None)
+    pairs = [(net.predict(X[rows]), LABELS[rows], None if weight is None else weight[rows])
              for net, rows in zip(found.fits, found.validation, strict=True)]  # fmt: skip
     assert sharpness(pairs) == factors[0]
     factors.clear()
