@@ -79,11 +79,22 @@ def test_the_default_is_the_recipe(here, output_of, monkeypatch):
     assert set(options["epochs"]) == {ensemble.Settings().n_epochs(n)}
 
 
-def test_options_change_the_recipe(here, output_of):
+def test_options_change_the_recipe(here, output_of, monkeypatch):
+    seen, fit_many = [], ensemble.fit_many
+
+    def call(*args, **options):
+        seen.append(options)
+        return fit_many(*args, **options)
+
+    monkeypatch.setattr(ensemble, "fit_many", call)
     output_of(*TRAIN, "--quiet", "--ensemble", "2", "--activation", "tanh", "--dropout", "0.25",
               "--learning-rate", "0.01", "--weight-decay", "0.1", "--dtype", "float64",
               "--seed", "7", "--batch-size", "50", "--validation", "0.3",
               "--loss", "huber")  # fmt: skip
+    assert [options["batch_size"] for options in seen] == [50, 50]  # scores, then all rows
+    for options in seen:
+        n_validation, n_training = len(options["validation"][0]), len(options["rows"][0])
+        assert n_validation == pytest.approx(0.3 * (n_training + n_validation), abs=1)
     fits = fastnn.load_many("x")
     assert [net.seed for net in fits] == [7, 8]
     net = fits[0]

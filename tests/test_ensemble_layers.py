@@ -226,5 +226,5 @@ def to_c(net):
 @pytest.mark.parametrize("write", [to_c, to_torch, to_onnx, to_sklearn])
 def test_other_forms_are_refused(write):
     net = network(FIRST, dtype="float32")
-    with pytest.raises(ValueError, match="cannot write an Ensemble; its members would need"):
+    with pytest.raises(ValueError, match=r"cannot write an Ensemble; .* not support"):
         write(net)

@@ -949,6 +949,16 @@ def test_scores_that_no_network_has(models):
         assert f"the weights of {text} are kept" in summary.trained(shown)
 
 
+def test_names_of_columns_are_whole_on_screen():
+    """A table shrinks a name that may be broken anywhere, so that its other columns are wider."""
+    style = page._STYLE.read_text(encoding="utf-8")
+    on_screen, in_print = style.split("@media print")
+    assert "tr > th:first-child" in on_screen
+    rule = on_screen[on_screen.index("tr > th:first-child") :].partition("}")[0]
+    assert "overflow-wrap" not in rule  # so it is break-word, that of the body
+    assert "tr > th:first-child { overflow-wrap: anywhere; }" in in_print
+
+
 def test_tables_below_figures_have_the_whole_width_in_print(pages):
     """A table of many columns would overlap the next figure, which is beside it."""
     style = page._STYLE.read_text(encoding="utf-8")

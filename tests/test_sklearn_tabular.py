@@ -209,14 +209,6 @@ def test_each_network_has_its_own_seed_and_validation_rows(prices):
     assert len(set(losses)) == 3
 
 
-def test_the_averages_of_the_best_epoch_are_kept():
-    """The network of an epoch alone is found by training up to it."""
-    found = regressor(n_nets=1, max_iter=12).fit(FRAME, PRICE)
-    values = found.fits_.histories[0].history["val_loss"]
-    assert found.fits_.best_epochs[0] == int(np.argmin(values))
-    assert found.fits_[0].optimizer.use_ema
-
-
 @pytest.mark.parametrize(
     ("n", "epochs"),
     [(10, 150), (640, 150), (2560, 75), (3825, 50), (10000, 50), (20000, 25), (10**6, 4)],
@@ -294,11 +286,32 @@ def test_the_validation_score_counts_sample_weights_only(monkeypatch, class_weig
     assert model.validation_score_ == pytest.approx(expected)
 
 
-def test_validation_rows_are_stratified():
-    rare = np.where(np.arange(N) % 60 == 0, "rare", "usual")
-    found = classifier(validation_fraction=0.25, max_iter=20).fit(FRAME, rare)
-    assert found.score(FRAME, rare) > 0.5
-    assert np.isfinite(found.validation_score_)
+@pytest.mark.parametrize("kind", [TabularClassifier, TabularRegressor])
+def test_the_validation_score_is_of_rows_that_a_network_was_not_trained_on(monkeypatch, kind):
+    seen = []
+
+    def train(*args, **options):
+        seen.append(networks(*args, **options))
+        return seen[-1]
+
+    networks = ensemble.train
+    monkeypatch.setattr(ensemble, "train", train)
+    y = SORT if kind is TabularClassifier else PRICE.to_numpy()
+    model = kind(**{**SMALL, "max_iter": 30}).fit(FRAME, y)
+    outputs = [net.predict(FRAME) for net in model.fits_]
+    true, found = [], []
+    for row in range(N):
+        held_out = [out[row] for out, rows in zip(outputs, seen[0].validation, strict=True)
+                    if row in rows]  # fmt: skip
+        if held_out:
+            true.append(y[row])
+            found.append(np.mean(held_out, axis=0))
+    assert 0.15 * N < len(true) < N
+    if kind is TabularClassifier:
+        expected = np.mean(model.classes_[np.argmax(found, axis=1)] == true)
+    else:
+        expected = r2_score(true, np.ravel(found))
+    assert model.validation_score_ == pytest.approx(expected)
 
 
 def test_without_validation_rows_all_are_trained_on():

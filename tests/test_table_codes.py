@@ -4,7 +4,9 @@ Not here: plain codes, reading and recipes in general (test_tables.py), the esti
 codes (test_sklearn_tabular.py).
 """
 
+import itertools
 import json
+import time
 
 import numpy as np
 import polars as pl
@@ -140,6 +142,58 @@ def test_rich_codes_are_plain_data():
     assert twin == recipe
     frame = {"a": SKEWED, "c": np.resize(["x", "y"], 400)}
     assert np.array_equal(twin.inputs(frame), recipe.inputs(frame))
+
+
+def formulas(code, x, is_missing):
+    """The inputs of a code for values x (n,), by the formulas of docs/how-to/tables.rst."""
+    kind = code["code"]
+    texts = code.get("known", code.get("texts", []))
+    each = [np.array([value == text for value in x], float) for text in texts]
+    if kind == "missing":
+        return [is_missing.astype(float)]
+    if kind == "one_hot":
+        return each + [1 - np.sum(each, axis=0) - is_missing] * code["other"]
+    if kind == "ordered":
+        return each + [np.sum(each[i:], axis=0) for i in range(1, len(each))]
+    if kind in ("month", "weekday"):
+        parts = [-1 if missing else time.gmtime(v)[1 if kind == "month" else 6]
+                 for v, missing in zip(x, is_missing, strict=True)]  # fmt: skip
+        return [
+            (np.array(parts) == i) * 1.0 for i in (range(1, 13) if kind == "month" else range(7))
+        ]
+    if kind == "time_of_day":
+        angles = 2 * np.pi * (x % 86400) / 86400
+        return [np.where(is_missing, 0, of(angles)) for of in (np.sin, np.cos)]
+    x = np.where(is_missing, code["fill"], x)
+    if kind == "piecewise_linear":
+        edges = code["edges"]
+        return [np.clip((x - a) / (b - a), 0, 1) for a, b in itertools.pairwise(edges)]
+    if kind == "bounded":
+        x = np.clip(x, code["low"], code["high"])
+    u = (x - code["shift"]) / code["scale"]
+    return [u / np.sqrt(1 + (u / 3) ** 2) if kind == "clipped" else u]
+
+
+@pytest.mark.parametrize("codes", ["plain", "rich"])
+def test_other_programs_compute_inputs_by_the_documented_formulas(codes):
+    n = 200
+    is_missing = RNG.random(n) < 0.1
+    seconds = RNG.integers(-(10**7), 10**8, n).astype(float)
+    columns = {
+        "a": np.where(is_missing, np.nan, RNG.normal(size=n)),
+        "c": [None if out else text
+              for out, text in zip(is_missing, RNG.choice([*"xxyyz", "rare"], n), strict=True)],
+        "o": RNG.choice(["low", "mid", "high"], n),
+        "d": np.where(is_missing, np.datetime64("NaT"), seconds.astype("M8[s]")),
+    }  # fmt: skip
+    frame = {**columns, "o": pl.Series(columns["o"], dtype=pl.Enum(["low", "mid", "high"]))}
+    recipe, X, _ = tables.prepare(frame, codes=codes, dtype="float64", max_categories=3)
+    found = []
+    for entry in recipe.to_plain()["columns"]:
+        x = seconds if entry["kind"] == "date" else np.asarray(columns[entry["name"]])
+        missing = np.zeros(n, bool) if entry["name"] == "o" else is_missing
+        found += [column for code in entry["codes"] for column in formulas(code, x, missing)]
+    np.testing.assert_allclose(np.transpose(found), X, rtol=1e-14)
 
 
 def test_numbers_far_outside_of_the_training_rows_are_bounded():

@@ -21,8 +21,8 @@ LABELS = (X[:, 0] + RNG.normal(size=400) > 0).astype(int)
 SMALL = Settings(hidden=(16, 16), epochs=120, label_smoothing=0.0)
 
 
-def trained(labels=LABELS, settings=SMALL):
-    return ensemble.train(settings, X, labels, n_classes=2, seeds=[0, 1, 2])
+def trained(labels=LABELS, settings=SMALL, weight=None):
+    return ensemble.train(settings, X, labels, n_classes=2, seeds=[0, 1, 2], sample_weight=weight)
 
 
 # ---- validation rows ----------------------------------------------------------------------------
@@ -84,6 +84,54 @@ def test_rows_that_cannot_be_held_out_are_an_error():
     settings = replace(SMALL, validation=0.0)
     found = ensemble.train(settings, X[:2], np.arange(2), n_classes=2, seeds=[0])
     assert found.validation == []
+
+
+def test_the_validation_rows_of_a_training_are_stratified():
+    labels = np.repeat([0, 1], [340, 60])
+    settings = replace(SMALL, epochs=1)
+    found = ensemble.train(settings, X, labels, n_classes=2, seeds=range(8))
+    assert [np.bincount(labels[rows]).tolist() for rows in found.validation] == [[51, 9]] * 8
+    assert len({tuple(rows) for rows in found.validation}) == 8
+
+
+# ---- networks -----------------------------------------------------------------------------------
+
+
+def test_a_network_has_the_settings():
+    """Those that no option of the estimators and the command line changes, too."""
+    net = Settings().network(20, 3, "softmax", "cross_entropy", 6400, seed=0)
+    *hidden, last = net.dense
+    assert [d.units for d in hidden] == [192] * 3
+    assert {d.activation.name for d in hidden} == {"silu"}
+    assert {d.bias_initializer for d in hidden} == {"standard_normal"}
+    assert [d.learning_rate_multiplier for d in net.dense] == [4.0, 1.0, 1.0, 1.0]
+    assert (last.units, last.bias_initializer) == (3, "zeros")
+    assert net.dropout_rates == pytest.approx([0.0, 0.05, 0.05, 0.05])
+    rule = net.optimizer
+    assert (rule.name, rule.weight_decay) == ("adamw", 0.02)
+    assert (rule.use_ema, rule.ema_momentum) == (True, 0.99)
+    n = 100 * Settings().n_epochs(6400)  # updates
+    rates = rule.learning_rate(np.arange(n + 1))
+    assert (rates[0], rates.argmax(), rates[-1]) == (0, 0.05 * n, 0)
+    assert rates.max() == pytest.approx(3e-3)
+
+
+def test_the_averages_of_the_best_epoch_are_kept():
+    found = trained()
+    for net, rows, history in zip(found.fits, found.validation, found.fits.histories, strict=True):
+        best = min(history.history["val_loss"])
+        assert net.evaluate(X[rows], LABELS[rows]) == best
+
+
+@pytest.mark.parametrize("validation", [0.0, 0.15])
+@pytest.mark.parametrize("is_class", [False, True])
+def test_the_moving_averages_are_the_kept_weights(is_class, validation):
+    settings = replace(SMALL, epochs=30, validation=validation, label_smoothing=0.2)
+    y = LABELS if is_class else 1000 + 100 * X[:, 0]
+    of_numbers = {"n_classes": None, "output": "identity", "loss": "squared_error"}
+    options = {"n_classes": 2} if is_class else of_numbers
+    for net in ensemble.train(settings, X, y, seeds=[0, 1], **options).fits:
+        assert (net.averaged().predict(X) == net.predict(X)).all()
 
 
 # ---- the end of a training ----------------------------------------------------------------------
@@ -177,14 +225,15 @@ def test_strongly_smoothed_labels_are_sharpened_as_far_as_the_log_loss_falls(mon
     assert factors[0] > 2
 
 
-def test_networks_of_smoothed_labels_are_sharpened_together(monkeypatch):
+@pytest.mark.parametrize("weight", [None, np.where(LABELS, 0.1, 4.0)])
+def test_networks_of_smoothed_labels_are_sharpened_together(monkeypatch, weight):
     factors = []
     monkeypatch.setattr(ensemble, "sharpen", lambda _, factor: factors.append(factor))
-    found = trained(settings=replace(SMALL, label_smoothing=0.3))
+    found = trained(settings=replace(SMALL, label_smoothing=0.3), weight=weight)
     assert len(factors) == 3
     assert len(set(factors)) == 1
     assert factors[0] > 1.05
-    pairs = [(net.predict(X[rows]), LABELS[rows], None)
+    pairs = [(net.predict(X[rows]), LABELS[rows], None if weight is None else weight[rows])
              for net, rows in zip(found.fits, found.validation, strict=True)]  # fmt: skip
     assert sharpness(pairs) == factors[0]
     factors.clear()

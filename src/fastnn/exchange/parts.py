@@ -160,8 +160,8 @@ _OF_MEMBERS = Refusal(
 
 #: The reason why an Ensemble cannot be written.
 NO_MEMBERS = Refusal(
-    "its members would need copies of each row, which the format does not have; predict with "
-    "fastnn, or train a network without members"
+    "its members need a copy of each row, which exports do not support; predict with fastnn, or "
+    "train a network without members"
 )
 
 #: For each kind of layer, the function that folds a scaling before it into its weights: returns the

@@ -226,6 +226,8 @@ def train(
             scaling.undo(net)
     if labels is not None and settings.label_smoothing:
         _sharpen(fits, validation, X, labels, sample_weight)
+    for net in fits:  # whose averages are those of the last epoch, without scaling and sharpening
+        net._state.restart_averages()
     return TrainedNetworks(fits, validation)
 
 

@@ -294,6 +294,11 @@ class State:
             return weights
         return _where_trained(spec, averages, weights)
 
+    def restart_averages(self) -> None:
+        """Set the moving averages, which the optimizer must keep, to the weights."""
+        network = self.network
+        network.write(network.read(), network.n_blocks - 1)
+
     # ---- copies ---------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
