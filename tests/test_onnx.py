@@ -373,6 +373,14 @@ def test_a_network_comes_back(activation, dtype, path, rng):
     assert_close(twin.predict(X), net.predict(X), 64 * np.finfo(dtype).eps)
 
 
+def test_biases_that_are_0_come_back(path):
+    net = MLP(3, [Dense(4, "tanh"), Dense(1)], loss="squared_error", optimizer="adam", seed=0)
+    fastnn.onnx.export(net, path)
+    twin = fastnn.from_onnx(path)
+    assert [layer.use_bias for layer in twin.dense] == [True, True]
+    twin.set_weights(net.get_weights())
+
+
 @pytest.mark.parametrize(
     ("output", "loss"),
     [
@@ -469,6 +477,15 @@ def test_normalization_by_factors_and_offsets(path, rng, constants):
     net = read_and_compare(saved(path, nodes, constants), rng)
     assert isinstance(net.layers[0], Standardize)
     assert not net.dense[0].use_bias
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_added_zeros_are_biases_and_factors_are_not(size, path, constants):
+    weights = {"W": constants["W"][:, :size], "zeros": np.zeros(size, "f4")}
+    nodes = [node("MatMul", "x", "W", out="product"), node("Add", "product", "zeros", out="y")]
+    assert fastnn.from_onnx(saved(path, nodes, weights)).dense[0].use_bias
+    nodes = [node("MatMul", "x", "W", out="product"), node("Mul", "product", "two", out="y")]
+    assert not fastnn.from_onnx(saved(path, nodes, constants | weights)).dense[0].use_bias
 
 
 def test_a_normalization_that_no_standardize_is_goes_into_the_weights(path, rng, constants):
