@@ -874,8 +874,8 @@ def test_a_graph_that_no_mlp_expresses_is_refused_by_the_nodes_name(message, pat
 
 
 def test_weights_that_are_computed_are_refused(path, constants):
-    nodes = [node("Add", "W", "W", out="K"), node("Gemm", "x", "K", out="y")]
-    with pytest.raises(ValueError, match=r"node 'K_node' \(Add\) doesn't take 'x'"):
+    nodes = [node("MatMul", "W", "V", out="K"), node("Gemm", "x", "K", out="y")]
+    with pytest.raises(ValueError, match=r"node 'K_node' \(MatMul\) doesn't take 'x'"):
         fastnn.from_onnx(saved(path, nodes, constants))
 
 

@@ -183,6 +183,8 @@ COMPUTED = {  # constants and the nodes that compute the bias "k" of 4 columns
                               node("Cast", "i", out="k", to=1)],
     "cast to truths": [node("Cast", "four numbers", out="i", to=9),
                        node("Cast", "i", out="k", to=1)],
+    "sums and products": [node("Add", "four numbers", "four numbers", out="sum"),
+                          node("Neg", "sum", out="other"), node("Mul", "sum", "other", out="k")],
     "cast like": [node("CastLike", "four numbers", "one", out="i"),
                   node("CastLike", "i", "x", out="k")],
 }  # fmt: skip
@@ -200,6 +202,28 @@ COMPUTING = {
 def test_a_constant_that_is_computed(name, constants, rng):
     nodes = [*COMPUTED[name], FIRST, node("Add", "a", "k", out="y")]
     read_and_compare(model_of(nodes, constants | COMPUTING), rng)
+
+
+def test_a_pca_with_whitening(constants, rng):
+    """skl2onnx leaves the square roots of the variances to the runtime."""
+    steps = [
+        ("Sub", "x", "mean", "centred"),
+        ("MatMul", "centred", "W", "components"),
+        ("Sqrt", "variances", "deviations"),
+        ("Div", "components", "deviations", "y"),
+    ]
+    mean, variances = np.array([1, 2, 0], "f4"), rng.uniform(0.5, 2, 4).astype("f4")
+    constants |= {"mean": mean, "variances": variances}
+    net = read_and_compare(model_of(composed(steps)[0], constants), rng)
+    assert [type(layer) for layer in net.layers] == [Standardize, Dense]
+
+
+def test_arithmetic_with_integers_is_not_folded(constants):
+    """Their quotients are rounded."""
+    nodes = [node("Div", "five", "two", out="i"), node("Cast", "i", out="k", to=1), FIRST,
+             node("Mul", "a", "k", out="y")]  # fmt: skip
+    with pytest.raises(ValueError, match=r"node 'i_node' \(Div\) doesn't take 'x'"):
+        fastnn.from_onnx(model_of(nodes, constants | COMPUTING))
 
 
 def test_a_slice_with_attributes(constants, rng):

@@ -175,9 +175,29 @@ class Graph:
             return array.squeeze(None if axes is None else tuple(np.ravel(axes)))
         return np.expand_dims(array, tuple(np.ravel(axes)))
 
+    def _computed(self, node: Any) -> Array | None:
+        """Arithmetic with floats; before opset 7 an attribute says how arrays are broadcast."""
+        arrays = [self.constants[name] for name in node.input]
+        if node.attribute or any(array.dtype.kind in "biuOSU" for array in arrays):
+            return None
+        with np.errstate(all="ignore"):
+            return np.asarray(_ARITHMETIC[node.op_type](*arrays))
+
+
+#: Arithmetic that is folded, such as the square root by which a PCA with whiten=True divides.
+_ARITHMETIC: dict[str, Callable[..., Any]] = {
+    "Add": np.add,
+    "Div": np.divide,
+    "Mul": np.multiply,
+    "Neg": np.negative,
+    "Reciprocal": np.reciprocal,
+    "Sqrt": np.sqrt,
+    "Sub": np.subtract,
+}
 
 #: Operators that are folded, each with a flag: whether its inputs may be other than constants.
 _FOLDING: dict[str, tuple[Callable[[Graph, Any], Array | None], bool]] = {
+    **dict.fromkeys(_ARITHMETIC, (Graph._computed, False)),
     "Cast": (Graph._cast, False),
     "CastLike": (Graph._cast, True),
     "Concat": (Graph._joined, False),
