@@ -983,6 +983,21 @@ def test_a_damaged_file_is_read_or_is_a_value_error(dtype, path, rng):
             assert not isinstance(error, UnicodeError)  # noqa: PT017
 
 
+def test_weights_in_a_file_of_their_own(path, constants):
+    """As exporters write large models; a part of the second file may be missing."""
+    model = onnx.load(saved(path, [GEMM], constants))
+    options = {"save_as_external_data": True, "location": "weights.bin", "size_threshold": 0}
+    onnx.save(model, path, **options)
+    np.testing.assert_array_equal(fastnn.from_onnx(path).get_weights()[0], constants["W"])
+    weights = os.path.join(os.path.dirname(path), "weights.bin")
+    os.truncate(weights, 20)
+    with pytest.raises(ModelFileError, match=r"net\.onnx' is not a valid .* exceeds .* 'W'"):
+        fastnn.from_onnx(path)
+    os.remove(weights)
+    with pytest.raises(ModelFileError, match=r"net\.onnx' is not a valid .*weights\.bin"):
+        fastnn.from_onnx(path)
+
+
 def test_a_missing_file_is_an_os_error(path):
     with pytest.raises(FileNotFoundError):
         fastnn.from_onnx(path)
