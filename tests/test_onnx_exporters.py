@@ -23,7 +23,7 @@ from onnx_graphs import (
 )
 
 import fastnn
-from fastnn import MLP, Dense, Standardize
+from fastnn import MLP, Dense, Residual, Standardize
 
 
 @pytest.fixture
@@ -231,6 +231,56 @@ def test_a_slice_with_attributes(constants, rng):
     options = {"starts": [1, 2], "ends": [2, 6], "axes": [0, 1]}
     nodes = [node("Slice", "table", out="k", **options), FIRST, node("Add", "a", "k", out="y")]
     read_and_compare(model_of(nodes, constants | {"table": TABLE}, opset=9), rng)
+
+
+# ---- copies -------------------------------------------------------------------------------------
+
+
+def test_a_residual_that_begins_at_copies(constants, rng):
+    """As Keras exports it with PyTorch, which casts the inputs of each layer to their own type."""
+    nodes = [
+        node("Cast", "x", out="cast", to=1),
+        node("MatMul", "cast", "W", out="product"),
+        node("Cast", "product", out="cast product", to=1),
+        node("Tanh", "cast product", out="z"),
+        node("MatMul", "z", "U", out="sum"),
+        node("Cast", "cast", out="kept", to=1),
+        node("Identity", "kept", out="same"),
+        node("Add", "same", "sum", out="a"),
+        node("Cast", "a", out="cast a", to=1),
+        node("MatMul", "cast a", "W", out="y"),
+    ]
+    model = model_of(nodes, constants | {"U": constants["W"].T.copy()})
+    content = model.SerializeToString()
+    net = read_and_compare(model, rng)
+    assert model.SerializeToString() == content
+    inner = Residual([Dense(4, "tanh", use_bias=False), Dense(3, use_bias=False)])
+    assert net.layers == (inner, Dense(4, use_bias=False))
+
+
+def test_a_cast_of_truths_is_no_copy(constants, rng):
+    steps = [
+        ("Greater", "a", 0.0, "is above"),
+        ("Cast", "is above", "above"),
+        ("Sub", 1.0, "above", "below"),
+        ("Sub", 1.0, "below", "again"),
+        ("Mul", "a", "again", "z"),
+    ]
+    nodes, numbers = composed(steps)
+    nodes[1].attribute.append(helper.make_attribute("to", 1))
+    net = read_and_compare(model_of([FIRST, *nodes, SECOND], constants | numbers), rng)
+    assert net.dense[0].activation.name == "relu"
+
+
+def test_a_scaler_makes_floats_of_integers_and_a_cast_would_round_them(constants):
+    nodes = [
+        node("ml.Scaler", "x", out="s", offset=[0.5], scale=[0.5]),
+        node("Cast", "s", out="whole", to=7),
+        node("Cast", "whole", out="a", to=1),
+        node("MatMul", "a", "W", out="y"),
+    ]
+    with pytest.raises(ValueError, match=r"node 'whole_node' \(Cast\) outputs numbers of .* INT64"):
+        fastnn.from_onnx(model_of(nodes, constants, dtype="int64"))
 
 
 # ---- shapes -------------------------------------------------------------------------------------

@@ -14,7 +14,6 @@ from fastnn.exchange.onnx_graph import Graph, operator
 
 _LABELLING = "ArgMax", "ai.onnx.ml.Binarizer", "ai.onnx.ml.ZipMap"
 _LOOKING_UP = "ai.onnx.ml.ArrayFeatureExtractor", "Gather"
-_PASSING = "Identity", "Cast"
 
 
 def cut_labels(graph: Graph) -> list[Any] | None:
@@ -66,7 +65,7 @@ def _cut_complement(graph: Graph) -> None:
         return
     makers = {name: node for node in graph.nodes for name in node.output}
     [name], cut = graph.outputs, []
-    while name in makers and operator(makers[name]) in _PASSING:
+    while name in makers and operator(makers[name]) == "Cast":
         cut.append(makers[name])
         [name] = makers[name].input
     joined = makers.get(name)
