@@ -816,7 +816,7 @@ REFUSED = {
         node("ReduceMean", "a", "columns", out="m"),
         node("Sub", "a", "m", out="y"),
     ],
-    r"node 'y_node' \(Relu\) doesn't take 'a', the tensor before it": [
+    r"node 'y_node' \(Relu\) doesn't take 'x', the tensor before it": [
         GEMM,
         node("Relu", "b", out="y"),
     ],

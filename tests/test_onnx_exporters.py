@@ -544,6 +544,32 @@ def test_several_labels_a_row(constants, rng):
     assert (net.loss.name, net.metadata) == ("binary_cross_entropy", {})
 
 
+def test_several_labels_a_row_by_a_comparison(constants, rng):
+    """As fastnn's converter for skl2onnx writes them."""
+    steps = [
+        ("Gemm", "x", "W", "b", "a"),
+        ("Sigmoid", "a", "p"),
+        ("Greater", "p", 0.5, "is above"),
+        ("Cast", "is above", "labels"),
+    ]
+    nodes, numbers = composed(steps)
+    nodes[-1].attribute.append(helper.make_attribute("to", onnx.TensorProto.INT64))
+    model = model_of(nodes, constants | numbers)
+    del model.graph.output[:]
+    for name, kind in (("p", onnx.TensorProto.FLOAT), ("labels", onnx.TensorProto.INT64)):
+        model.graph.output.append(helper.make_tensor_value_info(name, kind, [None, None]))
+    assert read_and_compare(model, rng).loss.name == "binary_cross_entropy"
+    del model.graph.output[0]
+    with pytest.raises(ValueError, match=r"node 'is above_node' \(Greater\) begins no"):
+        fastnn.from_onnx(model)
+
+
+def test_nodes_without_effect_are_left_out(constants, rng):
+    nodes = [FIRST, node("Relu", "a", out="z"), node("Exp", "a", out="unused"), SECOND]
+    net = read_and_compare(model_of(nodes, constants), rng)
+    assert net.layers == (Dense(4, "relu"), Dense(2))
+
+
 def test_labels_alone_are_refused(constants):
     model = classifier(MANY, constants, [0, 1])
     del model.graph.output[1]

@@ -24,7 +24,7 @@ _COMPARING = ("And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"
 #: The numbers of types of tensors in ONNX.
 _FLOAT, _DOUBLE, _BOOL = 1, 11, 9
 _INTEGERS = frozenset({2, 3, 4, 5, 6, 7, 12, 13})
-_FLOATS = frozenset({_FLOAT, 10, _DOUBLE, 16})
+FLOATS = frozenset({_FLOAT, 10, _DOUBLE, 16})
 
 
 class Graph:
@@ -40,11 +40,17 @@ class Graph:
         self.inputs = [i for i in self.graph.input if i.name not in self.constants]
         self.outputs = [output.name for output in self.graph.output]
         self.nodes = self._without_copies([n for n in self.graph.node if not self._fold(n)])
+        #: How often each tensor is an input of a node, or an output of the graph; `keep` counts.
         self.uses: Counter[str] = Counter()
-        self.count_uses()
 
-    def count_uses(self) -> None:
-        """Count how often each tensor is an input of a node, or an output of the graph."""
+    def keep(self, outputs: list[str]) -> None:
+        """Make these tensors the outputs, and remove the nodes that none of them depends on."""
+        needed, kept = set(outputs), []
+        for node in reversed(self.nodes):
+            if needed.intersection(node.output):
+                needed.update(node.input)
+                kept.append(node)
+        self.nodes, self.outputs = kept[::-1], outputs
         self.uses = Counter(name for node in self.nodes for name in node.input)
         self.uses.update(self.outputs)
 
@@ -98,7 +104,7 @@ class Graph:
             name, names = operator(node), [copied.get(name, name) for name in node.input]
             given = next((kinds[name] for name in reversed(names) if name in kinds), None)
             kind = self.attributes(node)["to"] if name == "Cast" else given
-            if name == "Identity" or (name == "Cast" and kind == given and kind in _FLOATS):
+            if name == "Identity" or (name == "Cast" and kind == given and kind in FLOATS):
                 copied[node.output[0]] = names[0]
                 continue
             kinds |= dict.fromkeys(node.output, _BOOL if name in _COMPARING else kind)
