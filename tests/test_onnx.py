@@ -373,6 +373,14 @@ def test_a_network_comes_back(activation, dtype, path, rng):
     assert_close(twin.predict(X), net.predict(X), 64 * np.finfo(dtype).eps)
 
 
+def test_biases_that_are_0_come_back(path):
+    net = MLP(3, [Dense(4, "tanh"), Dense(1)], loss="squared_error", optimizer="adam", seed=0)
+    fastnn.onnx.export(net, path)
+    twin = fastnn.from_onnx(path)
+    assert [layer.use_bias for layer in twin.dense] == [True, True]
+    twin.set_weights(net.get_weights())
+
+
 @pytest.mark.parametrize(
     ("output", "loss"),
     [
@@ -469,6 +477,15 @@ def test_normalization_by_factors_and_offsets(path, rng, constants):
     net = read_and_compare(saved(path, nodes, constants), rng)
     assert isinstance(net.layers[0], Standardize)
     assert not net.dense[0].use_bias
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_added_zeros_are_biases_and_factors_are_not(size, path, constants):
+    weights = {"W": constants["W"][:, :size], "zeros": np.zeros(size, "f4")}
+    nodes = [node("MatMul", "x", "W", out="product"), node("Add", "product", "zeros", out="y")]
+    assert fastnn.from_onnx(saved(path, nodes, weights)).dense[0].use_bias
+    nodes = [node("MatMul", "x", "W", out="product"), node("Mul", "product", "two", out="y")]
+    assert not fastnn.from_onnx(saved(path, nodes, constants | weights)).dense[0].use_bias
 
 
 def test_a_normalization_that_no_standardize_is_goes_into_the_weights(path, rng, constants):
@@ -799,7 +816,7 @@ REFUSED = {
         node("ReduceMean", "a", "columns", out="m"),
         node("Sub", "a", "m", out="y"),
     ],
-    r"node 'y_node' \(Relu\) doesn't take 'a', the tensor before it": [
+    r"node 'y_node' \(Relu\) doesn't take 'x', the tensor before it": [
         GEMM,
         node("Relu", "b", out="y"),
     ],
@@ -857,8 +874,8 @@ def test_a_graph_that_no_mlp_expresses_is_refused_by_the_nodes_name(message, pat
 
 
 def test_weights_that_are_computed_are_refused(path, constants):
-    nodes = [node("Add", "W", "W", out="K"), node("Gemm", "x", "K", out="y")]
-    with pytest.raises(ValueError, match=r"node 'K_node' \(Add\) doesn't take 'x'"):
+    nodes = [node("MatMul", "W", "V", out="K"), node("Gemm", "x", "K", out="y")]
+    with pytest.raises(ValueError, match=r"node 'K_node' \(MatMul\) doesn't take 'x'"):
         fastnn.from_onnx(saved(path, nodes, constants))
 
 
@@ -964,6 +981,21 @@ def test_a_damaged_file_is_read_or_is_a_value_error(dtype, path, rng):
             fastnn.from_onnx(path)
         except ValueError as error:
             assert not isinstance(error, UnicodeError)  # noqa: PT017
+
+
+def test_weights_in_a_file_of_their_own(path, constants):
+    """As exporters write large models; a part of the second file may be missing."""
+    model = onnx.load(saved(path, [GEMM], constants))
+    options = {"save_as_external_data": True, "location": "weights.bin", "size_threshold": 0}
+    onnx.save(model, path, **options)
+    np.testing.assert_array_equal(fastnn.from_onnx(path).get_weights()[0], constants["W"])
+    weights = os.path.join(os.path.dirname(path), "weights.bin")
+    os.truncate(weights, 20)
+    with pytest.raises(ModelFileError, match=r"net\.onnx' is not a valid .* exceeds .* 'W'"):
+        fastnn.from_onnx(path)
+    os.remove(weights)
+    with pytest.raises(ModelFileError, match=r"net\.onnx' is not a valid .*weights\.bin"):
+        fastnn.from_onnx(path)
 
 
 def test_a_missing_file_is_an_os_error(path):

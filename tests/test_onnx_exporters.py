@@ -23,7 +23,7 @@ from onnx_graphs import (
 )
 
 import fastnn
-from fastnn import MLP, Dense, Standardize
+from fastnn import MLP, Dense, Residual, Standardize
 
 
 @pytest.fixture
@@ -183,6 +183,8 @@ COMPUTED = {  # constants and the nodes that compute the bias "k" of 4 columns
                               node("Cast", "i", out="k", to=1)],
     "cast to truths": [node("Cast", "four numbers", out="i", to=9),
                        node("Cast", "i", out="k", to=1)],
+    "sums and products": [node("Add", "four numbers", "four numbers", out="sum"),
+                          node("Neg", "sum", out="other"), node("Mul", "sum", "other", out="k")],
     "cast like": [node("CastLike", "four numbers", "one", out="i"),
                   node("CastLike", "i", "x", out="k")],
 }  # fmt: skip
@@ -202,11 +204,83 @@ def test_a_constant_that_is_computed(name, constants, rng):
     read_and_compare(model_of(nodes, constants | COMPUTING), rng)
 
 
+def test_a_pca_with_whitening(constants, rng):
+    """skl2onnx leaves the square roots of the variances to the runtime."""
+    steps = [
+        ("Sub", "x", "mean", "centred"),
+        ("MatMul", "centred", "W", "components"),
+        ("Sqrt", "variances", "deviations"),
+        ("Div", "components", "deviations", "y"),
+    ]
+    mean, variances = np.array([1, 2, 0], "f4"), rng.uniform(0.5, 2, 4).astype("f4")
+    constants |= {"mean": mean, "variances": variances}
+    net = read_and_compare(model_of(composed(steps)[0], constants), rng)
+    assert [type(layer) for layer in net.layers] == [Standardize, Dense]
+
+
+def test_arithmetic_with_integers_is_not_folded(constants):
+    """Their quotients are rounded."""
+    nodes = [node("Div", "five", "two", out="i"), node("Cast", "i", out="k", to=1), FIRST,
+             node("Mul", "a", "k", out="y")]  # fmt: skip
+    with pytest.raises(ValueError, match=r"node 'i_node' \(Div\) doesn't take 'x'"):
+        fastnn.from_onnx(model_of(nodes, constants | COMPUTING))
+
+
 def test_a_slice_with_attributes(constants, rng):
     """As before opset 10."""
     options = {"starts": [1, 2], "ends": [2, 6], "axes": [0, 1]}
     nodes = [node("Slice", "table", out="k", **options), FIRST, node("Add", "a", "k", out="y")]
     read_and_compare(model_of(nodes, constants | {"table": TABLE}, opset=9), rng)
+
+
+# ---- copies -------------------------------------------------------------------------------------
+
+
+def test_a_residual_that_begins_at_copies(constants, rng):
+    """As Keras exports it with PyTorch, which casts the inputs of each layer to their own type."""
+    nodes = [
+        node("Cast", "x", out="cast", to=1),
+        node("MatMul", "cast", "W", out="product"),
+        node("Cast", "product", out="cast product", to=1),
+        node("Tanh", "cast product", out="z"),
+        node("MatMul", "z", "U", out="sum"),
+        node("Cast", "cast", out="kept", to=1),
+        node("Identity", "kept", out="same"),
+        node("Add", "same", "sum", out="a"),
+        node("Cast", "a", out="cast a", to=1),
+        node("MatMul", "cast a", "W", out="y"),
+    ]
+    model = model_of(nodes, constants | {"U": constants["W"].T.copy()})
+    content = model.SerializeToString()
+    net = read_and_compare(model, rng)
+    assert model.SerializeToString() == content
+    inner = Residual([Dense(4, "tanh", use_bias=False), Dense(3, use_bias=False)])
+    assert net.layers == (inner, Dense(4, use_bias=False))
+
+
+def test_a_cast_of_truths_is_no_copy(constants, rng):
+    steps = [
+        ("Greater", "a", 0.0, "is above"),
+        ("Cast", "is above", "above"),
+        ("Sub", 1.0, "above", "below"),
+        ("Sub", 1.0, "below", "again"),
+        ("Mul", "a", "again", "z"),
+    ]
+    nodes, numbers = composed(steps)
+    nodes[1].attribute.append(helper.make_attribute("to", 1))
+    net = read_and_compare(model_of([FIRST, *nodes, SECOND], constants | numbers), rng)
+    assert net.dense[0].activation.name == "relu"
+
+
+def test_a_scaler_makes_floats_of_integers_and_a_cast_would_round_them(constants):
+    nodes = [
+        node("ml.Scaler", "x", out="s", offset=[0.5], scale=[0.5]),
+        node("Cast", "s", out="whole", to=7),
+        node("Cast", "whole", out="a", to=1),
+        node("MatMul", "a", "W", out="y"),
+    ]
+    with pytest.raises(ValueError, match=r"node 'whole_node' \(Cast\) outputs numbers of .* INT64"):
+        fastnn.from_onnx(model_of(nodes, constants, dtype="int64"))
 
 
 # ---- shapes -------------------------------------------------------------------------------------
@@ -468,6 +542,32 @@ def test_several_labels_a_row(constants, rng):
     X = rng.normal(size=(9, 3)).astype("f4")
     assert_close(net.predict(X), run(model, X)[:, 2:], 1e-6)
     assert (net.loss.name, net.metadata) == ("binary_cross_entropy", {})
+
+
+def test_several_labels_a_row_by_a_comparison(constants, rng):
+    """As fastnn's converter for skl2onnx writes them."""
+    steps = [
+        ("Gemm", "x", "W", "b", "a"),
+        ("Sigmoid", "a", "p"),
+        ("Greater", "p", 0.5, "is above"),
+        ("Cast", "is above", "labels"),
+    ]
+    nodes, numbers = composed(steps)
+    nodes[-1].attribute.append(helper.make_attribute("to", onnx.TensorProto.INT64))
+    model = model_of(nodes, constants | numbers)
+    del model.graph.output[:]
+    for name, kind in (("p", onnx.TensorProto.FLOAT), ("labels", onnx.TensorProto.INT64)):
+        model.graph.output.append(helper.make_tensor_value_info(name, kind, [None, None]))
+    assert read_and_compare(model, rng).loss.name == "binary_cross_entropy"
+    del model.graph.output[0]
+    with pytest.raises(ValueError, match=r"node 'is above_node' \(Greater\) begins no"):
+        fastnn.from_onnx(model)
+
+
+def test_nodes_without_effect_are_left_out(constants, rng):
+    nodes = [FIRST, node("Relu", "a", out="z"), node("Exp", "a", out="unused"), SECOND]
+    net = read_and_compare(model_of(nodes, constants), rng)
+    assert net.layers == (Dense(4, "relu"), Dense(2))
 
 
 def test_labels_alone_are_refused(constants):

@@ -131,8 +131,11 @@ class Affine(Operation):
         return self.activation is None
 
     def scale_outputs(self, mean: Array, scale: Array) -> None:
-        """Merge a scaling with W and b."""
-        self.W, b = self.W / scale.ravel(), minus(self.b, mean.ravel())
+        """Merge a scaling with W and b; means of columns are biases to train, even if all are 0."""
+        b = minus(self.b, mean.ravel())
+        if b is None and mean.ndim:
+            b = np.zeros(1)
+        self.W = self.W / scale.ravel()
         self.b = None if b is None else np.broadcast_to(b / scale.ravel(), self.n_out)
 
 

@@ -97,7 +97,6 @@ COMPOSING: dict[str, Callable[..., Array]] = {
     "GreaterOrEqual": _plain(np.greater_equal),
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": lambda _, z: z * np.clip(z / 6 + 0.5, 0, 1),
-    "Identity": lambda _, z: z,
     "LeakyRelu": lambda options, z: np.where(z > 0, z, options.get("alpha", 0.01) * z),
     "Less": _plain(np.less),
     "LessOrEqual": _plain(np.less_equal),

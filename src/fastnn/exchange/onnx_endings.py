@@ -10,34 +10,32 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.exchange.onnx_graph import Graph, operator
+from fastnn.exchange.onnx_graph import FLOATS, Graph, operator
 
 _LABELLING = "ArgMax", "ai.onnx.ml.Binarizer", "ai.onnx.ml.ZipMap"
 _LOOKING_UP = "ai.onnx.ml.ArrayFeatureExtractor", "Gather"
-_PASSING = "Identity", "Cast"
 
 
 def cut_labels(graph: Graph) -> list[Any] | None:
-    """Remove the nodes that compute labels beside scores; return the classes, if known.
+    """Remove the outputs other than scores, such as labels; return the classes, if known.
 
-    A graph that computes only labels, or none, is left unchanged.
+    The outputs of a graph without scores are left unchanged.
     """
     labels: set[str] = set()
-    kept, classes, scores = [], None, []
+    classes, scores = None, []
     for node in graph.nodes:
         if operator(node) in _LABELLING or labels.intersection(node.input):
             classes = _classes(graph, node, labels) or classes
             labels.update(node.output)
             if operator(node) == "ai.onnx.ml.ZipMap":
                 scores.append(node.input[0])
-        else:
-            kept.append(node)
+    for output, name in zip(graph.graph.output, graph.outputs, strict=True):
+        kind = output.type.tensor_type.elem_type
+        if kind and kind not in FLOATS:
+            labels.add(name)
     outputs = [name for name in graph.outputs if name not in labels | graph.constants.keys()]
     outputs += [name for name in scores if name not in outputs]
-    if labels and outputs:
-        graph.nodes, graph.outputs = kept, outputs
-    _cut_complement(graph)
-    graph.count_uses()
+    graph.keep(_without_complement(graph, outputs or graph.outputs))
     return classes
 
 
@@ -60,24 +58,21 @@ def _classes(graph: Graph, node: Any, labels: set[str]) -> list[Any] | None:
     return None
 
 
-def _cut_complement(graph: Graph) -> None:
-    """If the output is ``[1 - p, p]``, replace it by p."""
-    if len(graph.outputs) != 1:
-        return
+def _without_complement(graph: Graph, outputs: list[str]) -> list[str]:
+    """Return the outputs, or [p] if the output is ``[1 - p, p]``."""
+    if len(outputs) != 1:
+        return outputs
     makers = {name: node for node in graph.nodes for name in node.output}
-    [name], cut = graph.outputs, []
-    while name in makers and operator(makers[name]) in _PASSING:
-        cut.append(makers[name])
+    [name] = outputs
+    while name in makers and operator(makers[name]) == "Cast":
         [name] = makers[name].input
     joined = makers.get(name)
     if joined is None or operator(joined) != "Concat" or len(joined.input) != 2:
-        return
+        return outputs
     complement, p = joined.input
     other = makers.get(complement)
     if other is None or operator(other) != "Sub" or other.input[1] != p:
-        return
+        return outputs
     one = graph.constants.get(other.input[0])
-    if one is not None and np.all(one == 1) and graph.attributes(joined).get("axis") in (1, -1):
-        cut += [joined, other]
-        graph.nodes = [node for node in graph.nodes if not any(node is c for c in cut)]
-        graph.outputs = [p]
+    is_one = one is not None and np.all(one == 1)
+    return [p] if is_one and graph.attributes(joined).get("axis") in (1, -1) else outputs

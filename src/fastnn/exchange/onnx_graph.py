@@ -4,6 +4,7 @@ Constants, including shapes, are folded where exporters leave them unfolded. Not
 operations of a chain (onnx_operators.py).
 """
 
+import copy
 from collections import Counter
 from collections.abc import Callable
 from types import ModuleType
@@ -17,9 +18,13 @@ from fastnn.exchange.parts import Array
 #: Placeholders in a folded shape for the number of rows and for an unknown dimension.
 ROWS, UNKNOWN = -(2**41), -(2**40)
 
+#: Operators whose outputs are truths, whatever the type of their inputs.
+_COMPARING = ("And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Or")
+
 #: The numbers of types of tensors in ONNX.
 _FLOAT, _DOUBLE, _BOOL = 1, 11, 9
 _INTEGERS = frozenset({2, 3, 4, 5, 6, 7, 12, 13})
+FLOATS = frozenset({_FLOAT, 10, _DOUBLE, 16})
 
 
 class Graph:
@@ -33,13 +38,19 @@ class Graph:
             tensor.name: self.array(tensor) for tensor in self.graph.initializer
         }
         self.inputs = [i for i in self.graph.input if i.name not in self.constants]
-        self.nodes = [node for node in self.graph.node if not self._fold(node)]
         self.outputs = [output.name for output in self.graph.output]
+        self.nodes = self._without_copies([n for n in self.graph.node if not self._fold(n)])
+        #: How often each tensor is an input of a node, or an output of the graph; `keep` counts.
         self.uses: Counter[str] = Counter()
-        self.count_uses()
 
-    def count_uses(self) -> None:
-        """Count how often each tensor is an input of a node, or an output of the graph."""
+    def keep(self, outputs: list[str]) -> None:
+        """Make these tensors the outputs, and remove the nodes that none of them depends on."""
+        needed, kept = set(outputs), []
+        for node in reversed(self.nodes):
+            if needed.intersection(node.output):
+                needed.update(node.input)
+                kept.append(node)
+        self.nodes, self.outputs = kept[::-1], outputs
         self.uses = Counter(name for node in self.nodes for name in node.input)
         self.uses.update(self.outputs)
 
@@ -78,6 +89,31 @@ class Graph:
         _checks.expressible(place(node), found is not None, f"lacks its input {i}", remedy)
         assert found is not None
         return found
+
+    # ---- copies ---------------------------------------------------------------------------------
+
+    def _without_copies(self, nodes: list[Any]) -> list[Any]:
+        """Return the nodes other than those that copy a tensor; others take the tensor itself.
+
+        A copy is the output of Identity, or of a Cast of floats to the type that they have.
+        """
+        kinds = {given.name: given.type.tensor_type.elem_type for given in self.inputs}
+        copied: dict[str, str] = {}
+        kept = []
+        for node in nodes:
+            name, names = operator(node), [copied.get(name, name) for name in node.input]
+            given = next((kinds[name] for name in reversed(names) if name in kinds), None)
+            kind = self.attributes(node)["to"] if name == "Cast" else given
+            if name == "Identity" or (name == "Cast" and kind == given and kind in FLOATS):
+                copied[node.output[0]] = names[0]
+                continue
+            kinds |= dict.fromkeys(node.output, _BOOL if name in _COMPARING else kind)
+            if names != list(node.input):
+                node = copy.deepcopy(node)
+                node.input[:] = names
+            kept.append(node)
+        self.outputs = [copied.get(name, name) for name in self.outputs]
+        return kept
 
     # ---- constants ------------------------------------------------------------------------------
 
@@ -175,9 +211,29 @@ class Graph:
             return array.squeeze(None if axes is None else tuple(np.ravel(axes)))
         return np.expand_dims(array, tuple(np.ravel(axes)))
 
+    def _computed(self, node: Any) -> Array | None:
+        """Arithmetic with floats; before opset 7 an attribute says how arrays are broadcast."""
+        arrays = [self.constants[name] for name in node.input]
+        if node.attribute or any(array.dtype.kind in "biuOSU" for array in arrays):
+            return None
+        with np.errstate(all="ignore"):
+            return np.asarray(_ARITHMETIC[node.op_type](*arrays))
+
+
+#: Arithmetic that is folded, such as the square root by which a PCA with whiten=True divides.
+_ARITHMETIC: dict[str, Callable[..., Any]] = {
+    "Add": np.add,
+    "Div": np.divide,
+    "Mul": np.multiply,
+    "Neg": np.negative,
+    "Reciprocal": np.reciprocal,
+    "Sqrt": np.sqrt,
+    "Sub": np.subtract,
+}
 
 #: Operators that are folded, each with a flag: whether its inputs may be other than constants.
 _FOLDING: dict[str, tuple[Callable[[Graph, Any], Array | None], bool]] = {
+    **dict.fromkeys(_ARITHMETIC, (Graph._computed, False)),
     "Cast": (Graph._cast, False),
     "CastLike": (Graph._cast, True),
     "Concat": (Graph._joined, False),

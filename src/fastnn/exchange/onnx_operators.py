@@ -20,7 +20,7 @@ from fastnn.exchange.parts import Array
 _FLOATS = ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16")
 
 #: Operators that take integers, too: they keep the numbers, or output floats.
-_TAKING_ALL = ("Cast", "Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Gather",
+_TAKING_ALL = ("Cast", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Gather",
                "ai.onnx.ml.Scaler")  # fmt: skip
 
 _EXPORT = "fix the network, or export it again"
@@ -203,9 +203,6 @@ class Walk:
 
     # ---- shapes ---------------------------------------------------------------------------------
 
-    def identity(self, node: Any, z: str) -> None:
-        """Identity."""
-
     def cast(self, node: Any, z: str) -> None:
         """Cast to floats that hold the numbers of the current tensor."""
         number = self.graph.attributes(node)["to"]
@@ -299,7 +296,6 @@ READERS: dict[str, Callable[[Walk, Any, str], None]] = {
     "Softmax": Walk.softmax,
     "LogSoftmax": Walk.log_softmax,
     "Dropout": Walk.dropout,
-    "Identity": Walk.identity,
     "Cast": Walk.cast,
     "Flatten": Walk.flatten,
     "Reshape": Walk.reshape,

@@ -141,7 +141,7 @@ def _loaded(onnx: ModuleType, model: object) -> Any:
         onnx.checker.check_model(found if path is None else path)
         if found.functions:
             found = importlib.import_module("onnx.inliner").inline_local_functions(found)
-    except (protobuf.DecodeError, onnx.checker.ValidationError, UnicodeDecodeError) as error:
+    except (protobuf.DecodeError, onnx.checker.ValidationError, ValueError) as error:
         raise ModelFileError(
             f"{name} is not a valid ONNX model: {error}; export it again"
         ) from error
