@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import MLP, Dense, Dropout, Ensemble, NumericEmbedding, _kernels_f32
+from fastnn import (
+    MLP,
+    Adam,
+    Dense,
+    Dropout,
+    Ensemble,
+    NumericEmbedding,
+    ScheduleFreeAdamW,
+    _kernels_f32,
+)
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((300, 16), dtype=np.float32)
@@ -46,8 +55,9 @@ def test_figures_are_counts_divided_by_times(clock, monkeypatch):
 
     monkeypatch.setattr(_kernels_f32, "peak_flops", peak_flops)
     found = fastnn.profile(network(n_threads=1), X, Y, seconds=100)
-    assert found.seconds == 1 / 10  # of a step: a pass has 10
-    assert found.rows_per_second == 320
+    assert found.seconds == 1 / 9  # of a step: a pass has 9, since the last batch is not whole
+    assert found.rows_per_second == 288
+    assert found.flops == 32 * 2 * (2 * (16 * 32 + 32) + 32)
     assert found.peak_flops == 0.2e9  # it is given 0.2 s
     assert {trial.rows_per_second for trial in found.trials} == {300}
     assert {trial.batch_size for trial in found.trials} == {8, 32, 128, 300}
@@ -75,6 +85,23 @@ def test_flops_are_those_of_the_summary(layers, capsys):
     found = fastnn.profile(net, X, Y, batch_size=100, seconds=0.05)
     net.summary(batch_size=100)
     assert f" {found.flops / 100:,.0f} in a training step" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", Adam(1e20), ScheduleFreeAdamW(1e20)])
+def test_a_training_that_diverges_is_measured(optimizer):
+    """A diverging training ends early, so that a pass would seem to take no time."""
+    layers = [Dense(64, "relu"), Dense(1)]
+    net = MLP(16, layers, loss="squared_error", optimizer=optimizer, seed=0, n_threads=1)
+    rows = 1000 * np.abs(X)
+    with pytest.raises(FloatingPointError, match="the loss became"):
+        net.copy().fit(rows, 1000 * Y, epochs=50)
+    found = fastnn.profile(net, rows, 1000 * Y, seconds=0.1)
+    assert all(phase.seconds > 0 for phase in found.phases)
+
+
+def test_a_loss_that_is_not_finite_cannot_be_measured():
+    with pytest.raises(FloatingPointError, match=r"the loss of a batch is inf, .* scale X and y"):
+        fastnn.profile(network(), X, 1e30 * Y, seconds=0.1)
 
 
 def test_a_large_network_on_two_threads():
