@@ -384,6 +384,22 @@ def test_a_note_says_that_there_are_fewer_cpus_than_threads(monkeypatch):
     assert list(notes._threads(2, 2)) == []
 
 
+@pytest.mark.parametrize("sizes", [{}, {"0": "48K", "1": "32K", "2": "2048K"}])
+def test_caches_whose_sizes_are_unknown_have_usual_sizes(monkeypatch, tmp_path, sizes):
+    """Linux leaves out the file `size` if it does not know the size, as on many arm64 machines."""
+    kinds = {"0": ("1", "Data"), "1": ("1", "Instruction"), "2": ("2", "Unified")}
+    for number, (level, kind) in kinds.items():
+        folder = tmp_path / f"index{number}"
+        folder.mkdir()
+        (folder / "level").write_text(f"{level}\n")
+        (folder / "type").write_text(f"{kind}\n")
+        if number in sizes:
+            (folder / "size").write_text(f"{sizes[number]}\n")
+    monkeypatch.setattr(machine, "CACHES", tmp_path)
+    usual = {"L1": 32 << 10, "L2": 512 << 10, "L3": 16 << 20}
+    assert machine.caches() == ({"L1": 48 << 10, "L2": 2 << 20} if sizes else usual)
+
+
 # ---- notes --------------------------------------------------------------------------------------
 
 
