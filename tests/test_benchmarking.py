@@ -458,3 +458,18 @@ def test_compare_writes_a_row():
     done = python(*script, *QUICK, "--without", "torch", "torch.compile", "jax")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"| {TINY} | ")
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "words"),
+    [
+        ("compare.py", ["--only", "2-4-1"], "--only: no cell of epochs has '2-4-1' in its name"),
+        ("compare.py", ["--without", "pytorch"], "invalid choice: 'pytorch'"),
+        ("neighbours.py", ["--beside", "torch"], "invalid choice: 'torch'"),
+    ],
+)
+def test_a_script_refuses_names_that_do_not_exist(script, arguments, words):
+    """The first of them measured nothing, the other two something else than was asked for."""
+    done = python(str(BENCH / script), *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
