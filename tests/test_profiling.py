@@ -10,8 +10,10 @@ from fastnn import (
     Dense,
     Dropout,
     Ensemble,
+    LayerNorm,
     NumericEmbedding,
     ScheduleFreeAdamW,
+    SparseRows,
     _kernels_f32,
 )
 
@@ -45,6 +47,19 @@ def test_training_records_the_sizes_of_its_teams():
     assert all(team.seconds > 0 and 0 <= team.waiting <= 1 for team in found.teams)
     assert "training so far" in str(found)
     assert fastnn.profile(network(), X, Y, seconds=0.1).teams == ()
+
+
+def test_rates_of_teams_count_the_operations_of_a_step():
+    """They counted a delta of the inputs, and gradients of frozen layers, which no step has."""
+    layers = [Dense(256, "tanh"), Dense(256, "tanh", trainable=False), Dense(1)]
+    net = MLP(16, layers, loss="squared_error", optimizer="adam", seed=0, n_threads=2)
+    net.fit(X, Y, batch_size=300, epochs=20)
+    found = fastnn.profile(net, X, Y, batch_size=300, seconds=0.1)
+    rates = [rows_per_second for *_, rows_per_second in net._network.pace()]
+    assert found.teams
+    for team, rows_per_second in zip(found.teams, rates, strict=True):
+        products = 3 * 16 * 256 - 16 * 256 + 2 * 256 * 256 + 3 * 256
+        assert team.flops == pytest.approx(2 * products * rows_per_second)
 
 
 def test_figures_are_counts_divided_by_times(clock, monkeypatch):
@@ -102,6 +117,17 @@ def test_a_training_that_diverges_is_measured(optimizer):
 def test_a_loss_that_is_not_finite_cannot_be_measured():
     with pytest.raises(FloatingPointError, match=r"the loss of a batch is inf, .* scale X and y"):
         fastnn.profile(network(), X, 1e30 * Y, seconds=0.1)
+
+
+@pytest.mark.parametrize(("first", "skips"), [(Dense(8), True), (LayerNorm(), False)])
+def test_sparse_rows_that_are_read_as_nonzeros_skip_zeros(first, skips):
+    """Without a note, the forward pass of few nonzeros would exceed the peak many times."""
+    columns = np.arange(600, dtype=np.int32)  # two nonzeros in each row
+    rows = SparseRows(np.ones(600, np.float32), columns, np.arange(0, 601, 2), (300, 600))
+    net = MLP(600, [first, Dense(1)], loss="squared_error", optimizer="adam", seed=0)
+    found = fastnn.profile(net, rows, Y, seconds=0.05)
+    assert found.skips_zeros == skips
+    assert ("zero inputs are skipped, but counted" in str(found)) == skips
 
 
 def test_a_large_network_on_two_threads():

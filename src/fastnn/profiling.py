@@ -40,7 +40,7 @@ _PROBE = 0.002
 _RATE = 1e-12
 
 # How many times as fast as float32 bfloat16 is in bench/README.md, by the speed of the instruction.
-_SPEEDUPS = {2: "1.3 to 1.8", 16: "1.2 to 3.9"}
+_SPEEDUPS = {2: "1.4 to 1.8", 16: "1.4 to 3.9"}
 
 # From this many rows per batch on, products and not memory accesses take most of a step.
 _SOME_ROWS = 32
@@ -119,8 +119,9 @@ class Profile:
     advice : list of str
         What would make training faster.
     skips_zeros : bool
-        Whether the rows have so many zeros that products with zeros are skipped. `flops` count
-        these products, so a phase may exceed the peak.
+        Whether products with zeros are skipped, because an array has many zeros, or because sparse
+        rows are read as their nonzeros. `flops` count these products, so a phase may exceed the
+        peak.
     teams : tuple of Team
         The sizes of team that have trained the network, the largest first. A team shrinks if fewer
         threads are faster, for instance while another program keeps a CPU busy, and grows again.
@@ -280,16 +281,16 @@ def profile(
         trials=trials,
         advice=_advice(net, trials, batch, threads),
         skips_zeros=twin.skips_zeros(rows.X, batch),
-        teams=_teams(net._network),
+        teams=_teams(net._network, sum(flops.values()) / batch),
         core_to_core_ns=KERNELS[net.dtype].core_latency(_PROBE) if threads > 1 else math.nan,
     )
 
 
-def _teams(network: Network) -> tuple[Team, ...]:
-    """Return the measurements of each size of team during training."""
+def _teams(network: Network, flops: float) -> tuple[Team, ...]:
+    """Return the measurements of each size of team during training; `flops` are of a row."""
     return tuple(
-        Team(size, seconds, waited / (seconds * size), flops)
-        for size, seconds, waited, flops in network.pace()
+        Team(size, seconds, waited / (seconds * size), rows * flops)
+        for size, seconds, waited, rows in network.pace()
     )
 
 
