@@ -222,8 +222,9 @@ def profile(
         The network. It is not changed: a copy is trained, with a learning rate near 0, so that the
         times are those of the present weights, and the training cannot diverge.
     X, y, sample_weight
-        Rows to train on, as for `MLP.fit`. Use more rows than fit in the caches, as in real
-        training.
+        Rows to train on, as for `MLP.train_on_batch`: unlike a fit, this function needs a
+        Standardize layer that has seen data (`MLP.adapt`), and `MLP.classes` for labels that are
+        not class numbers. Use more rows than fit in the caches, as in real training.
     batch_size : int or None, default 32
         Rows in each step; None means all rows.
     n_threads : int, optional
