@@ -49,17 +49,31 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.1, help="least time of a round")
     parser.add_argument("--only", default="", help="cells whose name contains this")
-    parser.add_argument("--without", nargs="*", default=[], help="contenders to leave out")
+    parser.add_argument(
+        "--without",
+        nargs="*",
+        default=[],
+        choices=sorted({kind.name for kinds in CONTENDERS.values() for kind in kinds}),
+        help="contenders to leave out",
+    )
     parser.add_argument(
         "--results", type=Path, default=RESULTS, help="folder that a full run writes to"
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.only and not cells_of(args):
+        parser.error(f"--only: no cell of {args.regime} has {args.only!r} in its name")
+    return args
+
+
+def cells_of(args):
+    """Return the cells of a regime whose name contains --only."""
+    return [cell for cell in CELLS_OF.get(args.regime, []) if args.only in str(cell)]
 
 
 def compare_all(args):
     """Return the records of the selected cells."""
     kinds = [kind for kind in CONTENDERS[args.regime] if kind.name not in args.without]
-    cells = [cell for cell in CELLS_OF[args.regime] if args.only in str(cell)]
+    cells = cells_of(args)
     pinned, records = {"dtype": args.dtype, "threads": args.threads}, []
     for cell in cells:
         rounds = {"rounds": args.rounds, "seconds": args.seconds}

@@ -20,6 +20,7 @@ from fastnn.benchmarking import machine
 from fastnn.benchmarking.cells import CELLS
 
 RESULT = Path(__file__).parent / "results/neighbours.json"
+PLACES = ("nothing", "busy process", "PyTorch's threads")
 #: Flops of a step from which it is divided between threads.
 DIVIDED = 1e6
 
@@ -92,8 +93,13 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of a measurement")
     parser.add_argument("--only", help="cells with this in their names")
-    parser.add_argument("--beside", nargs="*", help="surroundings; all by default",
-                        default=["nothing", "busy process", "PyTorch's threads"])  # fmt: skip
+    parser.add_argument(
+        "--beside",
+        nargs="*",
+        choices=PLACES,
+        default=list(PLACES),
+        help="surroundings; all by default",
+    )
     parser.add_argument("--write", action="store_true", help="keep the results")
     args = parser.parse_args()
     from fastnn._kernels_f32 import core_latency

@@ -384,6 +384,22 @@ def test_a_note_says_that_there_are_fewer_cpus_than_threads(monkeypatch):
     assert list(notes._threads(2, 2)) == []
 
 
+@pytest.mark.parametrize("sizes", [{}, {"0": "48K", "1": "32K", "2": "2048K"}])
+def test_caches_whose_sizes_are_unknown_have_usual_sizes(monkeypatch, tmp_path, sizes):
+    """Linux leaves out the file `size` if it does not know the size, as on many arm64 machines."""
+    kinds = {"0": ("1", "Data"), "1": ("1", "Instruction"), "2": ("2", "Unified")}
+    for number, (level, kind) in kinds.items():
+        folder = tmp_path / f"index{number}"
+        folder.mkdir()
+        (folder / "level").write_text(f"{level}\n")
+        (folder / "type").write_text(f"{kind}\n")
+        if number in sizes:
+            (folder / "size").write_text(f"{sizes[number]}\n")
+    monkeypatch.setattr(machine, "CACHES", tmp_path)
+    usual = {"L1": 32 << 10, "L2": 512 << 10, "L3": 16 << 20}
+    assert machine.caches() == ({"L1": 48 << 10, "L2": 2 << 20} if sizes else usual)
+
+
 # ---- notes --------------------------------------------------------------------------------------
 
 
@@ -442,3 +458,18 @@ def test_compare_writes_a_row():
     done = python(*script, *QUICK, "--without", "torch", "torch.compile", "jax")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"| {TINY} | ")
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "words"),
+    [
+        ("compare.py", ["--only", "2-4-1"], "--only: no cell of epochs has '2-4-1' in its name"),
+        ("compare.py", ["--without", "pytorch"], "invalid choice: 'pytorch'"),
+        ("neighbours.py", ["--beside", "torch"], "invalid choice: 'torch'"),
+    ],
+)
+def test_a_script_refuses_names_that_do_not_exist(script, arguments, words):
+    """The first of them measured nothing, the other two something else than was asked for."""
+    done = python(str(BENCH / script), *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr

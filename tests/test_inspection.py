@@ -5,7 +5,22 @@ import html.parser
 import numpy as np
 import pytest
 
-from fastnn import MLP, Activation, Adam, Dense, Dropout, Standardize, inspection, reference
+from fastnn import (
+    MLP,
+    Activate,
+    Activation,
+    Adam,
+    Dense,
+    Dropout,
+    Embedding,
+    Ensemble,
+    LayerNorm,
+    NumericEmbedding,
+    Residual,
+    Standardize,
+    inspection,
+    reference,
+)
 
 TORCH = {  # name: z of torch, a, alpha
     "identity": lambda torch, a, alpha: a,
@@ -313,15 +328,76 @@ def test_summary_counts_parameters_and_flops():
     assert f"flops a row: {2 * products:,} forward, {step:,} in a training step" in text
 
 
+FROZEN = {"trainable": False}
+
+
+@pytest.mark.parametrize(
+    ("layers", "forward", "delta", "update"),
+    [  # products of a row: deltas are those above the lowest layer that is updated
+        ([Dense(5), Dense(2)], 15 + 10, 10, 15 + 10),
+        ([Dense(5, **FROZEN), Dense(2)], 15 + 10, 0, 10),
+        ([Dense(5), Dense(2, **FROZEN)], 15 + 10, 10, 15),
+        ([Dense(5), Dense(4, **FROZEN), Dense(2)], 15 + 20 + 8, 20 + 8, 15 + 8),
+        ([Dense(5, **FROZEN), Dense(2, **FROZEN)], 15 + 10, 0, 0),
+        ([LayerNorm(), Dense(5), Dense(2)], 15 + 10, 15 + 10, 15 + 10),
+        ([LayerNorm(**FROZEN), Dense(5), Dense(2)], 15 + 10, 10, 15 + 10),
+        ([Embedding(4, 2, columns=[1]), Dense(5), Dense(2)], 20 + 10, 20 + 10, 20 + 10),
+        ([NumericEmbedding(5, "periodic", n_frequencies=2), Dense(2)], *3 * [60 + 30]),
+        ([NumericEmbedding(5, bins=3 * [[0, 1, 2]]), Dense(2)], 30 + 30, 30, 30 + 30),
+        ([Dropout(0.1), Residual([Dense(3)]), Dense(2)], 9 + 6, 6, 9 + 6),
+        ([Ensemble(4, [Dense(5), Dense(2)])], *3 * [4 * (15 + 10)]),
+        ([Ensemble(4, [Dense(5), Dense(2)], **FROZEN)], 4 * 25, 4 * 10, 4 * 25),
+    ],
+)
+def test_flops_of_a_step_are_those_of_its_products(layers, forward, delta, update):
+    net = network(*layers)
+    counts = {"forward": forward, "delta": delta, "update": update}
+    assert inspection.flops_of_a_row(net) == {name: 2 * n for name, n in counts.items()}
+    assert sum(int(cells[-1] or 0) for cells in inspection._rows(net)) == 2 * forward
+
+
+@pytest.mark.parametrize(
+    ("layers", "columns"),
+    [  # numbers of a row: the inputs, and z and delta of each layer
+        ([Dense(5), Dense(2)], 3 + 2 * 5 + 2 * 2),
+        ([Dropout(0.1), Dense(5), Dropout(0.1), Dense(2)], 3 + 3 + 2 * 5 + 5 + 2 * 2),
+        ([Dense(5), Activate("gelu"), Dense(2)], 3 + 2 * 5 + 5 + 2 * 2),
+        ([Standardize(), Residual([LayerNorm(), Dense(3)]), Dense(2)], 3 + 3 * 2 * 3 + 2 * 2),
+        ([NumericEmbedding(5, bins=3 * [[0, 1, 2]]), Dense(2)], 3 + 2 * 6 + 2 * 15 + 2 * 2),
+        ([Ensemble(4, [Dense(5), Dense(2)])], 4 * (3 + 2 * 3 + 2 * 5 + 2 * 2)),
+    ],
+)
+def test_summary_counts_the_arrays_of_every_layer(layers, columns):
+    assert inspection.summary(network(*layers), batch_size=1).endswith(
+        f", activations {8 * columns} bytes (batch of 1)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "is_shown"),
+    [({}, False), ({"clipvalue": 1.0}, False), ({"clipnorm": 1.0}, True),
+     ({"global_clipnorm": 1.0}, True)],
+)  # fmt: skip
+def test_summary_counts_gradients_that_are_clipped_by_norms(options, is_shown):
+    net = MLP(3, [Dense(2)], loss="huber", optimizer=Adam(**options), seed=0)
+    assert ("gradients 32 bytes, " in inspection.summary(net)) == is_shown
+
+
+def test_only_dense_layers_have_operands_in_bfloat16():
+    layers = [Embedding(1000, 8, columns=[0]), Dense(8), Dense(1)]
+    net = MLP(1, layers, loss="huber", optimizer="sgd", dtype="mixed_bfloat16", seed=0)
+    operands = 2 * 8 * 8 + 4 * 32 * (8 + 8)
+    assert f"bfloat16 operands {operands / 1024:.1f} KB" in inspection.summary(net)
+
+
 @pytest.mark.parametrize(
     ("optimizer", "moments"), [("sgd", 0), ("rmsprop", 1), ("adam", 2), (Adam(amsgrad=True), 3)]
 )
 def test_summary_counts_memory(optimizer, moments):
     net = MLP(255, [Dense(256, "relu"), Dense(512)], loss="huber", optimizer=optimizer)
-    weights = 256 * 256 + 257 * 512
     state = ["0 bytes", "770.0 KB", "1.5 MB", "2.3 MB"][moments]
     assert inspection.summary(net).splitlines()[-1] == (
-        f"memory: weights {4 * weights / 1024:.1f} KB, optimizer state {state}, "
+        f"memory: weights and copy 1.5 MB, optimizer state {state}, "
         f"activations {4 * 32 * (255 + 2 * 768) / 1024:.1f} KB (batch of 32)"
     )
 
@@ -329,11 +405,12 @@ def test_summary_counts_memory(optimizer, moments):
 def test_summary_of_a_batch_in_rounds():
     net = network(Dense(2), dtype="float32")
     assert inspection.summary(net, batch_size=1024).endswith(
-        "memory: weights 32 bytes, optimizer state 64 bytes, activations 28.0 KB (batch of 1,024)"
+        "memory: weights and copy 64 bytes, optimizer state 64 bytes, activations 28.0 KB "
+        "(batch of 1,024)"
     )
     assert inspection.summary(net, batch_size=60_000).endswith(
-        "weights 32 bytes, optimizer state 64 bytes, gradients 32 bytes, activations 28.0 KB "
-        "(batch of 60,000)"
+        "weights and copy 64 bytes, optimizer state 64 bytes, gradients 32 bytes, "
+        "activations 28.0 KB (batch of 60,000)"
     )
 
 

@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import MLP, Dense, Dropout, Ensemble, NumericEmbedding, _kernels_f32
+from fastnn import (
+    MLP,
+    Adam,
+    Dense,
+    Dropout,
+    Ensemble,
+    LayerNorm,
+    NumericEmbedding,
+    ScheduleFreeAdamW,
+    SparseRows,
+    _kernels_f32,
+)
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((300, 16), dtype=np.float32)
@@ -38,6 +49,19 @@ def test_training_records_the_sizes_of_its_teams():
     assert fastnn.profile(network(), X, Y, seconds=0.1).teams == ()
 
 
+def test_rates_of_teams_count_the_operations_of_a_step():
+    """They counted a delta of the inputs, and gradients of frozen layers, which no step has."""
+    layers = [Dense(256, "tanh"), Dense(256, "tanh", trainable=False), Dense(1)]
+    net = MLP(16, layers, loss="squared_error", optimizer="adam", seed=0, n_threads=2)
+    net.fit(X, Y, batch_size=300, epochs=20)
+    found = fastnn.profile(net, X, Y, batch_size=300, seconds=0.1)
+    rates = [rows_per_second for *_, rows_per_second in net._network.pace()]
+    assert found.teams
+    for team, rows_per_second in zip(found.teams, rates, strict=True):
+        products = 3 * 16 * 256 - 16 * 256 + 2 * 256 * 256 + 3 * 256
+        assert team.flops == pytest.approx(2 * products * rows_per_second)
+
+
 def test_figures_are_counts_divided_by_times(clock, monkeypatch):
     """By the clock of the test, each pass over the rows takes a second."""
 
@@ -46,8 +70,9 @@ def test_figures_are_counts_divided_by_times(clock, monkeypatch):
 
     monkeypatch.setattr(_kernels_f32, "peak_flops", peak_flops)
     found = fastnn.profile(network(n_threads=1), X, Y, seconds=100)
-    assert found.seconds == 1 / 10  # of a step: a pass has 10
-    assert found.rows_per_second == 320
+    assert found.seconds == 1 / 9  # of a step: a pass has 9, since the last batch is not whole
+    assert found.rows_per_second == 288
+    assert found.flops == 32 * 2 * (2 * (16 * 32 + 32) + 32)
     assert found.peak_flops == 0.2e9  # it is given 0.2 s
     assert {trial.rows_per_second for trial in found.trials} == {300}
     assert {trial.batch_size for trial in found.trials} == {8, 32, 128, 300}
@@ -75,6 +100,34 @@ def test_flops_are_those_of_the_summary(layers, capsys):
     found = fastnn.profile(net, X, Y, batch_size=100, seconds=0.05)
     net.summary(batch_size=100)
     assert f" {found.flops / 100:,.0f} in a training step" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", Adam(1e20), ScheduleFreeAdamW(1e20)])
+def test_a_training_that_diverges_is_measured(optimizer):
+    """A diverging training ends early, so that a pass would seem to take no time."""
+    layers = [Dense(64, "relu"), Dense(1)]
+    net = MLP(16, layers, loss="squared_error", optimizer=optimizer, seed=0, n_threads=1)
+    rows = 1000 * np.abs(X)
+    with pytest.raises(FloatingPointError, match="the loss became"):
+        net.copy().fit(rows, 1000 * Y, epochs=50)
+    found = fastnn.profile(net, rows, 1000 * Y, seconds=0.1)
+    assert all(phase.seconds > 0 for phase in found.phases)
+
+
+def test_a_loss_that_is_not_finite_cannot_be_measured():
+    with pytest.raises(FloatingPointError, match=r"the loss of a batch is inf, .* scale X and y"):
+        fastnn.profile(network(), X, 1e30 * Y, seconds=0.1)
+
+
+@pytest.mark.parametrize(("first", "skips"), [(Dense(8), True), (LayerNorm(), False)])
+def test_sparse_rows_that_are_read_as_nonzeros_skip_zeros(first, skips):
+    """Without a note, the forward pass of few nonzeros would exceed the peak many times."""
+    columns = np.arange(600, dtype=np.int32)  # two nonzeros in each row
+    rows = SparseRows(np.ones(600, np.float32), columns, np.arange(0, 601, 2), (300, 600))
+    net = MLP(600, [first, Dense(1)], loss="squared_error", optimizer="adam", seed=0)
+    found = fastnn.profile(net, rows, Y, seconds=0.05)
+    assert found.skips_zeros == skips
+    assert ("zero inputs are skipped, but counted" in str(found)) == skips
 
 
 def test_a_large_network_on_two_threads():

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from fastnn import MLP, Callback, Dense, NumericEmbedding
+from fastnn import MLP, Callback, Dense, NumericEmbedding, SparseRows, kernels
 from fastnn.sklearn import MLPClassifier, MLPRegressor
 from fastnn.training import rows
 
@@ -168,3 +168,21 @@ def test_a_sparse_matrix_is_converted_to_a_form_that_is_taken():
         TypeError, match=r"X is a sparse matrix; pass X.tocsr\(\) or X.toarray\(\)$"
     ):
         network().predict(scipy.sparse.csc_array(np.eye(4)))
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("y", lambda rows: network().fit(DENSE, rows)),
+        ("sample_weight", lambda rows: network().evaluate(DENSE, Y, sample_weight=rows)),
+        ("z_prev", lambda rows: kernels.forward(rows, np.ones((3, 2)))),
+        ("X", NumericEmbedding.edges),
+    ],
+)
+def test_sparse_rows_where_only_arrays_are_taken(name, call):
+    """The error was NumPy's: object of type 'numpy.int64' has no len()."""
+    X = scipy.sparse.csr_array(DENSE)
+    rows = SparseRows(X.data, X.indices, X.indptr, X.shape)
+    for sparse in (rows, X):
+        with pytest.raises(TypeError, match=rf"^{name} is a sparse matrix; .*{name}.toarray\(\)$"):
+            call(sparse)

@@ -903,12 +903,13 @@ cdef class Driver(Parameters):
         return 0
 
     def skips_zeros(self, X, Py_ssize_t batch):
-        """Whether training on X (n, n_in), `batch` rows a step, skips zeros of the inputs."""
+        """Whether training on X (n, n_in), `batch` rows a step, skips zeros of the inputs: those
+        of an array that has many, or those that SparseRows leave out."""
         cdef Run run
         self.begin(&run, 1)
         self.describe_inputs(&run.rows, X, False)
         run.batch, run.end = batch, run.rows.n
-        return trains_on_zeros(&run)
+        return are_nonzeros(&run.rows) or trains_on_zeros(&run)
 
     cdef Kept *kept_parameters(self) except NULL:
         """Return memory for a copy of the parameters and, behind it, of a tiny network's arena."""
@@ -981,12 +982,13 @@ cdef class Driver(Parameters):
                 and memory.buffers.indexed.postpones != 0)
 
     def pace(self):
-        """Return (threads, seconds, seconds that all of them waited, flops per second when last
+        """Return (threads, seconds, seconds that all of them waited, rows per second when last
         measured) for each size that teams have had in training."""
         cdef fastnn_pace *pace = &self.net.pace
         cdef int k
         return [(fastnn_pace_kth(pace.most, k), 1e-9 * pace.records[k].ns,
-                 1e-9 * pace.records[k].waited_ns, 1e9 * pace.records[k].speed)
+                 1e-9 * pace.records[k].waited_ns,
+                 1e9 * pace.records[k].speed / self.net.row_flops)
                 for k in range(FASTNN_PACE_SIZES) if pace.records[k].ns > 0]
 
     def gradients(self, X, const real[:, ::1] T, const int64_t[::1] labels,

@@ -36,7 +36,8 @@ def check_gradients(
     net : MLP
         The network. It is not changed: a float64 copy is checked.
     X, y, sample_weight
-        A batch, as for `MLP.fit`; a few rows are enough.
+        A batch, as for `MLP.train_on_batch`; a few rows are enough. A Standardize layer must have
+        seen data, and labels that are not class numbers need `MLP.classes`.
     training : bool, default False
         Whether dropout is active (with fixed masks).
     n_samples : int, default 100

@@ -7,6 +7,7 @@ functions are documented in the methods of MLP that call them. Not here: trainin
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from fastnn import _checks
 from fastnn._precision import rounds_operands
-from fastnn.layers import with_widths
+from fastnn.layers import Dense, with_widths
 from fastnn.training import sources
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from fastnn.layers import Layer
     from fastnn.mlp import MLP, Inputs
 
 _FEW = 8  # number of names that are shown
@@ -123,10 +125,22 @@ def _learnt(net: MLP) -> Iterator[str]:
 def _rows(net: MLP) -> Iterator[tuple[str, str, str, str]]:
     """Yield the cells of each layer's row, empty for missing parameters or products."""
     yield "input", f"{net.n_in:,}", "", ""
-    for layer, n_in in with_widths(net.layers, net.n_in):
-        count, flops = _size(layer.parameters(n_in)), layer.flops(n_in)
+    layers = _pieces(net)
+    members = _members(layers)
+    for layer, n_in in layers:
+        count, flops = _size(layer.parameters(n_in)), members * layer.flops(n_in)
         cells = f"{count:,}" if count else "", f"{flops:,}" if flops else ""
         yield layer.label, f"{layer.width(n_in):,}", *cells
+
+
+def _pieces(net: MLP) -> list[tuple[Layer, int]]:
+    """Return every piece of the layers and the number of its inputs."""
+    return list(with_widths(net.layers, net.n_in))
+
+
+def _members(layers: list[tuple[Layer, int]]) -> int:
+    """Return how many copies of each row pass through the pieces: one, unless in an Ensemble."""
+    return max(getattr(layer, "members", 1) for layer, _ in layers)
 
 
 def _size(shapes: dict[str, tuple[int, ...]]) -> int:
@@ -146,43 +160,55 @@ def _table(rows: list[tuple[str, str, str, str]]) -> list[str]:
 
 
 def flops_of_a_row(net: MLP) -> dict[str, int]:
-    """Return the number of operations of the matrix products in each phase for one row."""
-    layers = list(with_widths(net.layers, net.n_in))
-    members = max(getattr(layer, "members", 1) for layer, _ in layers)
+    """Return the number of operations of the matrix products in each phase for one row.
+
+    Frozen layers have no gradients, and no delta is computed below the lowest layer that is
+    updated, which may have no products: an Embedding, a LayerNorm, the factors of an Ensemble.
+    """
+    layers = _pieces(net)
+    members = _members(layers)
     flops = [members * layer.flops(k) for layer, k in layers]
-    forward, first = sum(flops), next(n for n in flops if n)
-    # No delta is needed below the first layer with a product.
-    return {"forward": forward, "delta": forward - first, "update": forward}
+    updated = [layer.trainable and bool(layer.parameters(k)) for layer, k in layers]
+    lowest = updated.index(True) if any(updated) else len(layers)
+    update = sum(itertools.compress(flops, updated))
+    return {"forward": sum(flops), "delta": sum(flops[lowest + 1 :]), "update": update}
 
 
 def _totals(net: MLP, batch_size: int) -> Iterator[str]:
     """Yield the lines below the table."""
-    layers = list(with_widths(net.layers, net.n_in))
+    layers = _pieces(net)
     trainable = sum(_size(layer.parameters(k)) for layer, k in layers if layer.trainable)
     some = "" if trainable == net.n_parameters else f" ({trainable:,} trainable)"
     names = f"{net.dtype_policy}, {net.loss.name}, {net.optimizer.name}"
     yield f"{_checks.counted(net.n_parameters, 'parameter')}{some}, {names}"
-    members = max(getattr(layer, "members", 1) for layer, _ in layers)
-    most = max(2, _ROUND // members // 2 * 2)
     flops = flops_of_a_row(net)
     yield f"flops a row: {flops['forward']:,} forward, {sum(flops.values()):,} in a training step"
+    used = _memory(net, layers, batch_size)
+    parts = ", ".join(f"{name} {_bytes(size)}" for name, size in used.items())
+    yield f"memory: {parts} (batch of {batch_size:,})"
+
+
+def _memory(net: MLP, layers: list[tuple[Layer, int]], batch_size: int) -> dict[str, int]:
+    """Return the bytes that a fit takes, by what they hold."""
+    members = _members(layers)
+    most = max(2, _ROUND // members // 2 * 2)
+    rows = members * min(batch_size, most)
     weights = net.n_parameters * net.dtype.itemsize
-    columns = net.n_in + 2 * sum(layer.width(k) for layer, k in layers if layer.parameters(k))
-    used = {"weights": weights, "optimizer state": weights * (net._network.n_blocks - 1)}
+    columns = net.n_in + sum(layer.arrays * layer.width(k) for layer, k in layers)
+    state = weights * (net._network.n_blocks - 1)
+    used = {"weights and copy": 2 * weights, "optimizer state": state}
     operands = sum(
-        2 * k * units * (1 + net.optimizer.use_ema)  # weights
-        + 4 * members * min(batch_size, most) * (k + units)  # inputs and deltas, in two forms
-        for k, *rest in net._state.specification.shapes.values()
-        for units in rest  # of a matrix
-        if rounds_operands(net.dtype_policy, units)
+        2 * k * layer.units * (1 + net.optimizer.use_ema)  # weights
+        + 4 * rows * (k + layer.units)  # inputs and deltas, in two forms
+        for layer, k in layers
+        if isinstance(layer, Dense) and rounds_operands(net.dtype_policy, layer.units)
     )
     if operands:
         used["bfloat16 operands"] = operands
-    if batch_size > most:
+    if batch_size > most or net.optimizer.clips_norms:
         used["gradients"] = weights
-    used["activations"] = members * min(batch_size, most) * columns * net.dtype.itemsize
-    parts = ", ".join(f"{name} {_bytes(size)}" for name, size in used.items())
-    yield f"memory: {parts} (batch of {batch_size:,})"
+    used["activations"] = rows * columns * net.dtype.itemsize
+    return used
 
 
 def _bytes(size: int) -> str:

@@ -983,13 +983,17 @@ class MLP:
         Notes
         -----
         Operations are the multiplications and additions of the matrix products: ``2 k m`` in the
-        forward pass for a Dense with k inputs and m units. A training step needs as many again for
-        the gradient of each layer, and for the delta of each layer except the first.
+        forward pass for a Dense with k inputs and m units, and as many for each further member of
+        an Ensemble. A training step needs as many again for the gradient of each layer that is not
+        frozen, and for the delta of each layer above the lowest one that has parameters and is not
+        frozen.
 
-        Memory is counted without padding and scratch memory (1 KB = 1024 bytes). Activations are
-        the inputs, and z and delta of every layer, for at most 1024 rows: larger batches are
+        Memory is that of a fit, counted without rows, padding and scratch memory (1 KB = 1024
+        bytes). The copy of the weights is the last one with a finite loss, to which a fit that
+        diverges returns. Activations are the inputs, z and delta of every layer, for at most 1024
+        rows; a Dropout and an Activate have the delta of the layer below. Larger batches are
         computed in rounds of 1024 rows, whose gradients are added up in a block as large as the
-        weights.
+        weights. Clipping by norms needs this block for every batch.
 
         Examples
         --------
@@ -1006,7 +1010,7 @@ class MLP:
         --------------------------------------------------
         9,610 parameters, float32, cross_entropy, adam
         flops a row: 18,944 forward, 40,448 in a training step
-        memory: weights 37.5 KB, optimizer state 75.1 KB, activations 42.5 KB (batch of 32)
+        memory: weights and copy 75.1 KB, optimizer state 75.1 KB, activations 58.5 KB (batch of 32)
         """
         print(inspection.summary(self, batch_size))
 

@@ -106,6 +106,11 @@ class Optimizer:
         return next(((name, bound) for name, bound in given if bound is not None), None)
 
     @property
+    def clips_norms(self) -> bool:
+        """Whether a step needs all gradients before its first update."""
+        return self.clip is not None and self.clip[0] != "clipvalue"
+
+    @property
     def rule(self) -> str:
         """Name of the update rule selected by the hyper-parameters."""
         return f"{self.step_rule}_decayed" if self.weight_decay > 0 else self.step_rule

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from fastnn._kernels_f32 import Network
     from fastnn.mlp import Inputs
+    from fastnn.training.rows import Rows
 
 
 # Advice is given only for ratios of times above this, since times vary by some per cent.
@@ -34,8 +35,12 @@ _WORTH_IT = 1.1
 # Seconds of the measurement of latency.
 _PROBE = 0.002
 
+# The learning rate of the copy that is trained. Its weights stay as they are: those of a training
+# that diverges would end the passes early.
+_RATE = 1e-12
+
 # How many times as fast as float32 bfloat16 is in bench/README.md, by the speed of the instruction.
-_SPEEDUPS = {2: "1.3 to 1.8", 16: "1.2 to 3.9"}
+_SPEEDUPS = {2: "1.4 to 1.8", 16: "1.4 to 3.9"}
 
 # From this many rows per batch on, products and not memory accesses take most of a step.
 _SOME_ROWS = 32
@@ -114,15 +119,17 @@ class Profile:
     advice : list of str
         What would make training faster.
     skips_zeros : bool
-        Whether the rows have so many zeros that products with zeros are skipped. `flops` count
-        these products, so a phase may exceed the peak.
+        Whether products with zeros are skipped, because an array has many zeros, or because sparse
+        rows are read as their nonzeros. `flops` count these products, so a phase may exceed the
+        peak.
     teams : tuple of Team
         The sizes of team that have trained the network, the largest first. A team shrinks if fewer
         threads are faster, for instance while another program keeps a CPU busy, and grows again.
         Empty if the network has not been trained on several threads.
     core_to_core_ns : float
         One-way latency from one core to another in nanoseconds, measured now; NaN if `n_threads` is
-        1. From about 150 on, several threads do not make small steps faster.
+        1, or if a busy machine let no two threads run at a time. From about 150 on, several threads
+        do not make small steps faster.
     """
 
     network: str
@@ -212,10 +219,12 @@ def profile(
     Parameters
     ----------
     net : MLP
-        The network. It is not changed: a copy is trained.
+        The network. It is not changed: a copy is trained, with a learning rate near 0, so that the
+        times are those of the present weights, and the training cannot diverge.
     X, y, sample_weight
-        Rows to train on, as for `MLP.fit`. Use more rows than fit in the caches, as in real
-        training.
+        Rows to train on, as for `MLP.train_on_batch`: unlike a fit, this function needs a
+        Standardize layer that has seen data (`MLP.adapt`), and `MLP.classes` for labels that are
+        not class numbers. Use more rows than fit in the caches, as in real training.
     batch_size : int or None, default 32
         Rows in each step; None means all rows.
     n_threads : int, optional
@@ -233,6 +242,8 @@ def profile(
     ------
     TypeError, ValueError
         If an argument is invalid.
+    FloatingPointError
+        If the loss of a batch is not finite.
 
     Examples
     --------
@@ -249,18 +260,17 @@ def profile(
     _checks.network("net", net, MLP)
     _checks.in_kernels("profile", net.loss, "profile the same network with loss='linear'")
     rows = sources.rows(net._state, X, y, sample_weight)
-    n = rows.n
-    batch = n if batch_size is None else _checks.integer("batch_size", batch_size, low=1)
-    batch = min(batch, n)
+    batch = rows.n if batch_size is None else _checks.integer("batch_size", batch_size, low=1)
+    batch = min(batch, rows.n)
     threads = _checks.n_threads(n_threads, net.n_threads)
     seconds = _checks.number("seconds", seconds, above=0.0)
     twin = net.copy()._network
-    args = rows.for_loss()
-    step, phases = _measure_phases(twin, args, batch, threads, seconds / 2)
+    twin.set_rate(_RATE, None)
+    _require_finite_loss(twin, rows, batch, threads)
+    step, phases = _measure_phases(twin, rows, batch, threads, seconds / 2)
     used = len(phases)
-    trials = _try_others(twin, args, batch, threads, seconds / 2)
-    steps = math.ceil(n / batch)
-    flops = {name: rows * n / steps for name, rows in flops_of_a_row(net).items()}
+    trials = _try_others(twin, rows.for_loss(), batch, threads, seconds / 2)
+    flops = {name: float(batch * n) for name, n in flops_of_a_row(net).items()}
     return Profile(
         network=repr(net)[1:-1],
         batch_size=batch,
@@ -268,20 +278,20 @@ def profile(
         seconds=step,
         flops=sum(flops.values()),
         peak_flops=_peak(net, seconds / 4, used),
-        phases=_phases(phases, flops, step, steps),
+        phases=_phases(phases, flops, step),
         trials=trials,
         advice=_advice(net, trials, batch, threads),
         skips_zeros=twin.skips_zeros(rows.X, batch),
-        teams=_teams(net._network),
+        teams=_teams(net._network, sum(flops.values()) / batch),
         core_to_core_ns=KERNELS[net.dtype].core_latency(_PROBE) if threads > 1 else math.nan,
     )
 
 
-def _teams(network: Network) -> tuple[Team, ...]:
-    """Return the measurements of each size of team during training."""
+def _teams(network: Network, flops: float) -> tuple[Team, ...]:
+    """Return the measurements of each size of team during training; `flops` are of a row."""
     return tuple(
-        Team(size, seconds, waited / (seconds * size), flops)
-        for size, seconds, waited, flops in network.pace()
+        Team(size, seconds, waited / (seconds * size), rows * flops)
+        for size, seconds, waited, rows in network.pace()
     )
 
 
@@ -296,28 +306,42 @@ def _is_rounded(net: MLP) -> bool:
     return net.dtype_policy == MIXED_BFLOAT16
 
 
+def _require_finite_loss(network: Network, rows: Rows, batch: int, threads: int) -> None:
+    """Train an epoch; raise an error if a loss is not finite, since training then ends early."""
+    tally = network.tally()
+    network.train(*rows.for_loss(), None, batch, threads, tally, 0, rows.n)
+    if tally.failure is not None:
+        raise FloatingPointError(
+            f"the loss of a batch is {tally.failure}, so training cannot be measured; scale X and "
+            "y, or set smaller weights"
+        )
+
+
 def _measure_phases(
-    network: Network, args: tuple[Any, Any, Any, Any], batch: int, threads: int, seconds: float
+    network: Network, rows: Rows, batch: int, threads: int, seconds: float
 ) -> tuple[float, list[dict[str, float]]]:
-    """Return the seconds of a step and the phases of each thread, from the median pass."""
-    steps, began = math.ceil(len(args[0]) / batch), time.perf_counter()
+    """Return the seconds of a step and, for each thread, of its phases, from the median pass.
+
+    A pass has only whole batches, so all its steps have the same operations.
+    """
+    steps, began = rows.n // batch, time.perf_counter()
+    args = rows.part(slice(steps * batch)).for_loss()
     passes: list[tuple[float, list[dict[str, float]]]] = []
     network.profile(*args, batch, threads)  # creates threads and buffers
     while not passes or time.perf_counter() < began + seconds:
         start = time.perf_counter()
         phases = network.profile(*args, batch, threads)
-        passes.append(((time.perf_counter() - start) / steps, phases))
-    return sorted(passes, key=lambda found: found[0])[len(passes) // 2]
+        passes.append((time.perf_counter() - start, phases))
+    whole, clocks = sorted(passes, key=lambda found: found[0])[len(passes) // 2]
+    return whole / steps, [{name: s / steps for name, s in clock.items()} for clock in clocks]
 
 
-def _phases(
-    clocks: list[dict[str, float]], flops: dict[str, float], step: float, steps: int
-) -> list[Phase]:
+def _phases(clocks: list[dict[str, float]], flops: dict[str, float], step: float) -> list[Phase]:
     """Return the phases of a step, computed from the times of each thread."""
     means = {name: float(np.mean([clock[name] for clock in clocks])) for name in clocks[0]}
     if not any(means.values()):
         return [Phase("step", step, sum(flops.values()))]
-    return [Phase(name, mean / steps, flops.get(name, 0.0)) for name, mean in means.items()]
+    return [Phase(name, mean, flops.get(name, 0.0)) for name, mean in means.items()]
 
 
 def _try_others(

@@ -57,7 +57,7 @@ def as_array(name: str, value: Any, takes_csr: bool = False) -> NDArray[Any]:
     """
     if type(value) is np.ndarray and value.dtype.kind in "fiub":
         return value
-    if hasattr(value, "tocsr") or hasattr(value, "todense"):
+    if hasattr(value, "tocsr") or hasattr(value, "todense") or isinstance(value, SparseRows):
         rows = f"{name}.tocsr() or " if takes_csr and hasattr(value, "tocsr") else ""
         raise TypeError(f"{name} is a sparse matrix; pass {rows}{name}.toarray()")
     if hasattr(value, "collect"):

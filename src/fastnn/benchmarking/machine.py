@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+
 VERSIONS = ("numpy", "jax", "torch", "scikit-learn", "onnxruntime")
 
 
@@ -72,10 +74,16 @@ def pin(threads: int) -> None:
 
 
 def caches() -> dict[str, int]:
-    """Return the cache sizes of the first CPU in bytes, by level."""
+    """Return the cache sizes of the first CPU in bytes, by level; usual sizes if they are unknown.
+
+    Linux knows the levels, but not the sizes, of many arm64 machines, above all of virtual ones.
+    """
     found = {}
-    for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
-        level, kind, size = ((index / n).read_text().strip() for n in ("level", "type", "size"))
+    for index in sorted(CACHES.glob("index*")):
+        try:
+            level, kind, size = ((index / n).read_text().strip() for n in ("level", "type", "size"))
+        except FileNotFoundError:
+            continue
         if kind != "Instruction":
             found[f"L{level}"] = int(size.removesuffix("K")) << 10
     return found or {"L1": 32 << 10, "L2": 512 << 10, "L3": 16 << 20}

@@ -58,6 +58,10 @@ class Layer:
     takes_categories: ClassVar[bool] = False
     #: Whether the layer standardizes its inputs by their means and scales, which data must set.
     standardizes: ClassVar[bool] = False
+
+    #: The number of arrays (rows, outputs) that training needs: z and delta, except those that the
+    #: layer shares with the layer below.
+    arrays: ClassVar[int] = 2
     #: Whether it can be the last layer of a network: it has an activation for the loss.
     is_output: ClassVar[bool] = False
     #: For a piece, the public layer that contains it, with an article, for messages.

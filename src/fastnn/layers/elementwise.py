@@ -33,6 +33,7 @@ class Dropout(Layer):
 
     rate: float
     name: ClassVar[str] = "dropout"
+    arrays: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         rate = _checks.number("rate", self.rate, low=0.0, below=1.0)
@@ -82,6 +83,7 @@ class Activate(Layer):
 
     activation: ActivationField = RELU
     name: ClassVar[str] = "activate"
+    arrays: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         activation = _checks.pointwise(activations.get(self.activation))

@@ -29,6 +29,7 @@ class Standardize(Layer):
     name: ClassVar[str] = "standardize"
     comes_first: ClassVar[bool] = True
     standardizes: ClassVar[bool] = True
+    arrays: ClassVar[int] = 0
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ class Fork(Layer):
 
     name: ClassVar[str] = "fork"
     piece_of: ClassVar[str] = "a Residual"
+    arrays: ClassVar[int] = 0
 
 
 class Sum(Layer):
