@@ -402,8 +402,8 @@ class Fit:
         network, tally = self.state.network, self.state.network.tally()
         last = block.part(slice(-TRIED_ROWS, None))
         one_thread = 1  # so that the call needs only a small workspace
-        network.evaluate(*last.for_loss(), one_thread, tally)
-        loss = tally.loss + network.penalties(tally.total)
+        network.evaluate(*last.for_loss(), one_thread, tally, None, network.averages)
+        loss = tally.loss + network.penalties(tally.total, network.averages)
         if not math.isfinite(loss):
             overflowed = math.isfinite(tally.loss)
             raise self._divergence(loss, overflowed, f"after epoch {epoch + 1}")
