@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import _thread
 import contextlib
-import copy
 import math
 import os
 import sys
@@ -109,26 +108,31 @@ class Fit:
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Continue from a state that `get_state` returned."""
+        """Continue from a state that `get_state` returned.
+
+        After an error of a callback, all callbacks have the attributes that they had before.
+        """
+        before = [(callback, vars(callback).copy()) for callback in self._keepers()]
+        try:
+            for (callback, _), kept in zip(before, state["callbacks"], strict=True):
+                callback.set_state(kept)
+        except BaseException:
+            for callback, attributes in before:
+                vars(callback).clear()
+                vars(callback).update(attributes)
+            raise
         self.epoch = state["epoch"]
         self.first_rate = state.get("learning_rate", self.first_rate)  # older files lack it
-        for callback, kept in zip(self._keepers(), state["callbacks"], strict=True):
-            callback.set_state(kept)
-
-    def try_state(self, state: dict[str, Any]) -> None:
-        """Raise any error that `set_state` would raise, by setting the state of copies."""
-        for callback, kept in zip(self._keepers(), state["callbacks"], strict=True):
-            copy.copy(callback).set_state(kept)
 
     def _keepers(self) -> list[Callback]:
         return [self.history, *self.callbacks]
 
     # ---- epochs ---------------------------------------------------------------------------------
 
-    def run(self, resumed: tuple[Snapshot, dict[str, Any]] | None = None) -> History:
+    def run(self, resumed: Snapshot | None = None) -> History:
         """Train all epochs, or until a listener stops training; return the history.
 
-        `resumed` is a snapshot of the network and the state of the fit that is continued.
+        `resumed` is a snapshot of the network if a fit is continued, whose state has been set.
         """
         state, patience = self.state, BRIEFLY
         before, first_step = None, None
@@ -141,9 +145,7 @@ class Fit:
             state.fit, state.stop_training = self, False
             state.network.forget()
             if resumed is not None:
-                snapshot, progress = resumed
-                self.set_state(progress)
-                state.take(snapshot)
+                state.take(resumed)
             if not state.is_ready:
                 assert isinstance(self.plan.source, Rows)
                 dtype = state.specification.dtype
