@@ -706,6 +706,21 @@ def test_logs_of_others_are_gone_on_with(tmp_path, found, expected):
 
 
 @pytest.mark.parametrize("append", [False, True])
+def test_a_log_stays_where_it_is_if_the_working_directory_changes(tmp_path, monkeypatch, append):
+    class Move(Callback):
+        def on_epoch_begin(self, epoch, logs):
+            monkeypatch.chdir(tmp_path / "elsewhere")
+
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    drive([CSVLogger("log.csv")], [1, 2])
+    drive([CSVLogger("log.csv", append=append), Move()], [3, 4])
+    expected = "epoch,loss,val_loss\n0,1.0,3.0\n1,1.0,4.0\n"
+    assert (tmp_path / "log.csv").read_text() == expected
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize("append", [False, True])
 def test_a_log_outlives_a_fit_that_is_refused(tmp_path, append):
     """The callback behind it refuses its argument when training begins."""
     path = tmp_path / "log.csv"

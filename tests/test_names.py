@@ -432,6 +432,7 @@ def test_a_name_of_the_package(name, hint):
         ("activations", "relu", "did you mean 'relu'?"),
         ("initializers", "XavierUniform", "use 'glorot_uniform'"),
         ("schedules", "StepLR", "use StepDecay"),
+        ("schedules", "MultiStepLR", "use PiecewiseConstantDecay"),
         ("callbacks", "LambdaCallback", "derive a class"),
     ],
 )

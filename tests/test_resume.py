@@ -333,6 +333,29 @@ def test_what_is_like_the_checkpoint_is_resumed(checkpoint):
     assert callbacks[1].total > 0
 
 
+def test_the_state_of_a_callback_is_set_once(tmp_path):
+    class Losses(Callback):
+        def __init__(self):
+            self.losses = []
+
+        def on_epoch_end(self, epoch, logs):
+            self.losses.append(logs["loss"])
+
+        def get_state(self):
+            return {"losses": self.losses}
+
+        def set_state(self, state):
+            self.losses += state["losses"]  # changes the list of a shallow copy, too
+
+    path = tmp_path / "checkpoint"
+    for epochs in (2, 4):
+        losses = Losses()
+        history = regressor().fit(
+            X, Y, epochs=epochs, callbacks=[losses, ModelCheckpoint(path)], resume=path
+        )
+    assert losses.losses == history.history["loss"]
+
+
 def test_a_checkpoint_of_an_older_version_is_resumed(checkpoint):
     """Such a file does not say which logs, weights and learning rate its fit had."""
     tensors, metadata = safetensors.read(str(checkpoint))

@@ -322,6 +322,16 @@ def test_a_diverged_fit_goes_back(data):
     assert np.isfinite(net.evaluate(X, y))
 
 
+@pytest.mark.parametrize("others", [[], [Callback()]])
+def test_a_loss_that_overflows_after_an_epoch_is_that_of_the_weights_in_training(others):
+    """Its last update makes the output of these weights infinite, but not that of the average."""
+    net = MLP(1, [Dense(1, use_bias=False, initializer="zeros")], loss="linear",
+              optimizer=ScheduleFreeAdamW(2.5e37, beta_1=0.0))  # fmt: skip
+    stop = EarlyStopping("loss", patience=9)
+    with pytest.raises(FloatingPointError, match="the loss became -inf after epoch 1"):
+        net.fit([[4.0]] * 4, [1.0] * 4, batch_size=1, epochs=3, callbacks=[stop, *others])
+
+
 def test_rows_of_nonzeros_on_any_number_of_threads(rng):
     X = scipy.sparse.random(200, 900, 0.003, format="csr", random_state=0)
     y = rng.normal(size=(200, 2))

@@ -75,6 +75,17 @@ def test_histograms_of_the_weights(writers):
     ]
 
 
+def test_folders_do_not_follow_the_working_directory(writers, tmp_path, monkeypatch):
+    class Move(Callback):
+        def on_epoch_begin(self, epoch, logs):
+            monkeypatch.chdir(tmp_path.parent)
+
+    monkeypatch.chdir(tmp_path)
+    network().fit(X, Y, callbacks=[Move(), TensorBoard("runs")])
+    (train,) = writers
+    assert train.folder == str(tmp_path / "runs" / "train")
+
+
 def test_files_are_closed_when_training_fails_and_opened_again(writers):
     class Failing(Callback):
         def on_epoch_end(self, epoch, logs):

@@ -256,6 +256,9 @@ SCHEDULES = table(
             "use Adaptive(0.01), or the callback ReduceLROnPlateau"
         ),
         "step step_lr step_decay": "use StepDecay(0.1, decay_steps=30, per='epoch')",
+        "multi_step multi_step_lr piecewise_constant piecewise_constant_decay": (
+            "use PiecewiseConstantDecay([29, 59], [0.1, 0.01, 0.001], per='epoch')"
+        ),
         "exponential exponential_lr exponential_decay": (
             "use ExponentialDecay(0.1, decay_steps=1000, decay_rate=0.96)"
         ),

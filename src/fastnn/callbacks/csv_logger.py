@@ -48,6 +48,7 @@ class CSVLogger(Callback):
     >>> net.fit(X, y, epochs=100, callbacks=[CSVLogger("runs/log.csv")])  # doctest: +SKIP
     """
 
+    _absolute = ""  # the path when a training begins, which may change the working directory
     _file: TextIO | None = None
     _writer: Any = None
 
@@ -67,6 +68,7 @@ class CSVLogger(Callback):
         """Open the file."""
         self.close()
         _checks.output_path("path", self.path)
+        self._absolute = os.path.abspath(self.path)
         self._columns = self._header() if self.append else None
         if self._columns is not None:
             _checks.log_columns(self.path, self._columns, self.params["monitors"])
@@ -95,7 +97,7 @@ class CSVLogger(Callback):
         import csv
 
         place = columns.index("epoch")
-        with open(self.path, "r+b") as file:
+        with open(self._absolute, "r+b") as file:
             header = file.readline()
             end = len(header)
             for line in file:
@@ -112,7 +114,7 @@ class CSVLogger(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Write the epoch's row."""
         assert self._file is not None
-        if self._is_first and not self.append and os.path.isfile(self.path):  # or a device
+        if self._is_first and not self.append and os.path.isfile(self._absolute):  # or a device
             self._file.truncate(0)
         if self._columns is None:
             self._columns = ["epoch", *logs]

@@ -49,11 +49,12 @@ class TensorBoard(Callback):
         self.histogram_freq = _checks.integer("histogram_freq", histogram_freq, low=0)
         self._kind = _checks.summary_writer()
         self._writers: dict[str, Any] = {}
-        self._first = 0
+        self._first, self._folder = 0, ""
 
     def on_train_begin(self, logs: Logs) -> None:
         """Close the files of an earlier training."""
         self.close()
+        self._folder = os.path.abspath(self.log_dir)  # a training may change the working directory
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         """Record the first epoch of the training."""
@@ -76,7 +77,7 @@ class TensorBoard(Callback):
     def _writer(self, part: str) -> Any:
         """Return the writer to a folder, in which a resumed training replaces its epochs."""
         if part not in self._writers:
-            folder, purged = os.path.join(self.log_dir, part), self._first or None
+            folder, purged = os.path.join(self._folder, part), self._first or None
             self._writers[part] = self._kind(folder, purge_step=purged)
         return self._writers[part]
 

@@ -178,10 +178,8 @@ def with_function(spec: Specification, loss: Callable[..., Any] | CustomLoss) ->
     return dataclasses.replace(spec, loss=loss)
 
 
-def checkpoint(
-    state: State, fit: Resumable, path: Path | None
-) -> tuple[Snapshot, dict[str, Any]] | None:
-    """Return the snapshot and the state of the saved fit, from which a fit continues.
+def checkpoint(state: State, fit: Resumable, path: Path | None) -> Snapshot | None:
+    """Let a fit continue from the state in a checkpoint; return the snapshot of the network there.
 
     None without a path, or if the file does not exist yet. A ValueError is raised if the file is
     that of another network or another fit.
@@ -196,16 +194,16 @@ def checkpoint(
     _checks.same_config(path, *configs)
     progress = _checks.same_fit(path, progress, _plain_fit(fit, {}))
     _checks.same_names(path, snapshot.feature_names, fit.feature_names)
+    current, wanted = saved.specification.optimizer.learning_rate, fit.get_state()["learning_rate"]
+    _checks.same_rate(path, progress.get("learning_rate", wanted), wanted, current)
     try:
-        fit.try_state(progress)
+        fit.set_state(progress)
     except Exception as error:  # of a user's callback
         raise ValueError(
             f"resume={path!r} belongs to a fit with other callbacks: {error}; pass the same ones "
             "in the same order, or remove the file to start over"
         ) from error
-    current, wanted = saved.specification.optimizer.learning_rate, fit.get_state()["learning_rate"]
-    _checks.same_rate(path, progress.get("learning_rate", wanted), wanted, current)
-    return snapshot, progress
+    return snapshot
 
 
 def read(path: str) -> tuple[Tensors, dict[str, str]]:

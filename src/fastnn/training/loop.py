@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import _thread
 import contextlib
-import copy
 import math
 import os
 import sys
@@ -109,41 +108,47 @@ class Fit:
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Continue from a state that `get_state` returned."""
+        """Continue from a state that `get_state` returned.
+
+        After an error of a callback, all callbacks have the attributes that they had before.
+        """
+        before = [(callback, vars(callback).copy()) for callback in self._keepers()]
+        try:
+            for (callback, _), kept in zip(before, state["callbacks"], strict=True):
+                callback.set_state(kept)
+        except BaseException:
+            for callback, attributes in before:
+                vars(callback).clear()
+                vars(callback).update(attributes)
+            raise
         self.epoch = state["epoch"]
         self.first_rate = state.get("learning_rate", self.first_rate)  # older files lack it
-        for callback, kept in zip(self._keepers(), state["callbacks"], strict=True):
-            callback.set_state(kept)
-
-    def try_state(self, state: dict[str, Any]) -> None:
-        """Raise any error that `set_state` would raise, by setting the state of copies."""
-        for callback, kept in zip(self._keepers(), state["callbacks"], strict=True):
-            copy.copy(callback).set_state(kept)
 
     def _keepers(self) -> list[Callback]:
         return [self.history, *self.callbacks]
 
     # ---- epochs ---------------------------------------------------------------------------------
 
-    def run(self, resumed: tuple[Snapshot, dict[str, Any]] | None = None) -> History:
+    def run(self, resumed: Snapshot | None = None) -> History:
         """Train all epochs, or until a listener stops training; return the history.
 
-        `resumed` is a snapshot of the network and the state of the fit that is continued.
+        `resumed` is a snapshot of the network if a fit is continued, whose state has been set.
         """
         state, patience = self.state, BRIEFLY
         before, first_step = None, None
+        key, has_begun = id(state), False
         try:
             self.thread = _thread.get_ident()
+            has_begun = True  # a signal handler may raise an error as soon as the entry is there
             # One atomic operation: another fit may have begun since this object was made.
-            other = _IN_PROGRESS.setdefault(id(state), self)
-            _checks.idle(None if other is self else other)
+            other = _IN_PROGRESS.setdefault(key, self)
+            has_begun = other is self
+            _checks.idle(None if has_begun else other)
             before = _Before(state, self.plan.shuffle, with_weights=resumed is not None)
             state.fit, state.stop_training = self, False
             state.network.forget()
             if resumed is not None:
-                snapshot, progress = resumed
-                self.set_state(progress)
-                state.take(snapshot)
+                state.take(resumed)
             if not state.is_ready:
                 assert isinstance(self.plan.source, Rows)
                 dtype = state.specification.dtype
@@ -161,9 +166,9 @@ class Fit:
                 before.restore(state)
             raise
         finally:
-            if _IN_PROGRESS.get(id(state)) is self:
+            if has_begun:  # no call before the entry is gone: a signal handler may raise in it
                 state.fit = None
-                _IN_PROGRESS.pop(id(state))
+                _IN_PROGRESS.pop(key, None)
             if not isinstance(self.plan.source, Rows):
                 self.plan.source.wait(patience)
         return self.history
@@ -402,8 +407,8 @@ class Fit:
         network, tally = self.state.network, self.state.network.tally()
         last = block.part(slice(-TRIED_ROWS, None))
         one_thread = 1  # so that the call needs only a small workspace
-        network.evaluate(*last.for_loss(), one_thread, tally)
-        loss = tally.loss + network.penalties(tally.total)
+        network.evaluate(*last.for_loss(), one_thread, tally, None, network.averages)
+        loss = tally.loss + network.penalties(tally.total, network.averages)
         if not math.isfinite(loss):
             overflowed = math.isfinite(tally.loss)
             raise self._divergence(loss, overflowed, f"after epoch {epoch + 1}")
@@ -474,16 +479,18 @@ def fit_as_it_is(
     assert batch_size is not None
     if not 0 < batch_size <= sys.maxsize:
         return None
-    fit, history = _FitAsItIs(state), History()
-    other = _IN_PROGRESS.setdefault(id(state), fit)
-    _checks.idle(None if other is fit else other)
+    fit, history, key, has_begun = _FitAsItIs(state), History(), id(state), True
     try:
+        other = _IN_PROGRESS.setdefault(key, fit)
+        has_begun = other is fit
+        _checks.idle(None if has_begun else other)
         state.network.forget()
         state.network.stop_training = 0
         generator = state.shuffler if shuffle else None
         done = state.network.try_fit(X, y, batch_size, epochs, generator)
     finally:
-        _IN_PROGRESS.pop(id(state), None)
+        if has_begun:
+            _IN_PROGRESS.pop(key, None)
     if done is None:
         return None
     if done.has_diverged:

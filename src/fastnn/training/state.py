@@ -57,8 +57,8 @@ class Resumable(Protocol):
     def get_state(self) -> dict[str, Any]:
         """Return the state of the fit, for a checkpoint."""
 
-    def try_state(self, state: dict[str, Any]) -> None:
-        """Raise an error if the fit cannot continue from a state that `get_state` returned."""
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue from a state that `get_state` returned."""
 
 
 @dataclass(eq=False, repr=False)
