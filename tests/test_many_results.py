@@ -62,6 +62,13 @@ def test_each_network_predicts_in_its_own_precision(order):
     np.testing.assert_array_equal(fits.predict(X, "mean"), own.mean(axis=0))
 
 
+@pytest.mark.parametrize("reduce", ["mean", "std", "quantiles"])
+def test_a_statistic_of_a_row_does_not_depend_on_other_rows(reduce):
+    fits = fit_many(networks(base(dtype="float64"), n=20), X, y)
+    alone = [fits.predict(X[i : i + 1], reduce) for i in range(len(X))]
+    np.testing.assert_array_equal(fits.predict(X, reduce), np.concatenate(alone, axis=-2))
+
+
 def test_the_best_by_a_metric_under_a_name_of_the_user(tmp_path):
     nets = [
         MLP(3, [Dense(8, "relu"), Dense(1, "sigmoid")], loss="binary_cross_entropy", seed=0,

@@ -190,6 +190,19 @@ def test_predictions_are_the_mean_of_the_members(problem):
             assert np.array_equal(ensemble.predict(X), mean > 0.5)
 
 
+@pytest.mark.parametrize("problem", ENSEMBLES)
+def test_predictions_of_a_row_do_not_depend_on_other_rows(problem):
+    kind, more, X, y = ENSEMBLES[problem]
+    ensemble = kind(**{**SMALL, "n_members": 12, "max_iter": 2}, **more).fit(X, y)
+    if kind is MLPEnsembleRegressor:
+        methods = [ensemble.predict, lambda rows: ensemble.predict(rows, return_std=True)[1]]
+    else:
+        methods = [ensemble.predict_proba]
+    for method in methods:
+        alone = np.concatenate([method(X[i : i + 1]) for i in range(20)])
+        assert np.array_equal(method(X[:20]), alone)
+
+
 def test_long_tables_are_predicted_in_parts():
     kind, _, X, y = ENSEMBLES["numbers"]
     ensemble = kind(**SMALL).fit(X, y)

@@ -12,7 +12,7 @@ from fastnn import metrics as metric_kinds
 from fastnn.callbacks import History
 from fastnn.exchange import model_files, safetensors
 from fastnn.losses import CustomLoss
-from fastnn.many import files, plain
+from fastnn.many import averages, files, plain
 from fastnn.many.outcomes import KINDS, NOT_STARTED, Outcome, Status
 from fastnn.mlp import MLP
 from fastnn.training import sources
@@ -432,7 +432,7 @@ def _reduced(outputs: NDArray[np.float64], reduce: str, levels: NDArray[Any]) ->
     if reduce == "quantiles":
         found = np.quantile(outputs, levels, axis=0)
     else:
-        found = outputs.mean(axis=0) if reduce == "mean" else outputs.std(axis=0)
+        found = averages.mean(outputs) if reduce == "mean" else averages.std(outputs)
     return found
 
 
