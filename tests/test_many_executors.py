@@ -643,6 +643,14 @@ def test_an_executor_that_was_shut_down_is_an_error():
         fit_many([net_of()], X, y, executor=executor)
 
 
+def test_a_client_that_was_closed_is_refused():
+    distributed = pytest.importorskip("distributed")
+    with distributed.Client(cluster()[0]) as client:
+        pass
+    with pytest.raises(ValueError, match="has been closed; make a new one"):
+        fit_many([net_of()], X, y, executor=client)
+
+
 class ShuttingDown(Callback):
     """Shuts down an executor of threads once a task is waiting, which is cancelled."""
 
