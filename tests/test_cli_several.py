@@ -270,11 +270,37 @@ def test_a_search_saves_the_best_network(here, output_of):
 
 
 def test_a_search_begins_no_round_after_its_time_limit(here, output_of, monkeypatch):
-    clock = iter([0.0, 1.0, 59.0, 61.0])  # the beginning, and before each round
+    clock = iter([0.0, 0.0, 1.0, 50.0, 61.0])  # the beginning, and before each round
     monkeypatch.setattr(several, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     monkeypatch.setattr(several, "_ROUND", 3)
-    report = json.loads(output_of(*TRAIN, "--quiet", "--json", "--search", "1min"))
-    assert report["search"]["trials"] == 6
+    words = "--quiet", "--json", "--threads", "2", "--search", "1min"
+    assert json.loads(output_of(*TRAIN, *words))["search"]["trials"] == 2 + 3 + 2
+
+
+@pytest.mark.parametrize(
+    ("n_done", "elapsed", "n"),
+    [
+        (0, 0.0, 2),  # one for each thread
+        (2, 0.2, 16),
+        (40, 40.0, 10),  # at this pace the last of 20 trials would begin late
+        (2, 50.0, 2),  # all at once
+        (50, 60.0, 0),
+    ],
+)
+def test_the_trials_of_a_round_begin_before_the_time_limit(n_done, elapsed, n):
+    assert several._n_of_round((None, 60.0), n_done, elapsed, threads=2) == n
+
+
+def test_a_search_continues_after_trials_that_diverge(here, output_of, monkeypatch):
+    draw, rates = several._trial, iter([0.1, 1e30, 1e30, 0.1])  # the first is not used
+
+    def draw_with_rate(*args):
+        return draw(*args) | {"learning_rate": next(rates)}
+
+    monkeypatch.setattr(several, "_trial", draw_with_rate)
+    monkeypatch.setattr(several, "_ROUND", 2)
+    report = json.loads(output_of(*TRAIN, "--quiet", "--json", "--search", "2"))
+    assert report["search"]["trials"] == 2
 
 
 @pytest.mark.parametrize(

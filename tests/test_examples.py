@@ -169,4 +169,5 @@ def test_halving(output_of):
     assert [tuple(map(int, rung[:2])) for rung in rungs] == [(27, 3), (9, 9), (3, 27)]
     scores = [float(rung[2]) for rung in rungs]
     assert scores == sorted(scores)
+    assert "scikit-learn's scores    the same, " in text
     assert number(text, "accuracy on test images") > max(96, number(text, "default settings"))

@@ -828,6 +828,7 @@ def test_an_interrupted_call_returns_what_is_trained_and_leaves_the_rest_as_it_w
         ({"y": CATEGORIES}, r"y\[2, 0\] is nan"),
         ({"validation_data": (X, y)}, "no argument 'validation_data'; pass them as validation="),
         ({"resume": "a.ckpt"}, "no argument 'resume'; the argument is checkpoint"),
+        ({"patience": 3}, r"; pass the callback: fit_many\(nets, X, y, validation=0.1, "),
         ({"epoch": 3}, "fit_many has no argument 'epoch'; .* did you mean 'epochs'"),
         ({"groups": np.arange(90) % 3}, "groups has 3 labels, but nets has 2 networks"),
         ({"groups": np.arange(90) % 2, "rows": [None, None]}, "rows and groups are both given"),

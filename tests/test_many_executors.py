@@ -134,6 +134,20 @@ def test_networks_are_those_of_a_call_without_an_executor(kind):
     assert classes[0].classes == ("high", "low", "mid")
 
 
+@pytest.mark.parametrize("n", [1, 3])
+def test_networks_are_the_same_on_any_number_of_dasks_workers(n):
+    made, client = cluster()
+    try:
+        made.scale(n)
+        while len(client.nthreads()) != n:
+            time.sleep(0.01)
+        fits = regressions(client)
+    finally:
+        made.scale(2)
+        client.wait_for_workers(2)
+    assert bits(fits) == bits(regressions())
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_network_that_diverges_is_recorded_or_raises(kind):
     nets = networks(net_of(optimizer=SGD()), learning_rate=[0.01, 1e9, 0.02, 0.03])
@@ -378,11 +392,11 @@ from concurrent.futures import ProcessPoolExecutor
 import fastnn.many.executors as executors
 from fastnn import MLP, Dense, fit_many, networks
 
-kills, path = int(sys.argv[1]), sys.argv[2]
+kind, kills, path = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 rng = np.random.default_rng(0)
 X, y = rng.normal(size=(400, 4)), rng.normal(size=400)
 base = MLP(4, [Dense(16, "relu"), Dense(1)], loss="squared_error", optimizer="adam", seed=0)
-nets, done = networks(base, n=400), 0
+nets, killed = networks(base, n=400), set()
 
 renew = executors._Processes.renew
 def renewed(pool):
@@ -390,37 +404,62 @@ def renewed(pool):
     pools.append(pool.executor)
 executors._Processes.renew = renewed
 
-def kill():
-    global done
+def kills_of_pool():
+    found = list((pools[-1]._processes or {}).values())
+    return {process.pid: process.kill for process in found}
+
+def kills_of_cluster():
+    found = [nanny.process for nanny in list(cluster.workers.values())]
+    pids = [p.pid for p in found if p and p.worker_address in cluster.scheduler.workers]
+    return {pid: lambda pid=pid: os.kill(pid, signal.SIGKILL) for pid in pids if pid}
+
+def kill(kills_of_each):
     random = np.random.default_rng(1)
-    while done < kills:
-        time.sleep(random.uniform(0.0, 0.3))
-        processes = list((pools[-1]._processes or {}).values())
-        if processes:
-            processes[random.integers(len(processes))].kill()
-            done += 1
+    while len(killed) < kills:
+        time.sleep(random.uniform(0.0, 0.3 if kind == "processes" else 1.0))
+        alive = [(pid, end) for pid, end in kills_of_each().items() if pid not in killed]
+        if alive:
+            pid, end = alive[random.integers(len(alive))]
+            end()
+            killed.add(pid)
+
+def fit_while_killed(executor, kills_of_each):
+    killer = threading.Thread(target=kill, args=(kills_of_each,))
+    killer.start()
+    while killer.is_alive():
+        fits = fit_many(nets, X, y, epochs=100, validation=0.2, executor=executor)
+    fits.save(path)
 
 if __name__ == "__main__":
-    if kills:
+    if not kills:
+        fit_many(nets, X, y, epochs=100, validation=0.2).save(path)
+    elif kind == "processes":
         with ProcessPoolExecutor(2) as executor:
             pools = [executor]
-            killer = threading.Thread(target=kill)
-            killer.start()
-            while killer.is_alive():
-                fits = fit_many(nets, X, y, epochs=100, validation=0.2, executor=executor)
+            fit_while_killed(executor, kills_of_pool)
     else:
-        fits = fit_many(nets, X, y, epochs=100, validation=0.2)
-    fits.save(path)
+        import contextlib, dask
+        from distributed import Client, LocalCluster
+        # This time after each loss, a LocalCluster gives up a worker that is being restarted.
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"})
+        with contextlib.suppress(KeyError):  # its end may raise one about a worker lost before
+            with LocalCluster(2, threads_per_worker=1, dashboard_address=":0") as cluster:
+                with Client(cluster) as executor:
+                    fit_while_killed(executor, kills_of_cluster)
 """
 
 
 @needs_sigkill
 @pytest.mark.slow
-def test_fifty_kills_at_random_moments_change_nothing(tmp_path):
-    found = []
+@pytest.mark.parametrize("kind", ["processes", "dask"])
+def test_fifty_kills_at_random_moments_change_nothing(kind, tmp_path):
+    if kind == "dask":
+        pytest.importorskip("distributed")
+    script, found = tmp_path / "program.py", []
+    script.write_text(PROGRAM)
     for kills in (0, 50):
         path = tmp_path / f"fits {kills}"
-        command = [sys.executable, "-c", PROGRAM, str(kills), path]
+        command = [sys.executable, script, kind, str(kills), path]
         subprocess.run(command, check=True, timeout=3600)
         found.append(bits(fastnn.load_many(path)))
     assert found[0] == found[1]
@@ -602,6 +641,14 @@ def test_an_executor_that_was_shut_down_is_an_error():
         pass
     with pytest.raises(RuntimeError, match="after shutdown"):
         fit_many([net_of()], X, y, executor=executor)
+
+
+def test_a_client_that_was_closed_is_refused():
+    distributed = pytest.importorskip("distributed")
+    with distributed.Client(cluster()[0]) as client:
+        pass
+    with pytest.raises(ValueError, match="has been closed; make a new one"):
+        fit_many([net_of()], X, y, executor=client)
 
 
 class ShuttingDown(Callback):

@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -30,7 +31,7 @@ from fastnn import (
     networks,
     tables,
 )
-from fastnn.many import executors, unattended
+from fastnn.many import executors, results, unattended
 from fastnn.many.members import Members
 
 rng = np.random.default_rng(3)
@@ -60,6 +61,28 @@ def test_each_network_predicts_in_its_own_precision(order):
         np.testing.assert_array_equal(outputs, net.predict(X))
     own = np.stack([net.predict(X).astype(np.float64) for net in fits])
     np.testing.assert_array_equal(fits.predict(X, "mean"), own.mean(axis=0))
+
+
+@pytest.mark.parametrize("reduce", ["mean", "std", "quantiles"])
+def test_a_statistic_of_a_row_does_not_depend_on_other_rows(reduce):
+    fits = fit_many(networks(base(dtype="float64"), n=20), X, y)
+    alone = [fits.predict(X[i : i + 1], reduce) for i in range(len(X))]
+    np.testing.assert_array_equal(fits.predict(X, reduce), np.concatenate(alone, axis=-2))
+
+
+@pytest.mark.parametrize("reduce", ["mean", "std", "quantiles"])
+def test_the_memory_of_a_statistic_does_not_grow_with_the_number_of_networks(reduce, monkeypatch):
+    monkeypatch.setattr(results, "_TOGETHER", 1 << 16)
+    fits = fit_many(networks(base(), n=400), X, y, epochs=0)
+    rows = np.tile(X, (32, 1))
+    tracemalloc.start()
+    try:
+        found = fits.predict(rows, reduce)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 6 * 8 * 2**16  # float64; the outputs of all networks for all rows are 12 times
+    np.testing.assert_array_equal(found[..., -len(X) :, :], fits.predict(X, reduce))
 
 
 def test_the_best_by_a_metric_under_a_name_of_the_user(tmp_path):

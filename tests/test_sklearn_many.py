@@ -190,6 +190,19 @@ def test_predictions_are_the_mean_of_the_members(problem):
             assert np.array_equal(ensemble.predict(X), mean > 0.5)
 
 
+@pytest.mark.parametrize("problem", ENSEMBLES)
+def test_predictions_of_a_row_do_not_depend_on_other_rows(problem):
+    kind, more, X, y = ENSEMBLES[problem]
+    ensemble = kind(**{**SMALL, "n_members": 12, "max_iter": 2}, **more).fit(X, y)
+    if kind is MLPEnsembleRegressor:
+        methods = [ensemble.predict, lambda rows: ensemble.predict(rows, return_std=True)[1]]
+    else:
+        methods = [ensemble.predict_proba]
+    for method in methods:
+        alone = np.concatenate([method(X[i : i + 1]) for i in range(20)])
+        assert np.array_equal(method(X[:20]), alone)
+
+
 def test_long_tables_are_predicted_in_parts():
     kind, _, X, y = ENSEMBLES["numbers"]
     ensemble = kind(**SMALL).fit(X, y)
@@ -507,6 +520,9 @@ OF_SCALED = {"mlpclassifier__alpha": [1e-4, 0.1], "standardscaler__with_mean": [
 TWO = {"scoring": ["accuracy", "neg_log_loss"], "refit": "accuracy"}
 ROUNDS = {"resource": "max_iter", "max_resources": 9}
 SORTED = {"cv": KFold(3)}  # of flowers sorted by kind: each fold lacks a class
+OF_HALVING = ["n_resources_", "n_candidates_", "n_remaining_candidates_", "min_resources_",
+              "max_resources_", "n_iterations_", "n_required_iterations_",
+              "n_possible_iterations_"]  # fmt: skip
 
 #: Our strategy and its options, scikit-learn's search, and options of both.
 SEARCHES = {
@@ -533,7 +549,7 @@ SEARCHES = {
                               "aggressive_elimination": True, "max_resources": 40}),
     "halved epochs": (CLASSIFIER, ALPHAS, {"strategy": "halving"}, HalvingGridSearchCV, ROUNDS),
     "halved drawn": (REGRESSOR, DRAWN, {"strategy": "halving", "n_iter": 5}, HalvingRandomSearchCV,
-                     {"n_candidates": 5, "random_state": 2, "min_resources": 40}),
+                     {"n_candidates": 5, "random_state": 2, "min_resources": "smallest"}),
 }  # fmt: skip
 
 
@@ -566,8 +582,8 @@ def test_a_search_gives_scikit_learns_results_to_the_bit(case):
     other.fit(X, y)
     assert_same_results(search.cv_results_, other.cv_results_)
     for name in ("best_index_", "best_params_", "best_score_", "n_splits_", "multimetric_",
-                 "n_resources_", "n_candidates_"):  # fmt: skip
-        assert getattr(search, name, None) == getattr(other, name, None)
+                 *OF_HALVING):  # fmt: skip
+        assert getattr(search, name, None) == getattr(other, name, None), name
     assert hasattr(search, "best_estimator_") == hasattr(other, "best_estimator_")
     if hasattr(other, "best_estimator_"):
         assert np.array_equal(search.predict(X), other.predict(X))

@@ -6,8 +6,8 @@ A chain of stores wants a forecast of the sales of the coming weeks, and its unc
 has its own customers, so each gets its own network. Several networks for one store show how
 uncertain a forecast is. `fastnn.fit_many` trains many networks in one call.
 
-The sales of 40 stores over two years are simulated. They depend on the weekday, the temperature and
-promotions, differently in each store.
+The sales of 1,000 stores over two years are simulated. They depend on the weekday, the temperature
+and promotions, differently in each store.
 """
 
 import matplotlib.pyplot as plt
@@ -16,7 +16,7 @@ import numpy as np
 from fastnn import MLP, Dense, EarlyStopping, Standardize, fit_many, networks
 
 rng = np.random.default_rng(0)
-n_stores, n_days, n_tested = 40, 730, 28
+n_stores, n_days, n_tested = 1000, 730, 28
 day = np.arange(n_days)
 temperature = 12 - 10 * np.cos(2 * np.pi * day / 365) + 3 * rng.normal(size=n_days)
 
@@ -37,7 +37,7 @@ simulated = [simulate(store) for store in range(n_stores)]
 X = np.concatenate([inputs[:-n_tested] for inputs, _ in simulated])
 y = np.concatenate([sales[:-n_tested] for _, sales in simulated])
 stores = np.repeat(np.arange(n_stores), n_days - n_tested)
-print(f"{len(y):,} rows of {n_stores} stores; the last {n_tested} days are kept for the test")
+print(f"{len(y):,} rows of {n_stores:,} stores; the last {n_tested} days are kept for the test")
 
 # %%
 # A network for each store

@@ -117,7 +117,10 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "metric": "the argument is metrics",
             "callback": "the argument is callbacks",
             "resume resume_from ckpt_path": "the argument is checkpoint",
-            "early_stopping patience n_iter_no_change tol": _STOPPING,
+            "early_stopping patience n_iter_no_change tol": (
+                "pass the callback: fit_many(nets, X, y, validation=0.1, "
+                "callbacks=[EarlyStopping(patience=10)])"
+            ),
             "seed random_state": "pass seeds to networks; shuffle takes NumPy Generators",
             "n_jobs num_workers workers": "the argument is n_threads",
         }

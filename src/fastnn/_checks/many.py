@@ -421,10 +421,15 @@ def executor(value: Any) -> Any:
             "executor must be an executor of concurrent.futures or loky, a Client of Dask, or "
             f'"joblib" for its active backend; got {shown(value)}'
         )
-    if is_client_of_dask(value) and value.asynchronous:
-        raise ValueError(
-            "executor is a Client with asynchronous=True; make one without it: Client(address)"
-        )
+    if is_client_of_dask(value):
+        if value.asynchronous:
+            raise ValueError(
+                "executor is a Client with asynchronous=True; make one without it: Client(address)"
+            )
+        if value.status == "closed":
+            raise ValueError(
+                "executor is a Client that has been closed; make a new one: Client(address)"
+            )
     return value
 
 

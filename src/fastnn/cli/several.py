@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import _cpu
 from fastnn._precision import POLICIES
 from fastnn.callbacks import EarlyStopping
 from fastnn.cli.fitting import network_of
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from fastnn.optimizers import Optimizer
     from fastnn.tabular.table import Column
 
-#: Number of trials of a search that are trained together.
+#: Largest number of trials of a search that are trained together, if there are fewer threads.
 _ROUND = 16
 
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
@@ -199,6 +200,21 @@ def budget(text: str) -> tuple[int | None, float]:
     return (None, float(amount * _SECONDS[found[2]])) if found[2] else (amount, math.inf)
 
 
+def _n_of_round(budget: tuple[int | None, float], n_done: int, elapsed: float, threads: int) -> int:
+    """Return how many trials to train next; 0 if the budget is spent after `elapsed` seconds.
+
+    With a time, the first trials begin at once, and later rounds have half of the trials that the
+    time left suffices for at the pace so far, so that the last of them begin in time, too.
+    """
+    most, seconds = budget
+    if most:
+        return min(_ROUND, most - n_done)
+    if elapsed >= seconds:
+        return 0
+    expected = n_done * (seconds - elapsed) / elapsed if elapsed else 0.0
+    return max(threads, min(_ROUND, int(expected / 2)))
+
+
 def _trial(rate: float, rng: np.random.Generator) -> dict[str, Any]:
     """Return randomly drawn options of a trial."""
     low, high = map(math.log, _RATES)
@@ -219,27 +235,29 @@ def search(common: Common, optimizer: Optimizer) -> tuple[Model, dict[str, Any],
     """
     options = common.job.options
     rng = np.random.default_rng([options.seed, 1])  # a different stream than that of the split
-    most, seconds = options.search
-    began, n_done, interrupted = time.monotonic(), 0, False
+    threads = options.threads or _cpu.available_threads()
+    began, n_done, n_lost, interrupted = time.monotonic(), 0, 0, False
     best: tuple[float, Fits, dict[str, Any]] | None = None
-    while not interrupted and (n_done < most if most else time.monotonic() - began < seconds):
-        n = min(_ROUND, most - n_done) if most else _ROUND
+    while not interrupted and n_lost < _ROUND:  # if so many diverge in a row, others will, too
+        n = _n_of_round(options.search, n_done, time.monotonic() - began, threads)
+        if n == 0:
+            break
         rate = float(optimizer.learning_rate)  # type: ignore[arg-type]  # no schedule
         trials = [_trial(rate, rng) for _ in range(n)]
-        if n_done == 0:
+        if n_done + n_lost == 0:
             given = {name: getattr(options, name) for name in trials[0]}
             trials[0] = {**given, "learning_rate": rate}
         nets = [_network(common, optimizer, trial) for trial in trials]
         fits = common.fit(nets, batch_sizes=[trial["batch_size"] for trial in trials])
         interrupted = fits.interrupted
         n_done += int(fits.is_trained.sum())
-        if fits.is_trained.any():
-            number = fits.best()
-            value = float(fits.values()[number])
-            if best is None or value < best[0]:
-                best = value, fits.some([number]), trials[number]
-        if not fits.is_trained.any() and not interrupted:
-            break  # all diverged
+        if not fits.is_trained.any():
+            n_lost += n
+            continue
+        n_lost, number = 0, fits.best()
+        value = float(fits.values()[number])
+        if best is None or value < best[0]:
+            best = value, fits.some([number]), trials[number]
     if best is None and interrupted:
         raise KeyboardInterrupt
     if best is None:

@@ -160,5 +160,5 @@ def _add_options_of_several(group: Group) -> None:
     one.add_argument("--search", metavar="BUDGET", type=several.budget, default=None,
                      help="search for good hidden layers, dropout, batch size and learning rate, "
                      "and save the network with the lowest validation loss; the budget is a number "
-                     "of trials such as 50, or a time such as 10min, after which no trial begins"
+                     "of trials such as 50, or the time in which trials begin, such as 10min"
                      )  # fmt: skip

@@ -7,6 +7,7 @@ Each module imports only those above it in this list:
     members.py     the checked arguments of each member, one of the networks of a call
     plain.py       conversion of parameters and labels of groups to JSON
     files.py       many networks as tensors and JSON
+    averages.py    mean and standard deviation over networks
     results.py     Fits: networks, histories and statuses; predictions and values of all networks
     progress.py    a progress bar over the networks
     interrupts.py  Ctrl-C while a call ends

@@ -12,7 +12,7 @@ from fastnn import metrics as metric_kinds
 from fastnn.callbacks import History
 from fastnn.exchange import model_files, safetensors
 from fastnn.losses import CustomLoss
-from fastnn.many import files, plain
+from fastnn.many import averages, files, plain
 from fastnn.many.outcomes import KINDS, NOT_STARTED, Outcome, Status
 from fastnn.mlp import MLP
 from fastnn.training import sources
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from fastnn.mlp import Inputs, Metrics, Path
 
-#: Rows for which all networks predict before the next rows, to bound the memory for outputs.
-_TOGETHER = 4096
+#: Outputs, of all networks for some rows, that a statistic is computed from at a time.
+_TOGETHER = 1 << 22
 
 REDUCTIONS = ("mean", "std", "quantiles")
 
@@ -290,11 +290,13 @@ class Fits:
             for i in np.flatnonzero(self.is_trained):
                 out[i] = self.nets[i].predict(rows[self.nets[i].dtype])
             return out
-        parts = []
-        for start in range(0, n, _TOGETHER):
-            some = {kind: X[start : start + _TOGETHER] for kind, X in rows.items()}
-            outputs = [net.predict(some[net.dtype]).astype(np.float64) for net in trained]
-            parts.append(_reduced(np.stack(outputs), way, levels))
+        parts, size = [], max(1, _TOGETHER // (len(trained) * trained[0].n_out))
+        for start in range(0, n, size):
+            some = {kind: X[start : start + size] for kind, X in rows.items()}
+            outputs = np.empty((len(trained), min(size, n - start), trained[0].n_out))
+            for net, found in zip(trained, outputs, strict=True):
+                found[:] = net.predict(some[net.dtype])
+            parts.append(_reduced(outputs, way, levels))
         return np.concatenate(parts, axis=-2)
 
     def predict_classes(self, X: Inputs) -> NDArray[Any]:
@@ -432,7 +434,7 @@ def _reduced(outputs: NDArray[np.float64], reduce: str, levels: NDArray[Any]) ->
     if reduce == "quantiles":
         found = np.quantile(outputs, levels, axis=0)
     else:
-        found = outputs.mean(axis=0) if reduce == "mean" else outputs.std(axis=0)
+        found = averages.mean(outputs) if reduce == "mean" else averages.std(outputs)
     return found
 
 

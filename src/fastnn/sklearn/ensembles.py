@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from fastnn import _checks
+from fastnn.many import averages
 from fastnn.sklearn.base import (
     BaseMLP,
     all_or_nothing,
@@ -283,7 +284,7 @@ class BaseEnsemble(HasMembers, TakesSparseRows, Parameters):
 
     def _outputs(self, X: Any) -> NDArray[Any]:
         """Return the mean of the members' outputs (n, n_outputs)."""
-        (mean,) = self._over_members(X, _mean)
+        (mean,) = self._over_members(X, averages.mean)
         return mean
 
     def _over_members(
@@ -309,16 +310,6 @@ class BaseEnsemble(HasMembers, TakesSparseRows, Parameters):
 
     def _members(self) -> list[BaseMLP]:
         return self.estimators_
-
-
-def _mean(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = outputs.mean(axis=0)
-    return found
-
-
-def _std(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = outputs.std(axis=0)
-    return found
 
 
 def _drawn(seed: Any, n: int, redraws: int = 0) -> NDArray[np.int64]:
@@ -509,7 +500,7 @@ class MLPEnsembleRegressor(RegressorOutputs, EnsembleRegressorParameters, BaseEn
         """
         if not _checks.flag("return_std", return_std):
             return super().predict(X)
-        mean, std = self._over_members(X, _mean, _std)
+        mean, std = self._over_members(X, averages.mean, averages.std)
         return _flat(mean), _flat(std)
 
     def predict_quantiles(

@@ -121,6 +121,13 @@ class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         Whether there are several scores.
     n_resources_, n_candidates_ : list of int
         For "halving": resources and candidates of each rung.
+    n_iterations_, n_required_iterations_, n_possible_iterations_ : int
+        For "halving": the number of rungs; the number that leaves at most `factor` candidates in
+        the last one; and the number that the resources suffice for.
+    min_resources_, max_resources_ : int
+        For "halving": the resources of each candidate in the first rung, and the maximum.
+    n_remaining_candidates_ : int
+        For "halving": how many candidates would be in another rung.
     classes_ : ndarray
         Class labels of the best classifier.
     n_features_in_ : int
@@ -335,9 +342,11 @@ class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
                 "params"
             )
         n = len(candidates)
-        low, high = self._resources(evaluation, n)
+        self.min_resources_, self.max_resources_ = low, high = self._resources(evaluation, n)
         needed, possible = _n_rungs(n, self.factor), _n_rungs(high // low, self.factor)
         rungs = needed if self.aggressive_elimination else min(needed, possible)
+        self.n_required_iterations_, self.n_possible_iterations_ = needed, possible
+        self.n_iterations_ = rungs
         self.n_resources_, self.n_candidates_ = [], []
         for rung in range(rungs):
             power = max(0, rung - needed + possible) if self.aggressive_elimination else rung
@@ -352,6 +361,7 @@ class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             more = {"iter": rung, "n_resources": amount}
             evaluation.add(candidates, more, fraction)
             candidates = evaluation.best(math.ceil(len(candidates) / self.factor))
+        self.n_remaining_candidates_ = len(candidates)
 
     def _resources(self, evaluation: _Evaluation, n_candidates: int) -> tuple[int, int]:
         """Return the minimum and the maximum resources of a candidate."""

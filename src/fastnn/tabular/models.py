@@ -14,7 +14,7 @@ import numpy as np
 
 from fastnn import _checks, load
 from fastnn.exchange import model_files
-from fastnn.many import Fits, load_many
+from fastnn.many import Fits, averages, load_many
 from fastnn.many.outcomes import FINISHED, Status
 from fastnn.tabular.errors import TableError, listed, suggestion
 from fastnn.tabular.recipe import Recipe, recipe_of
@@ -89,7 +89,7 @@ class Model:
             return self.net.predict(X), None
         found = np.stack([net.predict(X) for net in self.fits]).astype(np.float64)
         with np.errstate(all="ignore"):  # for rows far from those of training, outputs may be inf
-            return found.mean(axis=0), found.std(axis=0)
+            return averages.mean(found), averages.std(found)
 
     def predict_encoded(
         self, rows: EncodedRows, groups: NDArray[np.intp] | None = None
