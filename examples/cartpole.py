@@ -2,7 +2,7 @@
 
 What it shows: `train_on_output_gradients`, for losses that cannot be expressed by targets. The
 network is a policy: its two outputs are the probabilities of pushing the cart to the left and to
-the right. It plays some episodes, and REINFORCE (Williams, Machine Learning 1992) makes those
+the right. After each round of episodes, REINFORCE (Williams, Machine Learning 1992) makes the
 actions more likely that were followed by more reward than usual. The loss of an action with
 probability p and advantage A is -A log p, so its derivative is -A / p with respect to that output,
 and 0 for the other output.

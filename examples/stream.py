@@ -1,4 +1,4 @@
-"""A stream that drifts: train on-line while rows arrive, one or a few at a time.
+"""A stream that drifts: train online while rows arrive, one or a few at a time.
 
 What it shows: `fit` on an endless generator (steps_per_epoch is the length of an epoch),
 `train_on_batch` on each arriving row, and the prequential error: every row is predicted before the

@@ -112,7 +112,7 @@ class Profile:
     trials : list of Trial
         The same network with other batch sizes and numbers of threads.
     advice : list of str
-        What would make training faster.
+        Changes that would make training faster.
     skips_zeros : bool
         Whether the rows have so many zeros that products with zeros are skipped. `flops` count
         these products, so a phase may exceed the peak.
@@ -122,7 +122,7 @@ class Profile:
         Empty if the network has not been trained on several threads.
     core_to_core_ns : float
         One-way latency from one core to another in nanoseconds, measured now; NaN if `n_threads` is
-        1. From about 150 on, several threads do not make small steps faster.
+        1. From about 150 ns on, several threads do not make small steps faster.
     """
 
     network: str
