@@ -416,7 +416,7 @@ def test_plain_data():
 
 def test_where_a_function_does_not_go(data, tmp_path):
     net = networks()[1]
-    with pytest.raises(ValueError, match="training=True needs a loss of fastnn's own"):
+    with pytest.raises(ValueError, match="training=True needs one of fastnn's own losses"):
         net.to_c(tmp_path / "net.c", training=True)
     net.to_c(tmp_path / "net.c")
     with pytest.raises(ValueError, match=r"profile needs .* loss='linear'"):

@@ -66,7 +66,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "batch_size epochs n_epochs num_epochs max_epochs max_iter shuffle verbose metrics "
             "callbacks class_weight sample_weight validation_split validation_data": _OF_FIT,
             "early_stopping n_iter_no_change tol validation_fraction patience": _STOPPING,
-            "warm_start": "fit always continues from the present weights; drop it",
+            "warm_start": "fit always continues from the current weights; drop it",
             "max_fun": "it belongs to fastnn.sklearn.MLPClassifier(solver='lbfgs')",
             "device gpu jit_compile run_eagerly": _NO_DEVICE,
             "name": _NO_NAME,

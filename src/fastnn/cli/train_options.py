@@ -159,6 +159,6 @@ def _add_options_of_several(group: Group) -> None:
                      "value")  # fmt: skip
     one.add_argument("--search", metavar="BUDGET", type=several.budget, default=None,
                      help="search for good hidden layers, dropout, batch size and learning rate, "
-                     "and save the network with the lowest validation loss; the budget is a number "
-                     "of trials such as 50, or a time such as 10min, after which no trial begins"
-                     )  # fmt: skip
+                     "and save the network with the lowest validation loss; the budget is a "
+                     "number of trials such as 50, or a time such as 10min, after which no new "
+                     "trial begins")  # fmt: skip

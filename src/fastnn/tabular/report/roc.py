@@ -82,7 +82,7 @@ def section(subject: Subject) -> Html:
     if len(classes) > _MOST_CLASSES:
         return joined([paragraph(text), numbers])
     order = [k for k in np.argsort(areas, kind="stable").tolist() if counts[k]]
-    chart = _chart(f"Curves of {len(order)} classes; the least area is {areas[order[0]]:.4f}")
+    chart = _chart(f"Curves of {len(order)} classes; the smallest area is {areas[order[0]]:.4f}")
     worst = order[:_MOST_COLOURS]
     for k in sorted(order[_MOST_COLOURS:]):
         _draw(chart, curves[k], "thin muted")
