@@ -253,7 +253,7 @@ SCHEDULES = {  # name: (the rate, source)
     ),
     "linear_warmup": (
         r"\eta_{\text{start}} + (\eta_0 - \eta_{\text{start}}) \frac{t}{T}",
-        "up to T, then another schedule from its beginning",
+        "up to T, then the other schedule from its beginning",
     ),
 }
 
