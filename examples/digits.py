@@ -114,15 +114,15 @@ def main(folder="out"):
     print(f"NumPy, same work     {numpys:,.0f} samples/s")
     print(f"speed-up             {ours / numpys:.1f} times NumPy")
 
-    model, picture = folder / "digits.safetensors", folder / "digits.png"
+    model, plot = folder / "digits.safetensors", folder / "digits.png"
     net.save(model)
     if not np.array_equal(fastnn.load(model).predict(X_test), net.predict(X_test)):
         raise ArithmeticError("the saved model predicts something else")
-    history.plot(picture)
-    print(f"saved                {model} and {picture}")
+    history.plot(plot)
+    print(f"saved                {model} and {plot}")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--out", metavar="FOLDER", default="out", help="for model and picture")
+    parser.add_argument("--out", metavar="FOLDER", default="out", help="folder for model and plot")
     main(parser.parse_args().out)
