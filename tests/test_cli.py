@@ -1422,7 +1422,7 @@ def test_verify_tells_which_trainings_differ(monkeypatch, capsys, differing, cod
     assert out.endswith("\n")
     first, second, *names = out.splitlines()
     assert first.startswith("avx2 ")
-    assert first.endswith("trainings, all equal")
+    assert first.endswith("training runs, all equal")
     assert second.endswith("12 differ" if differing else "all equal")
     assert [name.strip() for name in names] == differing[:10]
     assert main(["verify", "--json"]) == code
