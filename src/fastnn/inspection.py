@@ -77,7 +77,7 @@ def _derivatives(net: MLP, rows: NDArray[Any], outputs: NDArray[np.int64]) -> ND
 def summary(net: MLP, batch_size: int = 32) -> str:
     """Return the table that `MLP.summary` prints."""
     batch_size = _checks.integer("batch_size", batch_size, low=1)
-    head, *rows = _table([("layer", "output", "parameters", "flops a row"), *_rows(net)])
+    head, *rows = _table([("layer", "output", "parameters", "flops per row"), *_rows(net)])
     rule = "-" * len(head)
     return "\n".join([head, rule, *rows, rule, *_totals(net, batch_size)])
 
@@ -86,7 +86,7 @@ def html(net: MLP) -> str:
     """Return the summary of a network as an HTML table for a notebook, in the page's colours."""
     from html import escape  # slow to import, and rarely needed
 
-    head, *rows = [("layer", "output", "parameters", "flops a row"), *_rows(net)]
+    head, *rows = [("layer", "output", "parameters", "flops per row"), *_rows(net)]
     rule = "border-bottom: 1px solid currentColor"
     lines = [
         f"<p><b>{escape(repr(net).strip('<>'))}</b></p>",
@@ -165,7 +165,7 @@ def _totals(net: MLP, batch_size: int) -> Iterator[str]:
     members = max(getattr(layer, "members", 1) for layer, _ in layers)
     most = max(2, _ROUND // members // 2 * 2)
     flops = flops_of_a_row(net)
-    yield f"flops a row: {flops['forward']:,} forward, {sum(flops.values()):,} in a training step"
+    yield f"flops per row: {flops['forward']:,} forward, {sum(flops.values()):,} in a training step"
     weights = net.n_parameters * net.dtype.itemsize
     columns = net.n_in + 2 * sum(layer.width(k) for layer, k in layers if layer.parameters(k))
     used = {"weights": weights, "optimizer state": weights * (net._network.n_blocks - 1)}

@@ -997,15 +997,15 @@ class MLP:
         >>> net = MLP(64, [Dense(128, "relu"), Dropout(0.1), Dense(10, "softmax")],
         ...           loss="cross_entropy", optimizer="adam")
         >>> net.summary()
-        layer              output  parameters  flops a row
-        --------------------------------------------------
+        layer              output  parameters  flops per row
+        ----------------------------------------------------
         input                  64
-        Dense relu            128       8,320       16,384
+        Dense relu            128       8,320         16,384
         Dropout 0.1           128
-        Dense softmax          10       1,290        2,560
-        --------------------------------------------------
+        Dense softmax          10       1,290          2,560
+        ----------------------------------------------------
         9,610 parameters, float32, cross_entropy, adam
-        flops a row: 18,944 forward, 40,448 in a training step
+        flops per row: 18,944 forward, 40,448 in a training step
         memory: weights 37.5 KB, optimizer state 75.1 KB, activations 42.5 KB (batch of 32)
         """
         print(inspection.summary(self, batch_size))

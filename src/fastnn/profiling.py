@@ -161,7 +161,7 @@ class Profile:
             yield "multiplications by zero inputs are skipped, but counted"
 
     def _table(self) -> Iterator[str]:
-        yield f"{'phase':<10}{'µs a step':>11}{'share':>8}{'GFLOP/s':>10}{'of peak':>9}"
+        yield f"{'phase':<10}{'µs per step':>11}{'share':>8}{'GFLOP/s':>10}{'of peak':>9}"
         total = sum(phase.seconds for phase in self.phases)
         for phase in self.phases:
             line = f"{phase.name:<10}{phase.seconds * 1e6:>11,.4g}{phase.seconds / total:>8.0%}"
