@@ -211,7 +211,7 @@ def log_name(place: str, name: Any, taken: Container[str]) -> str:
         )
     if name in taken:
         raise ValueError(
-            f"{place} is the second metric with the name {name!r}; drop it or {remedy}"
+            f"{place} is the second metric with the name {name!r}; leave it out or {remedy}"
         )
     return text(name)
 

@@ -205,7 +205,7 @@ _OF_NUMBERS = "pass a function f(y_true, y_pred) that returns a number"
 
 METRICS = table(
     {
-        "loss": "the loss is always among the results; drop it",
+        "loss": "the loss is always among the results; leave it out",
         "binary_accuracy categorical_accuracy sparse_categorical_accuracy accuracy_score "
         "zero_one_loss": "use 'accuracy', for labels, one-hot rows and sigmoid outputs",
         "top_k_categorical_accuracy sparse_top_k_categorical_accuracy top_k top5 "
