@@ -163,7 +163,9 @@ def neighbours_table(found):
         ratios = (f"{row[place]['ratio']:.2f}" for place in places)
         lines.append([cell, *ratios, figure(row[places[0]]["one"] * 1e6)])
     times = ", ".join(f"{ns:.0f}" for ns in found["core_to_core_ns"])
-    return "\n".join([*markdown(lines), "", f"From core to core, before each column: {times} ns."])
+    return "\n".join(
+        [*markdown(lines), "", f"Latency between the cores before each column: {times} ns."]
+    )
 
 
 def many_table(found):
@@ -202,10 +204,10 @@ def many_sentence(found):
     best = max((name for name in rates if name.startswith("JAX")), key=rates.get)
     return (
         f"`fit_many` trains {figure(ours)} networks a second on two threads (16-64-64-1, 1,024 "
-        f"rows, 10 epochs of batches of 32); a loop over `fit` trains {figure(loop)}, the best way "
-        f"of JAX ({best.removeprefix('JAX, ')}) {figure(rates[best])}, and scikit-learn in two "
-        f"processes {figure(sklearn)}. CPU: {found['machine']['cpu']}. Script: `bench/many.py`, "
-        "run by `make bench-many`."
+        f"rows, 10 epochs of batches of 32); a loop over `fit` trains {figure(loop)}, the fastest "
+        f"variant with JAX ({best.removeprefix('JAX, ')}) {figure(rates[best])}, and scikit-learn "
+        f"in two processes {figure(sklearn)}. CPU: {found['machine']['cpu']}. Script: "
+        "`bench/many.py`, run by `make bench-many`."
     )
 
 
@@ -366,7 +368,7 @@ def real_rows_sentence(found):
         "With MNIST's rows instead of Gaussian rows in these cells, the geometric mean of best "
         f"peer / fastnn over the {len(ratios)} cells of the first table is "
         f"{geometric_mean(ratios):.2f} instead of {plain:.2f}. The other libraries compute all "
-        "products, so the shorter of a library's times on the two kinds of rows counts."
+        "products, so the shorter of each library's two times is used."
     )
 
 
@@ -427,10 +429,10 @@ def tables_sentence(found):
         results.append(f"{label} {error} in {figure(seconds)} s")
     return (
         f"Error relative to LightGBM's on {len(sets)} real tables of at most 6,000 rows, and CPU "
-        f"seconds of a fit: {'; '.join(results)}. Means over {found['splits']} splits; over the "
-        "tables, errors are geometric means and seconds arithmetic means; all libraries have their "
-        f"defaults. CPU: {found['machine']['cpu']}. Script: `bench/real_tables.py`, run by "
-        "`make bench-tables`."
+        f"seconds of a fit: {'; '.join(results)}. The figures are means over {found['splits']} "
+        "splits and over the tables: geometric means of errors, arithmetic means of seconds. All "
+        f"libraries have their default settings. CPU: {found['machine']['cpu']}. Script: "
+        "`bench/real_tables.py`, run by `make bench-tables`."
     )
 
 

@@ -2,7 +2,7 @@
 
 What it shows: `train_on_output_gradients`, for losses that cannot be expressed by targets. The
 network is a policy: its two outputs are the probabilities of pushing the cart to the left and to
-the right. It plays some episodes, and REINFORCE (Williams, Machine Learning 1992) makes those
+the right. After each round of episodes, REINFORCE (Williams, Machine Learning 1992) makes the
 actions more likely that were followed by more reward than usual. The loss of an action with
 probability p and advantage A is -A log p, so its derivative is -A / p with respect to that output,
 and 0 for the other output.
@@ -132,5 +132,5 @@ def main(folder="out"):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--out", metavar="FOLDER", default="out", help="for the picture")
+    parser.add_argument("--out", metavar="FOLDER", default="out", help="folder for the plot")
     main(parser.parse_args().out)

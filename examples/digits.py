@@ -50,7 +50,7 @@ def build():
 
 
 def train(net, X, y):
-    """Train until the validation loss has not fallen for 20 epochs; return history and callback.
+    """Train until the validation loss has not improved for 20 epochs; return history and callback.
 
     The last tenth of the rows, which `load` has shuffled, is for validation.
     """
@@ -69,9 +69,9 @@ def train(net, X, y):
 
 def show_predictions(net, X, y, n=8):
     """Print a few digits with the network's predictions."""
-    print(f"\n{'digit':>7}{'says':>7}{'sure':>8}")
+    print(f"\n{'digit':>7}{'predicted':>11}{'probability':>13}")
     for label, row in zip(y, net.predict(X[:n]), strict=False):
-        print(f"{label:>7}{row.argmax():>7}{row.max():>8.1%}")
+        print(f"{label:>7}{row.argmax():>11}{row.max():>13.1%}")
 
 
 def speed_against_numpy(X, y, epochs=10):
@@ -114,15 +114,15 @@ def main(folder="out"):
     print(f"NumPy, same work     {numpys:,.0f} samples/s")
     print(f"speed-up             {ours / numpys:.1f} times NumPy")
 
-    model, picture = folder / "digits.safetensors", folder / "digits.png"
+    model, plot = folder / "digits.safetensors", folder / "digits.png"
     net.save(model)
     if not np.array_equal(fastnn.load(model).predict(X_test), net.predict(X_test)):
         raise ArithmeticError("the saved model predicts something else")
-    history.plot(picture)
-    print(f"saved                {model} and {picture}")
+    history.plot(plot)
+    print(f"saved                {model} and {plot}")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--out", metavar="FOLDER", default="out", help="for model and picture")
+    parser.add_argument("--out", metavar="FOLDER", default="out", help="folder for model and plot")
     main(parser.parse_args().out)

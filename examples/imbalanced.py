@@ -2,9 +2,9 @@
 
 What it shows: why accuracy says little where 2 % of the rows are positive; recall, precision and
 ROC AUC instead, two of them computed during training; class_weight="balanced"; and choosing the
-threshold on validation rows by the cost of mistakes. Class weights hardly change the curve of
-precision against recall. They move the point of the threshold 0.5 along it, and so does choosing
-another threshold.
+threshold on validation rows by the cost of mistakes. Class weights hardly change the
+precision-recall curve. They move the point of the threshold 0.5 along the curve, and so does
+choosing another threshold.
 
 The task is "is this digit an 8?" on the handwritten digits that ship with scikit-learn. The program
 makes 8s rare: one training row in 50. The validation and test rows contain more 8s, so that recall
@@ -141,5 +141,5 @@ def main(folder="out"):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--out", metavar="FOLDER", default="out", help="for the picture")
+    parser.add_argument("--out", metavar="FOLDER", default="out", help="folder for the plot")
     main(parser.parse_args().out)

@@ -2,7 +2,7 @@
 
 What it shows: an ensemble of networks trained on bootstrap rows by one call, its standard deviation
 and quantiles, out-of-bag predictions, and the difference between two bands. The members' quantiles
-say how uncertain the mean of y is. New values of y also scatter around that mean; the residuals of
+show how uncertain the mean of y is. New values of y also scatter around that mean; the residuals of
 the out-of-bag predictions measure both. The program counts how many rows that no network was
 trained on lie inside each band.
 
@@ -27,7 +27,7 @@ LEVELS = (0.05, 0.5, 0.95)
 
 
 def train(X, y, seed=0):
-    """Return an ensemble; each network stops early by the rows that it did not draw."""
+    """Return an ensemble; each network uses the rows that it did not draw for early stopping."""
     ensemble = MLPEnsembleRegressor(
         hidden_layer_sizes=(32,),
         learning_rate_init=0.01,
@@ -114,5 +114,5 @@ def main(folder="out"):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--out", metavar="FOLDER", default="out", help="for the picture")
+    parser.add_argument("--out", metavar="FOLDER", default="out", help="folder for the plot")
     main(parser.parse_args().out)

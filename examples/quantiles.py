@@ -5,8 +5,8 @@ each output learns its own quantile, and counting how many held-out rows fall in
 are few data, so five networks are trained by cross-validation and every row is held out once.
 
 The data are the 442 diabetes patients that ship with scikit-learn: the progression of the disease
-within a year against the body-mass index. It is larger and varies more for heavier patients, and
-the band widens accordingly.
+within a year against the body-mass index. The progression is larger and varies more for heavier
+patients, and the band widens accordingly.
 
 Run it: python examples/quantiles.py [--out FOLDER]
 """
@@ -102,5 +102,5 @@ def main(folder="out"):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--out", metavar="FOLDER", default="out", help="for the picture")
+    parser.add_argument("--out", metavar="FOLDER", default="out", help="folder for the plot")
     main(parser.parse_args().out)

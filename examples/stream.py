@@ -1,4 +1,4 @@
-"""A stream that drifts: train on-line while rows arrive, one or a few at a time.
+"""A stream that drifts: train online while rows arrive, one or a few at a time.
 
 What it shows: `fit` on an endless generator (steps_per_epoch is the length of an epoch),
 `train_on_batch` on each arriving row, and the prequential error: every row is predicted before the
@@ -121,5 +121,5 @@ def main(folder="out"):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--out", metavar="FOLDER", default="out", help="for the picture")
+    parser.add_argument("--out", metavar="FOLDER", default="out", help="folder for the plot")
     main(parser.parse_args().out)

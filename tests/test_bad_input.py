@@ -341,7 +341,7 @@ BAD_WEIGHTS = [
     case("nan", altered(np.ones(6), 2, NAN), ["sample_weight[2] is nan", "replace or drop"]),
     case("inf", altered(np.ones(6), 5, INF), ["sample_weight[5] is inf", "replace or drop"]),
     case("negative", altered(np.ones(6), 4, -0.5), ["sample_weight[4] is -0.5", "0 or more"]),
-    case("all-zero", np.zeros(6), ["sample_weight is 0 for every row", "drop it"]),
+    case("all-zero", np.zeros(6), ["sample_weight is 0 for every row", "leave it out"]),
     case("few", np.ones(5), ["sample_weight has shape (5,)", "6 rows", "pass shape (6,)"]),
     case("column", np.ones((6, 1)), ["sample_weight has shape (6, 1)", "pass shape (6,)"]),
     case("one-number", 1.0, ["sample_weight has shape ()", "pass shape (6,)"]),

@@ -200,7 +200,7 @@ saved new\.safetensors; to use it: fastnn predict new\.safetensors NEW\.csv
     )
     assert re.fullmatch(
         r"(epoch \d+/200  loss \S+  r2 \S+  val_loss \S+  val_r2 \S+\n)+"
-        r"note: the validation loss still fell when --epochs 200 ended; .*: --epochs 400\n",
+        r"note: the validation loss was still falling after --epochs 200; .*: --epochs 400\n",
         err,
     )
     code, out, err = run(*TRAIN[:1], "classes.csv", *TRAIN[2:], "--quiet")
@@ -403,7 +403,8 @@ def test_text_files_of_any_form(here, output_of, run):
     assert [line for line in err.splitlines() if line.startswith("note")] == [
         "note: other.txt is not UTF-8 text; it was read as WINDOWS-1252",
         "note: numbers of other.txt have decimal commas",
-        "note: the validation loss still fell when --epochs 1 ended; more may help: --epochs 2",
+        "note: the validation loss was still falling after --epochs 1; more epochs may help: "
+        "--epochs 2",
     ]
     assert json.loads(out)["columns"] == {"size": "number", "colour": "category"}
     stated = ("--separator", ";", "--decimal", ",", "--encoding", "latin-1")
@@ -582,7 +583,7 @@ def test_an_order_of_day_and_month_that_no_date_shows_is_a_note_and_can_be_state
 def test_a_note_says_that_the_loss_still_fell_in_the_last_epoch(here, run):
     for options, is_said in (([], True), (["--validation", "0"], False), (["--quiet"], False)):
         err = run(*TRAIN, "--epochs", "2", *options)[2]
-        assert ("--epochs 2 ended; more may help: --epochs 4" in err) == is_said
+        assert ("after --epochs 2; more epochs may help: --epochs 4" in err) == is_said
 
 
 def test_no_note_if_the_best_epoch_is_not_the_last(here, run):
@@ -593,7 +594,7 @@ def test_no_note_if_the_best_epoch_is_not_the_last(here, run):
     result = json.loads(out)
     assert (code, result["epochs"]) == (0, 30)
     assert result["best_epoch"] < 30
-    assert "still fell" not in err
+    assert "still falling" not in err
 
 
 # ---- predict ------------------------------------------------------------------------------------
@@ -1038,7 +1039,11 @@ WRONG = [
         "--loss huber is for regression, but this is a classification; leave it out, or use "
         "--task regression",
     ),
-    (f"{CLASSES} --class-weight dare=2", 2, "'dare' is no class; did you mean 'dear'? the classes"),
+    (
+        f"{CLASSES} --class-weight dare=2",
+        2,
+        "'dare' is not a class; did you mean 'dear'? the classes",
+    ),
     (
         "export things.csv --json",
         1,
@@ -1450,7 +1455,7 @@ def test_verify_tells_which_trainings_differ(monkeypatch, capsys, differing, cod
     assert out.endswith("\n")
     first, second, *names = out.splitlines()
     assert first.startswith("avx2 ")
-    assert first.endswith("trainings, all equal")
+    assert first.endswith("training runs, all equal")
     assert second.endswith("12 differ" if differing else "all equal")
     assert [name.strip() for name in names] == differing[:10]
     assert main(["verify", "--json"]) == code

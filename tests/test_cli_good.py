@@ -190,9 +190,9 @@ def test_classes_may_be_weighed(here, output_of):
 @pytest.mark.parametrize(
     ("values", "options", "note"),
     [
-        (range(3), [], "has 3 different whole numbers, taken for classes; if they are amounts: "
+        (range(3), [], "has 3 different whole numbers, treated as classes; if they are amounts: "
          "--task regression"),
-        (range(30), [], "has 30 different whole numbers, taken for amounts; if they are classes: "
+        (range(30), [], "has 30 different whole numbers, treated as amounts; if they are classes: "
          "--task classification"),
         (range(2), [], None),
         (range(80), [], None),

@@ -325,7 +325,7 @@ def test_summary_counts_parameters_and_flops():
     assert f"{net.n_parameters:,} parameters, " in text
     products = 784 * 100 + 100 * 50 + 50 * 10
     step = 6 * products - 2 * 784 * 100
-    assert f"flops a row: {2 * products:,} forward, {step:,} in a training step" in text
+    assert f"flops per row: {2 * products:,} forward, {step:,} in a training step" in text
 
 
 FROZEN = {"trainable": False}

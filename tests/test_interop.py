@@ -404,7 +404,7 @@ def test_the_global_generator_is_left_alone():
         ),
         (
             [Dense(3, "relu"), Residual([Dense(3)]), Dense(1)],
-            "to_sklearn cannot write a Residual; scikit-learn has no residuals",
+            "to_sklearn cannot write a Residual; scikit-learn has no residual connections",
         ),
     ],
 )

@@ -835,7 +835,7 @@ def val_error(y_true, y_pred):
              ["metrics is functools.partial", "no name", "use def", '{"name": function}']),
         case("callable", [Scorer()], NUMBERS, ValueError, ["metrics[0]", "Scorer", "no name"]),
         case("twice", ["mae", "mse", "mae"], NUMBERS, ValueError,
-             ["metrics[2]", "second", "'mae'", "drop it", '{"another name": metric}']),
+             ["metrics[2]", "second", "'mae'", "leave it out", '{"another name": metric}']),
         case("name-and-object", [R2(), "r2"], NUMBERS, ValueError, ["metrics[1]", "'r2'"]),
         case("function-of-its-name", ["mae", {"mae": plain}], NUMBERS, ValueError,
              ["metrics[1]['mae']", "second", "'mae'"]),

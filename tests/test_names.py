@@ -233,7 +233,7 @@ ARGUMENTS = [
     (Dropout, {"p": 0.5}, "the argument is rate"),
     (Dropout, {}, "Dropout(0.2)"),
     (LayerNorm, {"eps": 1e-3}, "the argument is epsilon"),
-    (Standardize, {"axis": -1}, "drop it"),
+    (Standardize, {"axis": -1}, "leave it out"),
     (lambda **options: Activation("leaky_relu", **options), {"negative_slope": 0.2}, "alpha"),
     (CrossEntropy, {"from_logits": True}, "pre-activations"),
     (fastnn.Huber, {"label_smoothing": 0.1}, "CrossEntropy(label_smoothing=0.1)"),
@@ -257,7 +257,7 @@ ARGUMENTS = [
     (network, {"metrics": ["accuracy"]}, "fit"),
     (network, {"dropout": 0.1}, "Dropout(0.2)"),
     (network, {"n_jobs": -1}, "n_threads"),
-    (network, {"device": "cpu"}, "drop it"),
+    (network, {"device": "cpu"}, "leave it out"),
     (network, {"input_dim": 3}, "MLP(n_in, layers, ...)"),
     (network, {"n_threads": -1}, "None means all CPUs"),
 ]  # fmt: skip
@@ -313,7 +313,7 @@ def test_an_argument_of_other_estimators(estimator, given, hint):
 
 def test_x_of_keras_fit():
     assert "the argument is X" in message(lambda: network().fit(x=X, y=Y))
-    assert "drop it" in message(lambda: network().evaluate(X, Y, verbose=0))
+    assert "leave it out" in message(lambda: network().evaluate(X, Y, verbose=0))
 
 
 @pytest.mark.parametrize(
@@ -362,7 +362,7 @@ ATTRIBUTES = {
     "coefs_": "net.get_weights()",
     "classes_": "net.classes",
     "load_weights": "fastnn.load(path)",
-    "eval": "drop it",
+    "eval": "leave it out",
     "train": "net.fit(X, y) is the training loop",
     "partial_fit": "net.train_on_batch",
     "to": "stay on the CPU",

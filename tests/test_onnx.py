@@ -685,7 +685,7 @@ REFUSED = {
         node("Add", "a", "s", out="t"),
         node("Gemm", "t", "S", out="y"),
     ],
-    r"node 'y_node' \(Mul\) begins no activation of fastnn; fastnn's activations are identity,": [
+    r"node 'y_node' \(Mul\) does not begin an activation of fastnn; fastnn's activations are id": [
         GEMM,
         node("Mul", "a", "a", out="y"),
     ],
@@ -712,7 +712,7 @@ REFUSED = {
         node("Add", "h", "a", out="s"),
         node("Add", "g", "s", out="y"),
     ],
-    r"node 's_node' \(Add\) adds 'a', where the innermost residual does not begin; fastnn": [
+    r"node 's_node' \(Add\) adds 'a', which is not the input of the innermost residual; fastnn": [
         GEMM,
         node("Gemm", "a", "S", out="g"),
         node("Gemm", "g", "S", out="h"),
@@ -741,7 +741,7 @@ REFUSED = {
         GEMM,
         node("LogSoftmax", "a", out="y"),
     ],
-    r"node 'y_node' \(Selu\) with alpha=1\.0 begins no activation of fastnn": [
+    r"node 'y_node' \(Selu\) with alpha=1\.0 does not begin an activation of fastnn": [
         GEMM,
         node("Selu", "a", out="y", alpha=1.0),
     ],
@@ -782,7 +782,7 @@ REFUSED = {
         GEMM,
         node("Flatten", "a", out="y", axis=0),
     ],
-    r"node 'y_node' \(LeakyRelu\) with alpha=-0\.5 begins no activation of fastnn": [
+    r"node 'y_node' \(LeakyRelu\) with alpha=-0\.5 does not begin an activation of fastnn": [
         GEMM,
         node("LeakyRelu", "a", out="y", alpha=-0.5),
     ],

@@ -139,7 +139,9 @@ def test_an_activation_as_exporters_compose_it(name, constants, rng):
 def test_prelu_whose_slopes_differ_is_refused(constants):
     constants["slopes"] = np.array([0.1, 0.2, 0.3, 0.4], "f4")
     model = model_of([FIRST, node("PRelu", "a", "slopes", out="z"), SECOND], constants)
-    with pytest.raises(ValueError, match=r"^node 'z_node' \(PRelu\) begins no activation of"):
+    with pytest.raises(
+        ValueError, match=r"^node 'z_node' \(PRelu\) does not begin an activation of"
+    ):
         fastnn.from_onnx(model)
 
 
@@ -164,7 +166,9 @@ ALMOST = {  # operators that differ from relu only far from 0 or close to it
 def test_a_function_that_is_almost_an_activation_is_refused(name, constants):
     more = {"zero": np.float32(0), "hundred": np.float32(100), "million": np.float32(1e6)}
     model = model_of([FIRST, *ALMOST[name], SECOND], constants | more)
-    with pytest.raises(ValueError, match=r"begins no activation of fastnn|outputs numbers of the"):
+    with pytest.raises(
+        ValueError, match=r"does not begin an activation of fastnn|outputs numbers of the"
+    ):
         fastnn.from_onnx(model)
 
 

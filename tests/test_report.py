@@ -328,7 +328,7 @@ def test_classes_without_rows_have_no_roc_curve(models, tmp_path):
     areas = Reader(text).tables["Each class against all others"]
     assert [row[2] == html.NOTHING for row in areas[1:]] == [False, False, True]
     assert "Classes without a held-out row have no curve: 2." in text
-    assert "Curves of 2 classes; the least area is 0." in text or "least area is 1." in text
+    assert "Curves of 2 classes; the smallest area is 0." in text or "smallest area is 1." in text
     assert "all other classes" not in text
     assert "nan" not in text
 

@@ -768,7 +768,12 @@ def test_rows_that_are_not_valid_fail_where_they_are_used():
             {"strategy": "halving", "scoring": ["accuracy"]},
             "a single score",
         ),
-        (CLASSIFIER, {"alpha": [0]}, {"strategy": "halving", "resource": "epochs"}, "is no param"),
+        (
+            CLASSIFIER,
+            {"alpha": [0]},
+            {"strategy": "halving", "resource": "epochs"},
+            "not a param",
+        ),
         (CLASSIFIER, {"alpha": [0]}, {"strategy": "halving", "resource": "max_iter"}, "'auto' is"),
         (CLASSIFIER, {"max_iter": [9]}, {"strategy": "halving", **ROUNDS}, "is among params"),
         (CLASSIFIER, {"alpha": [0]}, {"strategy": "halving", "max_resources": 9}, "min_resources="),
@@ -882,7 +887,7 @@ def test_rows_of_unknown_groups_are_an_error_or_those_of_a_network_of_all_rows()
     ("key", "estimator", "X", "groups", "message"),
     [
         ("shop", REGRESSOR, SHOPS, None, "X has no column 'shop'"),
-        (12, REGRESSOR, PATIENTS, None, "key=12 is no column of X, which has 10"),
+        (12, REGRESSOR, PATIENTS, None, "key=12 is not a column of X, which has 10"),
         (None, REGRESSOR, PATIENTS, None, "groups must have a label for each row"),
         ("store", REGRESSOR, SHOPS, STORES, "both groups and key are given"),
         (None, REGRESSOR, PATIENTS, STORES[:3], "groups must have a label for each of the 442"),

@@ -507,7 +507,7 @@ DEFAULTS = [
         {"sklearn": "that of X", "keras": "float32", "torch": "float32"},
     ),
     (
-        "rows a batch",
+        "rows per batch",
         "{fastnn.MLP.fit(batch_size)=}",
         {
             "sklearn": "min(200, n)",

@@ -88,7 +88,7 @@ class Example(ExampleDirective):
         about = ast.get_docstring(ast.parse(text)).partition("\n\n")[2].rpartition("\n\nRun it:")[0]
         lines = [*about.splitlines(), ""]
         for picture in pictures:
-            lines += [f".. image:: {self.relative(picture)}", f"   :alt: picture of {name}.py", ""]
+            lines += [f".. image:: {self.relative(picture)}", f"   :alt: plot of {name}.py", ""]
         lines += [".. rubric:: Output", "", ".. code-block:: text", "   :class: no-copy", ""]
         lines += [*(f"   {line}" for line in printed.splitlines()), ""]
         lines += [f".. rubric:: examples/{name}.py", ""]
@@ -113,7 +113,7 @@ class ExampleCards(ExampleDirective):
                 f"      :link: /examples/{name}",
                 "      :link-type: doc",
                 f"      :img-top: {self.relative(picture)}",
-                f"      :img-alt: picture of {name}.py",
+                f"      :img-alt: plot of {name}.py",
                 "",
                 f"      {about[0].upper()}{about[1:]}",
                 "",

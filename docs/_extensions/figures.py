@@ -35,7 +35,7 @@ def table(found):
     yield "   :header-rows: 1"
     yield "   :class: figures"
     yield ""
-    lines = [["µs a step", *(NAMES.get(name, name) for name in names)]]
+    lines = [["µs per step", *(NAMES.get(name, name) for name in names)]]
     lines += [[r["cell"], *(time_of(r, name) for name in names)] for r in records]
     for first, *rest in lines:
         yield f"   * - {first}"

@@ -146,7 +146,7 @@ LOSSES = {  # name: (E of a row, delta = dE/da, purpose)
     "binary_cross_entropy": (
         r"-\sum_k \left(t_k \log y_k + (1 - t_k) \log(1 - y_k)\right)",
         r"y - t",
-        "two classes, or several labels a row",
+        "two classes, or several labels per row",
     ),
     "cross_entropy": (r"-\sum_g t_g \log y_g", r"y - t", "one class of many"),
 }
@@ -253,7 +253,7 @@ SCHEDULES = {  # name: (the rate, source)
     ),
     "linear_warmup": (
         r"\eta_{\text{start}} + (\eta_0 - \eta_{\text{start}}) \frac{t}{T}",
-        "up to T, then another schedule from its beginning",
+        "up to T, then the other schedule from its beginning",
     ),
 }
 

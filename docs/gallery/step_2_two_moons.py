@@ -3,7 +3,7 @@
 ===================================
 
 Hidden layers let a network separate classes that no straight line can separate. The first example
-has four points, the second has a few hundred, which need a curve.
+has four points. The second has a few hundred, which only a curve can separate.
 """
 
 import matplotlib.pyplot as plt

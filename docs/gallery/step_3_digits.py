@@ -68,8 +68,8 @@ for i, axes in zip(worst, row, strict=True):
 # %%
 # Influence of the pixels
 # -----------------------
-# The pictures show the derivative of each output with respect to the pixels, averaged over the test
-# pictures of that digit. Red pixels raise the output, blue pixels lower it. The derivatives are
+# The images show the derivative of each output with respect to the pixels, averaged over the test
+# images of that digit. Red pixels raise the output, blue pixels lower it. The derivatives are
 # computed with a copy of the network without softmax, because the derivatives of softmax vanish
 # where the probability is close to 0 or 1.
 

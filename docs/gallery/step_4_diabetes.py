@@ -2,9 +2,8 @@
 4. Regression: the progression of diabetes
 ==========================================
 
-The rows are ten measurements of each of 442 patients; the target is the progression of the disease
-a year later, a number from 25 to 346. With so few and so noisy rows, a large network fits the
-noise.
+Each row has ten measurements of one of 442 patients; the target is the progression of the disease a
+year later, a number from 25 to 346. With so few and so noisy rows, a large network fits the noise.
 """
 
 import matplotlib.pyplot as plt

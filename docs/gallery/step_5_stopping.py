@@ -6,7 +6,7 @@ Learning curves show when a network stops generalizing better and begins to fit 
 training rows. Callbacks can react to that: they end the training, restore the best weights or lower
 the learning rate.
 
-The rows are 569 tumours with 30 measurements each, from scikit-learn. A fifth of the training
+The data set, from scikit-learn, has 569 tumours with 30 measurements each. A fifth of the training
 labels is flipped on purpose, so that fitting the noise is harmful.
 """
 
@@ -56,8 +56,9 @@ history.plot()
 # %%
 # Early stopping
 # --------------
-# `fastnn.EarlyStopping` ends the training after ``patience`` epochs without a better validation
-# loss. With ``restore_best_weights=True`` the network gets the weights of its best epoch back.
+# `fastnn.EarlyStopping` ends the training when the validation loss has not improved for
+# ``patience`` epochs. With ``restore_best_weights=True``, the weights of the best epoch are
+# restored.
 
 stop = EarlyStopping(patience=15, restore_best_weights=True)
 net = build(Adam(1e-3))
@@ -67,8 +68,8 @@ print(f"stopped after {net.epoch} epochs, weights of epoch {stop.best_epoch}: {a
 # %%
 # Learning-rate schedules
 # -----------------------
-# A schedule takes the place of a constant learning rate. It is evaluated in every step, inside the
-# compiled loop. The schedule below rises linearly and then falls along a cosine.
+# A schedule replaces a constant learning rate. It is evaluated in every step, inside the compiled
+# loop. The schedule below rises linearly and then falls along a cosine.
 
 steps = 60 * -(-len(X) // 32)
 schedule = LinearWarmup(CosineDecay(0.2, decay_steps=steps - 50), steps=50)

@@ -27,12 +27,12 @@ for rows, floats in ((0, X[:0]), (299, X), (2**62, X[:0])):  # 2**62 rows have 0
     except ValueError as error:
         print(f"{rows} rows:", error)
     else:
-        sys.exit("a buffer of another size is taken")
+        sys.exit("a buffer of the wrong size is accepted")
 X[7, 3] = np.nan
 try:
     _score.predict(net, 300, X, out)
 except ValueError as error:
     print("NaN:", error)
 else:
-    sys.exit("NaN is taken")
-print("C extension: the bits of Python's calls")
+    sys.exit("NaN is accepted")
+print("C extension: the same bits as Python's calls")

@@ -26,4 +26,4 @@ status = predict(
 )
 if status or not np.array_equal(out, net.predict(X)):
     sys.exit("predict differs")
-print("cffi: the bits of Python's calls")
+print("cffi: the same bits as Python's calls")

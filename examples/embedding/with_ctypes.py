@@ -1,4 +1,4 @@
-"""Call a network by ctypes, which releases the GIL in each call: many threads, a workspace each."""
+"""Call a network from many threads by ctypes, which releases the GIL; each has a workspace."""
 
 import sys
 import threading
@@ -29,4 +29,4 @@ for thread in threads:
     thread.join()
 if not (results == net.predict(X)).all():
     sys.exit("predict differs")
-print("ctypes: the bits of Python's calls in 8 threads")
+print("ctypes: the same bits as Python's calls, in 8 threads")

@@ -33,4 +33,4 @@ for _ in range(1000):
     expected.append(y)
 if not np.array_equal(path, expected):
     sys.exit("predict differs")
-print("Numba: the bits of Python's calls")
+print("Numba: the same bits as Python's calls")

@@ -23,4 +23,4 @@ options = {"args": rest, "epsabs": 1e-4}  # float32 allows no higher precision
 area, _ = integrate.quad(function, -2, 2, **options)
 if area != integrate.quad(in_python, -2, 2, **options)[0]:
     sys.exit("the integral differs")
-print(f"SciPy: the integral of Python's calls, {area:.6f}")
+print(f"SciPy: the same integral as with Python's calls, {area:.6f}")

@@ -359,7 +359,8 @@ cdef busy():
     """Return the error for a call while a step is in progress, in another thread or in this one,
     whose loss function has made the call."""
     return RuntimeError("this model is being trained in another thread; wait for it, or work on a "
-                        "copy (so must a loss function that trains or changes its own network)")
+                        "copy; a loss function that trains or changes its own network must also "
+                        "work on a copy")
 
 
 # ---- parameters ---------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def _derivatives(net: MLP, rows: NDArray[Any], outputs: NDArray[np.int64]) -> ND
 def summary(net: MLP, batch_size: int = 32) -> str:
     """Return the table that `MLP.summary` prints."""
     batch_size = _checks.integer("batch_size", batch_size, low=1)
-    head, *rows = _table([("layer", "output", "parameters", "flops a row"), *_rows(net)])
+    head, *rows = _table([("layer", "output", "parameters", "flops per row"), *_rows(net)])
     rule = "-" * len(head)
     return "\n".join([head, rule, *rows, rule, *_totals(net, batch_size)])
 
@@ -88,7 +88,7 @@ def html(net: MLP) -> str:
     """Return the summary of a network as an HTML table for a notebook, in the page's colours."""
     from html import escape  # slow to import, and rarely needed
 
-    head, *rows = [("layer", "output", "parameters", "flops a row"), *_rows(net)]
+    head, *rows = [("layer", "output", "parameters", "flops per row"), *_rows(net)]
     rule = "border-bottom: 1px solid currentColor"
     lines = [
         f"<p><b>{escape(repr(net).strip('<>'))}</b></p>",
@@ -182,7 +182,7 @@ def _totals(net: MLP, batch_size: int) -> Iterator[str]:
     names = f"{net.dtype_policy}, {net.loss.name}, {net.optimizer.name}"
     yield f"{_checks.counted(net.n_parameters, 'parameter')}{some}, {names}"
     flops = flops_of_a_row(net)
-    yield f"flops a row: {flops['forward']:,} forward, {sum(flops.values()):,} in a training step"
+    yield f"flops per row: {flops['forward']:,} forward, {sum(flops.values()):,} in a training step"
     used = _memory(net, layers, batch_size)
     parts = ", ".join(f"{name} {_bytes(size)}" for name, size in used.items())
     yield f"memory: {parts} (batch of {batch_size:,})"

@@ -1,7 +1,7 @@
 """The kernels of back-propagation as functions of arrays, for your own training loops.
 
-`forward`, `delta` (`output_delta` at the output) and `update` are the parts of a training step for
-one layer. They compute in float32 if all arrays are float32, otherwise in float64.
+`forward`, `delta` (for the output layer, `output_delta`) and `update` are the parts of a training
+step for one layer. They compute in float32 if all arrays are float32, otherwise in float64.
 `MLP.fit` is much faster: it keeps the weights in the layout of the kernels, and does not return to
 Python between steps.
 

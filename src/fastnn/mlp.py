@@ -322,8 +322,8 @@ class MLP:
         Parameters
         ----------
         X : array-like of shape (n, n_in), or iterable of (X, y) or (X, y, sample_weight)
-            Inputs: anything numpy can read as numbers (arrays, lists, data frames, tensors with
-            DLPack) or sparse rows (SciPy's CSR, `SparseRows`), converted once to the network's
+            Inputs: anything that NumPy can read as numbers (arrays, lists, data frames, tensors
+            with DLPack) or sparse rows (SciPy's CSR, `SparseRows`), converted once to the network's
             dtype. Large arrays (32 MB and more after conversion) of a narrower type, such as uint8
             or float16, and files mapped by numpy.memmap are converted a few batches at a time by
             another thread during training, so memory doesn't grow with them. The batches of an
@@ -334,8 +334,8 @@ class MLP:
             frame: the network keeps them as `classes`, text in sorted order, categories in their
             own order. Must be left out if X is an iterable.
         batch_size : int or None, default 32
-            Rows in each update: 1 is on-line learning, None the full batch. Ignored for an
-            iterable, whose items are the batches.
+            Rows in each update: 1 is online learning, None the full batch. Ignored for an iterable,
+            whose items are the batches.
         epochs : int, default 1
             Number of epochs.
         shuffle : bool or numpy Generator or RandomState, default True
@@ -375,10 +375,10 @@ class MLP:
         resume : str or path, optional
             A checkpoint (`ModelCheckpoint`) of the same fit, which continues after the last epoch
             in it, with the same bits as a fit that was not stopped. If a callback had ended that
-            epoch early, the rest of its rows is skipped. If a callback had ended the fit, it
-            continues nevertheless, unless a callback ends it again, as `EarlyStopping` does. The
-            learning rate, or its schedule, is that of the file. If the file doesn't exist yet, the
-            fit begins with epoch 0.
+            epoch early, the rest of its rows is skipped. If a callback had ended the fit, the
+            resumed fit continues nevertheless, unless a callback ends it again, as `EarlyStopping`
+            does. The learning rate, or its schedule, is that of the file. If the file doesn't exist
+            yet, the fit begins with epoch 0.
         verbose : {0, 1} or bool, default 0
             1 prints a line per epoch with losses and samples per second.
         n_threads : int, optional
@@ -1001,15 +1001,15 @@ class MLP:
         >>> net = MLP(64, [Dense(128, "relu"), Dropout(0.1), Dense(10, "softmax")],
         ...           loss="cross_entropy", optimizer="adam")
         >>> net.summary()
-        layer              output  parameters  flops a row
-        --------------------------------------------------
+        layer              output  parameters  flops per row
+        ----------------------------------------------------
         input                  64
-        Dense relu            128       8,320       16,384
+        Dense relu            128       8,320         16,384
         Dropout 0.1           128
-        Dense softmax          10       1,290        2,560
-        --------------------------------------------------
+        Dense softmax          10       1,290          2,560
+        ----------------------------------------------------
         9,610 parameters, float32, cross_entropy, adam
-        flops a row: 18,944 forward, 40,448 in a training step
+        flops per row: 18,944 forward, 40,448 in a training step
         memory: weights and copy 75.1 KB, optimizer state 75.1 KB, activations 58.5 KB (batch of 32)
         """
         print(inspection.summary(self, batch_size))
@@ -1036,7 +1036,8 @@ class MLP:
         -----
         Weights, the optimizer's moments, counts and random state are kept: training continues with
         the bits of a network that was built with ``trainable=False`` in these layers. C code and
-        each `embedding.Workspace` that use the network go on with the network as it was.
+        every `embedding.Workspace` that already use the network continue with its layers as they
+        were before.
 
         Examples
         --------
@@ -1334,7 +1335,7 @@ class MLP:
         Raises
         ------
         TypeError, ValueError
-            If `indent` is no such number.
+            If `indent` is not such a number.
         """
         indent = None if indent is None else _checks.integer("indent", indent, low=0, high=100)
         return json.dumps(self.get_config(), indent=indent)
@@ -1368,10 +1369,10 @@ class MLP:
     def save(self, path: Path) -> None:
         """Write the network to a file: architecture, weights, optimizer and random state.
 
-        The file is a safetensors file, which `fastnn.load` reads; the loaded network trains to the
-        same bits as this one. The data is written to a temporary file in the same folder, which
-        then replaces `path`, so there is always either the old file or the new one. A process that
-        is killed while it saves leaves a file ``.*.tmp`` behind.
+        The file is a safetensors file, which `fastnn.load` reads; training the loaded network gives
+        the same bits as training this one. The data is written to a temporary file in the same
+        folder, which then replaces `path`, so there is always either the old file or the new one. A
+        process that is killed while it saves leaves a file ``.*.tmp`` behind.
 
         Parameters
         ----------
@@ -1418,8 +1419,8 @@ class MLP:
         Raises
         ------
         ValueError
-            If `name` is not a C identifier, is "fastnn", whose names fastnn.h has, or gives a
-            function the name of another one, if `path` holds a network or cannot be included in C,
+            If `name` is not a C identifier, is "fastnn", the prefix of the names in fastnn.h, or
+            gives two functions the same name; if `path` is a model file or cannot be included in C;
             if a Standardize layer has seen no data, or if `training` is True and the network has
             dropout, penalties or frozen layers.
         OSError
@@ -1532,7 +1533,7 @@ def load(
         If `loss` is not a function, the loss in the file isn't a `CustomLoss`, or `n_threads` is
         not a number of threads.
     ModelFileError
-        If it is not a file of `MLP.save`, or is damaged.
+        If the file was not written by `MLP.save` or `ModelCheckpoint`, or is damaged.
     OSError
         If the file cannot be read.
 

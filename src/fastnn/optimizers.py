@@ -284,8 +284,8 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay by default (Loshchilov, Hutter, ICLR 2019).
 
-    ``w <- w - lr * weight_decay * w`` for weights, not biases, and then the step of `Adam`. It is
-    `Adam` with another default of `weight_decay`.
+    ``w <- w - lr * weight_decay * w`` for weights, not biases, and then the step of `Adam`. The
+    only difference from `Adam` is the default of `weight_decay`.
 
     Parameters
     ----------
@@ -406,12 +406,12 @@ class ScheduleFreeAdamW(Optimizer):
     -----
     Outside of training steps the weights of the network are x: in predictions, validation,
     callbacks, checkpoints, files and exports. Only ``net(X, training=True)`` has the outputs at y,
-    for `MLP.train_on_output_gradients`. `MLP.set_weights` restarts all three sequences at the
-    new weights, and so does `MLP.freeze` for the layers that it freezes, at their x. Training
-    losses are computed at y. x and y are swapped when a fit begins and ends, and around calls of
-    callbacks; calls that train one batch, such as `MLP.train_on_batch`, need time for this in each
+    for `MLP.train_on_output_gradients`. `MLP.set_weights` restarts all three sequences at the new
+    weights, and so does `MLP.freeze` for the layers that it freezes, at their x. Training losses
+    are computed at y. x and y are swapped when a fit begins and ends, and around calls of
+    callbacks; calls that train one batch, such as `MLP.train_on_batch`, spend time on this in each
     step. Three numbers are kept for each parameter. ``use_ema`` raises an error, since the weights
-    are an average already.
+    are already an average.
 
     Examples
     --------

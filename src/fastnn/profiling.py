@@ -117,7 +117,7 @@ class Profile:
     trials : list of Trial
         The same network with other batch sizes and numbers of threads.
     advice : list of str
-        What would make training faster.
+        Changes that would make training faster.
     skips_zeros : bool
         Whether products with zeros are skipped, because an array has many zeros, or because sparse
         rows are read as their nonzeros. `flops` count these products, so a phase may exceed the
@@ -128,8 +128,8 @@ class Profile:
         Empty if the network has not been trained on several threads.
     core_to_core_ns : float
         One-way latency from one core to another in nanoseconds, measured now; NaN if `n_threads` is
-        1, or if a busy machine let no two threads run at a time. From about 150 on, several threads
-        do not make small steps faster.
+        1, or if a busy machine let no two threads run at a time. From about 150 ns on, several
+        threads do not make small steps faster.
     """
 
     network: str
@@ -168,7 +168,7 @@ class Profile:
             yield "multiplications by zero inputs are skipped, but counted"
 
     def _table(self) -> Iterator[str]:
-        yield f"{'phase':<10}{'µs a step':>11}{'share':>8}{'GFLOP/s':>10}{'of peak':>9}"
+        yield f"{'phase':<10}{'µs per step':>11}{'share':>8}{'GFLOP/s':>10}{'of peak':>9}"
         total = sum(phase.seconds for phase in self.phases)
         for phase in self.phases:
             line = f"{phase.name:<10}{phase.seconds * 1e6:>11,.4g}{phase.seconds / total:>8.0%}"

@@ -4,7 +4,7 @@
 #include <Python.h>
 #include <fastnn.h>
 
-/* A workspace for one call: simple, where a server would keep one for each of its threads. */
+/* A workspace for one call, for simplicity; a server would keep one for each of its threads. */
 static fastnn_workspace *workspace_of(PyObject *net, Py_ssize_t rows, int training) {
     fastnn_workspace *room = NULL;
     fastnn_model *model = fastnn_model_of(net);
@@ -15,8 +15,8 @@ static fastnn_workspace *workspace_of(PyObject *net, Py_ssize_t rows, int traini
     return room;
 }
 
-/* Whether a buffer holds floats (rows, columns); otherwise it sets an error. A division, since a
- * product could overflow. */
+/* Return whether a buffer holds floats (rows, columns); otherwise set an error. The sizes are
+ * compared by division, since a product could overflow. */
 static int is_floats(const Py_buffer *buffer, Py_ssize_t rows, Py_ssize_t columns) {
     Py_ssize_t row = columns * (Py_ssize_t)sizeof(float);
     if (rows >= 1 && buffer->len % row == 0 && buffer->len / row == rows) return 1;

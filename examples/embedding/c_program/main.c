@@ -1,5 +1,5 @@
-/* score: reads rows of numbers and the output that Python gave for each, and compares it with that
- * of the network as C source; then tells how long a row takes. */
+/* score: reads rows of inputs, each with the output that Python computed, compares these outputs
+ * with those of the network as C source, and prints the time of a prediction. */
 #include "net.h"
 
 #include <math.h>
@@ -8,7 +8,7 @@
 
 enum { TIMES = 200000 };
 
-/* Nanoseconds of a prediction; the outputs are summed, for none to be left out. */
+/* Nanoseconds per prediction. The outputs are summed, so that the compiler omits none of them. */
 static double nanoseconds_a_row(float *x) {
     float y[NET_N_OUT], sum = 0;
     clock_t began = clock();
@@ -33,7 +33,7 @@ int main(void) {
         worst = error > worst ? error : worst;
         rows++;
     }
-    printf("C source: %d rows, furthest from Python %.1e; one row in %.0f ns\n", rows, worst,
+    printf("C source: %d rows, largest difference from Python %.1e; %.0f ns per row\n", rows, worst,
            rows ? nanoseconds_a_row(x) : 0.0);
     return rows > 0 && worst < 1e-5 ? 0 : 1;
 }

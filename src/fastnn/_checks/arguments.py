@@ -21,10 +21,10 @@ _STOPPING = (
     "callbacks=[EarlyStopping(patience=10)])"
 )
 _L2 = "use Dense(..., l2=1e-4) (scikit-learn's alpha, or weight_decay, is twice that)"
-_NO_DEVICE = "fastnn computes on the CPU; drop it"
-_NO_NAME = "specifications have no names of their own; drop it"
-_QUIET = "it prints nothing; drop it"
-_ANY_BATCH = "results do not depend on the batch size; drop it"
+_NO_DEVICE = "fastnn computes on the CPU; leave it out"
+_NO_NAME = "specifications have no names of their own; leave it out"
+_QUIET = "it prints nothing; leave it out"
+_ANY_BATCH = "results do not depend on the batch size; leave it out"
 
 _OF_ESTIMATORS = {
     "epochs n_epochs num_epochs max_epochs n_iter": "the argument is max_iter",
@@ -66,7 +66,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "batch_size epochs n_epochs num_epochs max_epochs max_iter shuffle verbose metrics "
             "callbacks class_weight sample_weight validation_split validation_data": _OF_FIT,
             "early_stopping n_iter_no_change tol validation_fraction patience": _STOPPING,
-            "warm_start": "fit always continues from the present weights; drop it",
+            "warm_start": "fit always continues from the current weights; leave it out",
             "max_fun": "it belongs to fastnn.sklearn.MLPClassifier(solver='lbfgs')",
             "device gpu jit_compile run_eagerly": _NO_DEVICE,
             "name": _NO_NAME,
@@ -87,7 +87,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "checkpoint resume_from ckpt_path": "the argument is resume",
             "steps": "the argument is steps_per_epoch",
             "validation_steps validation_batch_size validation_freq": (
-                "all rows of validation_data are evaluated after each epoch; drop it"
+                "all rows of validation_data are evaluated after each epoch; leave it out"
             ),
             "initial_epoch": (
                 "net.epoch counts the epochs of all fits; pass the remaining number as epochs"
@@ -99,7 +99,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "early_stopping patience n_iter_no_change tol": _STOPPING,
             "seed random_state": "pass seed to MLP; shuffle takes a numpy Generator",
             "n_jobs num_workers workers": "the argument is n_threads",
-            "use_multiprocessing max_queue_size device": "rows are read by threads; drop it",
+            "use_multiprocessing max_queue_size device": "rows are read by threads; leave it out",
             "classes": "fit finds the classes of arrays y; for batches set net.classes",
         }
     ),
@@ -142,7 +142,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             **_OF_ESTIMATORS,
             "n_estimators n_members n_models": "the argument is n_nets",
             "early_stopping n_iter_no_change patience": (
-                "the validation rows always decide when training ends; drop it"
+                "the validation rows always decide when training ends; leave it out"
             ),
         }
     ),
@@ -151,16 +151,20 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "x": "the argument is X",
             "verbose": _QUIET,
             "batch_size steps": _ANY_BATCH,
-            "return_dict": "with metrics, evaluate returns a dict; drop it",
+            "return_dict": "with metrics, evaluate returns a dict; leave it out",
             "sample_weights weights": "the argument is sample_weight",
-            "callbacks": "evaluate calls no callbacks; drop it",
+            "callbacks": "evaluate calls no callbacks; leave it out",
         }
     ),
     "MLP.summary": table(
         {
-            "input_size input_shape input_data": "a network knows its number of inputs; drop it",
+            "input_size input_shape input_data": (
+                "a network knows its number of inputs; leave it out"
+            ),
             "line_length positions print_fn expand_nested show_trainable layer_range depth "
-            "col_names col_width row_settings device verbose": "there is no such option; drop it",
+            "col_names col_width row_settings device verbose": (
+                "there is no such option; leave it out"
+            ),
         }
     ),
     "profile": table(
@@ -169,7 +173,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "sample_weights weights": "the argument is sample_weight",
             "n_jobs num_workers num_threads": "the argument is n_threads",
             "epochs n_epochs repeat repeats number rounds": "the argument is seconds",
-            "verbose": "it returns a Profile, which print shows; drop it",
+            "verbose": "it returns a Profile, which print shows; leave it out",
         }
     ),
     "Dense": table(
@@ -196,14 +200,14 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "seed": "pass seed to MLP",
             "name": _NO_NAME,
             "device": _NO_DEVICE,
-            "lora_rank lora_alpha quantization_config": "there is no such option; drop it",
+            "lora_rank lora_alpha quantization_config": "there is no such option; leave it out",
         }
     ),
     "Dropout": table(
         {
             "p prob probability": "the argument is rate",
             "seed": "pass seed to MLP",
-            "inplace noise_shape name": "there is no such option; drop it",
+            "inplace noise_shape name": "there is no such option; leave it out",
         }
     ),
     "Embedding": table(
@@ -212,9 +216,9 @@ ARGUMENTS: dict[str, dict[str, str]] = {
                 "the argument is n_categories"
             ),
             "embedding_dim output_dim units d_embedding": "the argument is dim",
-            "padding_idx mask_zero": "give missing values a category of their own; drop it",
+            "padding_idx mask_zero": "give missing values a category of their own; leave it out",
             "max_norm scale_grad_by_freq sparse embeddings_regularizer": (
-                "there is no such option; drop it"
+                "there is no such option; leave it out"
             ),
             "name": _NO_NAME,
         }
@@ -226,13 +230,13 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "n_bins": "pass bins=NumericEmbedding.edges(X, n_bins)",
             "frequency_init_scale scale": "the argument is sigma",
             "frequencies k": "the argument is n_frequencies",
-            "lite version": "there is no such option; drop it",
+            "lite version": "there is no such option; leave it out",
             "name": _NO_NAME,
         }
     ),
     "LayerNorm": table(
         {
-            "normalized_shape axis": "rows are normalized over all their columns; drop it",
+            "normalized_shape axis": "rows are normalized over all their columns; leave it out",
             "eps": "the argument is epsilon",
             "elementwise_affine center scale bias": (
                 "it has a gain and a bias; trainable=False keeps them at 1 and 0"
@@ -245,7 +249,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "mean variance": (
                 "the mean and the scale are computed from rows, by fit or by MLP.adapt"
             ),
-            "axis with_mean with_std name": "there is no such option; drop it",
+            "axis with_mean with_std name": "there is no such option; leave it out",
         }
     ),
     "Ensemble": table(
@@ -261,7 +265,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "Activation": table(
         {
             "negative_slope slope": "the argument is alpha",
-            "approximate": "'gelu' is exact, 'gelu_tanh' approximate; drop it",
+            "approximate": "'gelu' is exact, 'gelu_tanh' approximate; leave it out",
         }
     ),
     "Optimizer": table(
@@ -269,7 +273,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "lr learning_rate_init": "the argument is learning_rate",
             "betas": "the arguments are beta_1 and beta_2: Adam(beta_1=0.9, beta_2=0.999)",
             "eps": "the argument is epsilon",
-            "params parameters": "the network updates its own parameters; drop it",
+            "params parameters": "the network updates its own parameters; leave it out",
             "nesterovs_momentum": "the argument is nesterov, of SGD",
             "alpha": "for RMSProp the argument is rho; for a penalty use Dense(l2=...)",
             "decay lr_decay": "pass a schedule as learning_rate, such as InverseScaling(0.01)",
@@ -278,13 +282,13 @@ ARGUMENTS: dict[str, dict[str, str]] = {
                 "use global_clipnorm=1.0, or clipnorm=1.0 for each W and each b"
             ),
             "clip_value clip_grad_value": "the argument is clipvalue",
-            "dampening": "there is no dampening; drop it",
+            "dampening": "there is no dampening; leave it out",
             "ema_overwrite_frequency": (
-                "MLP.averaged returns a network with the average weights; drop it"
+                "MLP.averaged returns a network with the average weights; leave it out"
             ),
             "foreach fused capturable differentiable jit_compile loss_scale_factor "
             "gradient_accumulation_steps decoupled_weight_decay": (
-                "there is no such option; drop it"
+                "there is no such option; leave it out"
             ),
             "name": _NO_NAME,
         }
@@ -305,7 +309,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "warmup_steps warmup_target": "use LinearWarmup(schedule, steps)",
             "optimizer": "pass the schedule to the optimizer: Adam(CosineDecay(1e-3, 1000))",
             "anneal_strategy cycle_momentum base_momentum max_momentum three_phase last_epoch": (
-                "there is no such option; drop it"
+                "there is no such option; leave it out"
             ),
             "name": _NO_NAME,
         }
@@ -314,7 +318,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         {
             "from_logits": (
                 "the loss is computed from the pre-activations of a softmax or sigmoid output; "
-                "drop it"
+                "leave it out"
             ),
             "label_smoothing": "cross-entropies have it: CrossEntropy(label_smoothing=0.1)",
             "reduction size_average reduce": "it belongs to MLP: reduction='mean' or 'sum'",
@@ -323,21 +327,21 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "beta": "the argument is delta",
             "quantile alpha tau": "the argument is q",
             "log_input full": "the output is the rate: Dense(1, 'exp')",
-            "axis dtype name": "there is no such option; drop it",
+            "axis dtype name": "there is no such option; leave it out",
         }
     ),
     "TensorBoard": table(
         {
-            "update_freq": "values are written after every epoch; drop it",
+            "update_freq": "values are written after every epoch; leave it out",
             "write_graph write_images write_steps_per_second profile_batch embeddings_freq "
-            "embeddings_metadata": "there is no such option; drop it",
+            "embeddings_metadata": "there is no such option; leave it out",
         }
     ),
     "Callback": table(
         {
             "verbose": _QUIET,
             "filepath filename": "the argument is path",
-            "save_weights_only": "a file always holds the whole network; drop it",
+            "save_weights_only": "a file always holds the whole network; leave it out",
             "save_freq": "use period=n for every n epochs",
             "initial_value_threshold": "set the attribute best of the callback",
             "threshold epsilon": "the argument is min_delta",
@@ -406,7 +410,7 @@ _ATTRIBUTES = {
     ),
     "train train_step backward zero_grad partial_fit compute_loss make_train_function": _LOOP,
     "fit_generator evaluate_generator predict_generator": ("net.fit takes any iterable of batches"),
-    "eval training": "net.predict never drops units, net.fit always does; drop it",
+    "eval training": "net.predict never drops units, net.fit always does; leave it out",
     "state_dict load_state_dict parameters named_parameters weights variables "
     "trainable_variables trainable_weights non_trainable_variables non_trainable_weights "
     "coefs_ coefs intercepts_ intercepts kernel bias W b buffers named_buffers get_parameter "
@@ -472,7 +476,7 @@ PACKAGE: dict[str, str] = {
             "tensor Tensor DataLoader Dataset TensorDataset": (
                 "pass NumPy arrays, or any iterable of batches, to net.fit"
             ),
-            "no_grad": "net.predict computes no gradients; drop it",
+            "no_grad": "net.predict computes no gradients; leave it out",
             "ReLU ELU SELU GELU SiLU Sigmoid Tanh Softmax Softplus LeakyReLU": (
                 "an activation belongs to a Dense, such as Dense(64, 'relu')"
             ),

@@ -93,7 +93,7 @@ def bins(
     """Return the bin edges of n columns; None where no edges are needed."""
     if not is_needed:
         if value is not None:
-            raise ValueError(f"{name} is for kind='piecewise' only; drop it")
+            raise ValueError(f"{name} is for kind='piecewise' only; leave it out")
         return None
     if value is None:
         raise ValueError(

@@ -115,7 +115,7 @@ def fields(
     for name in value:
         if known is not None and name not in known:
             listed = ", ".join(map(repr, known))
-            raise ValueError(f"{place} has {name!r}, which is not one of {listed}; drop it")
+            raise ValueError(f"{place} has {name!r}, which is not one of {listed}; leave it out")
     return dict(value)
 
 

@@ -206,12 +206,12 @@ def log_name(place: str, name: Any, taken: Container[str]) -> str:
     remedy = 'pass {"another name": metric}'
     if name in ("", "loss", "epoch", "learning_rate") or name.startswith("val_"):
         raise ValueError(
-            f"{place} has the name {name!r}, but in logs 'loss', 'epoch' and 'learning_rate' have "
-            f"these meanings and 'val_...' are values of validation data; {remedy}"
+            f"{place} has the name {name!r}, but the names 'loss', 'epoch' and 'learning_rate' are "
+            f"reserved in logs, and 'val_...' are values of validation data; {remedy}"
         )
     if name in taken:
         raise ValueError(
-            f"{place} is the second metric with the name {name!r}; drop it or {remedy}"
+            f"{place} is the second metric with the name {name!r}; leave it out or {remedy}"
         )
     return text(name)
 

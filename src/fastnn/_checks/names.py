@@ -75,7 +75,7 @@ LOSSES = table(
             "use 'huber', or Huber(delta), which is summed over a row's outputs, not averaged"
         ),
         "smooth_l1_loss SmoothL1 SmoothL1Loss": _SMOOTH_L1,
-        "log_cosh": "use 'huber', which is as smooth at 0 and as steep far from it",
+        "log_cosh": "use 'huber', which is equally smooth at 0 and equally steep far from it",
         "quantile_loss pinball pinball_loss mean_pinball_loss": "use 'quantile', or Quantile(0.9)",
         "PoissonNLL PoissonNLLLoss poisson_loss neg_mean_poisson_deviance": (
             "use 'poisson', whose output is the rate: Dense(1, 'exp')"
@@ -108,9 +108,9 @@ LOSSES = table(
     }
 )
 
-_LIKE_RELU = "use 'relu', 'leaky_relu' or 'elu', which are nearest"
-_LIKE_TANH = "use 'tanh', which is nearest"
-_LIKE_SIGMOID = "use 'sigmoid', which is nearest"
+_LIKE_RELU = "use 'relu', 'leaky_relu' or 'elu', the closest alternatives"
+_LIKE_TANH = "use 'tanh', the closest alternative"
+_LIKE_SIGMOID = "use 'sigmoid', the closest alternative"
 
 ACTIVATIONS = table(
     {
@@ -127,7 +127,7 @@ ACTIVATIONS = table(
         "log_sigmoid": (
             "use 'sigmoid' with loss 'binary_cross_entropy', which works with the logarithms"
         ),
-        "squareplus sparse_plus": "use 'softplus', which is nearest",
+        "squareplus sparse_plus": "use 'softplus', the closest alternative",
         "sin cos sine gaussian step sign heaviside maxout": "use 'tanh' or 'relu'",
         "gelu_new gelu_approximate": "did you mean 'gelu_tanh'?",
         "quick_gelu": "use 'gelu', the exact form, or 'gelu_tanh'",
@@ -144,16 +144,17 @@ OPTIMIZERS = table(
         ),
         "amsgrad": "use Adam(amsgrad=True)",
         "radam adamax sparse_adam adabelief adabound lamb": (
-            "use 'adam' or 'adamw', which are nearest; for RAdam's slow start use LinearWarmup"
+            "use 'adam' or 'adamw', the closest alternatives; for RAdam's slow start use "
+            "LinearWarmup"
         ),
-        "muon adamwr": "use 'adamw', which is nearest",
+        "muon adamwr": "use 'adamw', the closest alternative",
         "adamw_schedule_free adamwschedulefree schedule_free": (
             "use 'schedule_free_adamw', or ScheduleFreeAdamW(0.0025)"
         ),
         "schedule_free_sgd sgd_schedule_free radam_schedule_free": (
-            "use 'schedule_free_adamw', which is nearest"
+            "use 'schedule_free_adamw', the closest alternative"
         ),
-        "adadelta adafactor rprop": "use 'rmsprop' or 'adam', which are nearest",
+        "adadelta adafactor rprop": "use 'rmsprop' or 'adam', the closest alternatives",
         "ftrl": "use 'adagrad', with Dense(l1=...) for sparse weights",
         "lbfgs bfgs newton cg newton-cg": (
             "use fastnn.sklearn.MLPClassifier(solver='lbfgs'), or scipy.optimize.minimize with "
@@ -204,7 +205,7 @@ _OF_NUMBERS = "pass a function f(y_true, y_pred) that returns a number"
 
 METRICS = table(
     {
-        "loss": "the loss is always among the results; drop it",
+        "loss": "the loss is always among the results; leave it out",
         "binary_accuracy categorical_accuracy sparse_categorical_accuracy accuracy_score "
         "zero_one_loss": "use 'accuracy', for labels, one-hot rows and sigmoid outputs",
         "top_k_categorical_accuracy sparse_top_k_categorical_accuracy top_k top5 "

@@ -234,7 +234,7 @@ def sample_weight(
         if array.any():
             raise ValueError(f"{name} rounds to 0 in {weights.dtype} for every row; scale it up")
         if not may_be_zero:
-            raise ValueError(f"{name} is 0 for every row, so no row would count; drop it")
+            raise ValueError(f"{name} is 0 for every row, so no row would count; leave it out")
     with np.errstate(over="ignore"):
         total = np.abs(weights).sum(dtype=np.float64)
     if not np.isfinite(total):

@@ -29,9 +29,10 @@ class Callback:
     update, the loss of the epoch so far in `on_progress`, and an empty dict otherwise. Later
     callbacks and the history see the names that a hook adds to the logs of an epoch.
 
-    A fit that is resumed from a checkpoint trains on even if a hook had ended it, for instance
-    because its time was up. If the end is final, the callback keeps that in its state (`get_state`,
-    `set_state`) and sets `stop_training` in `on_train_begin` again, as `EarlyStopping` does.
+    A fit that is resumed from a checkpoint continues even if a hook had ended it, for instance
+    because its time was up. If the end should be final, store that in the state of the callback
+    (`get_state`, `set_state`) and set `stop_training` in `on_train_begin` again, as `EarlyStopping`
+    does.
 
     Attributes
     ----------

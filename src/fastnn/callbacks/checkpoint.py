@@ -26,8 +26,8 @@ class ModelCheckpoint(Monitoring):
     ----------
     path : str or path
         Path of the file. It may contain fields: ``{epoch}``, counted from 1, and names of losses
-        and metrics, as in ``"net-{epoch:03d}-{val_loss:.3f}.safetensors"``. Without fields each
-        save replaces the file of the last one. Missing folders are created.
+        and metrics, as in ``"net-{epoch:03d}-{val_loss:.3f}.safetensors"``. Without fields, each
+        save replaces the previous file. Missing folders are created.
     monitor : str, default "val_loss"
         Name of the loss or metric to monitor; only used with `save_best_only`.
     save_best_only : bool, default False

@@ -21,7 +21,8 @@ class CSVLogger(Callback):
 
     The columns are "epoch", counted from 0, and the names in the logs of the first epoch written;
     with `append` the columns are those of the file. A missing value is written as "NA". Existing
-    content is replaced or cut when the first epoch ends, so a `fit` that fails earlier keeps it.
+    content is replaced or shortened when the first epoch ends, so a `fit` that fails earlier leaves
+    it unchanged.
 
     Parameters
     ----------

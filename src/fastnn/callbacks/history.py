@@ -38,7 +38,7 @@ class History(Callback):
         "loss", metrics and, with validation data, "val_loss", ...: one value per epoch. The loss is
         the average (or sum) over the epoch of the losses of the batches, each before its update.
         With a schedule also "learning_rate": the rate of the epoch, or of the update after it if
-        the schedule goes by steps.
+        the schedule counts steps.
     """
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class History(Callback):
         Parameters
         ----------
         path : str or path, optional
-            Where to save the picture; the file extension determines the format.
+            Where to save the figure; the file extension determines the format.
         ax : matplotlib Axes, optional
             Axes to draw only the losses on. By default a new figure is made.
 

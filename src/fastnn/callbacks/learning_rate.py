@@ -45,8 +45,8 @@ class ReduceLROnPlateau(Monitoring):
     min_delta : float, default 1e-4
         A value improves only if it is better by more than this; at least 0.
     cooldown : int, default 0
-        Epochs without improvement count again from the `cooldown`-th epoch after a reduction on;
-        0 and 1 both mean the next epoch.
+        After a reduction, epochs without improvement are counted again from the `cooldown`-th epoch
+        on; 0 and 1 both mean the next epoch.
     min_lr : float, default 0.0
         Lower bound of the rate.
 

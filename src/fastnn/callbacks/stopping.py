@@ -37,7 +37,7 @@ class EarlyStopping(Monitoring):
     restore_best_weights : bool, default False
         Whether to restore the weights of the best epoch when training ends. As in Keras 3, they are
         also restored if training ran through all epochs, and regardless of the baseline. If no
-        value was finite, the weights after the first epoch compared are restored. The optimizer's
+        value was finite, the weights after the first compared epoch are restored. The optimizer's
         state stays that of the last update. With `SwapEMAWeights` the moving averages of the
         weights are restored.
     start_from_epoch : int, default 0
@@ -137,7 +137,7 @@ class TerminateOnNaN(Callback):
     Warns
     -----
     RuntimeWarning
-        Has the text of the FloatingPointError that `fit` would raise otherwise.
+        With the text of the FloatingPointError that `fit` would raise otherwise.
 
     Examples
     --------

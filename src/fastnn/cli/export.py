@@ -40,11 +40,13 @@ def add(commands: Commands) -> None:
     parser.set_defaults(run=run)
     parser.add_argument("model", metavar="MODEL", help="a model file")
     forms = parser.add_mutually_exclusive_group(required=True)
-    forms.add_argument("--onnx", metavar="FILE", help="write an ONNX model: .onnx")
-    forms.add_argument("--c", metavar="FILE", help="write C source, with a header beside it: .c")
+    forms.add_argument("--onnx", metavar="FILE", help="write an ONNX model to a .onnx file")
+    forms.add_argument(
+        "--c", metavar="FILE", help="write C source to a .c file, with a header beside it"
+    )
     forms.add_argument("--json", metavar="FILE", nargs="?", const="-",
                        help="write the configuration, the weights and the encoding of the columns "
-                       "as JSON; to standard output unless a file is named: .json")  # fmt: skip
+                       "as JSON to a .json file, or to standard output")  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:

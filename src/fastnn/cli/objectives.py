@@ -127,7 +127,7 @@ def weights_of(
     unknown = [name for name in stated if index(name) is None]
     if unknown:
         raise UsageError(
-            f"--class-weight: {unknown[0]!r} is no class; {suggestion(unknown[0], texts)}the "
+            f"--class-weight: {unknown[0]!r} is not a class; {suggestion(unknown[0], texts)}the "
             f"classes are {listed(texts)}"
         )
     return {i: weight for name, weight in stated.items() if (i := index(name)) is not None}

@@ -130,11 +130,11 @@ def add_value_options(group: Group) -> None:
     group.add_argument("--categorical", metavar="COLUMNS", type=names, default=[],
                        help="columns of numbers to treat as categories")  # fmt: skip
     group.add_argument("--day-first", metavar="COLUMNS", type=names, default=[],
-                       help="columns of dates such as 31/1/2020 (default: a number above 12 "
-                       "decides; without one, 1.2.2020 and 1-2-2020 have the day first, 1/2/2020 "
-                       "the month)")  # fmt: skip
+                       help="columns of dates with the day first, such as 31/1/2020 (default: "
+                       "found from a number above 12; without one, 1.2.2020 and 1-2-2020 are read "
+                       "with the day first, 1/2/2020 with the month first)")  # fmt: skip
     group.add_argument("--month-first", metavar="COLUMNS", type=names, default=[],
-                       help="columns of dates such as 1/31/2020")  # fmt: skip
+                       help="columns of dates with the month first, such as 1/31/2020")  # fmt: skip
     group.add_argument("--missing", metavar="TEXTS", type=names, default=[],
                        help="further texts that stand for missing values, such as ?,-99"
                        )  # fmt: skip

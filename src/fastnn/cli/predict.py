@@ -54,7 +54,7 @@ def add(commands: Commands) -> None:
                         "their standard deviations")  # fmt: skip
     parser.add_argument("--unknown", choices=["error", "missing"], default="error",
                         help="whether a text that does not occur in the training rows is an error "
-                        "or counts as missing (default: error); if some texts of the column were "
+                        "or counts as missing (default: error); in a column with texts that were "
                         "rare in training, it counts as one of these instead")  # fmt: skip
     add_form_options(parser.add_argument_group("the format of a text file"))
     parser.add_argument("--json", action="store_true", help="print a JSON object for each row")

@@ -223,8 +223,8 @@ def _warn_about_scores(job: Job, record: Mapping[str, Any], end: End) -> list[st
     n_epochs, warnings = job.options.epochs, []
     last_is_best = end is End.EPOCHS and record["best_epoch"] == record["epochs"]
     if last_is_best and not job.options.quiet:
-        tell(f"note: the validation loss still fell when --epochs {n_epochs} ended; more may help: "
-             f"--epochs {2 * n_epochs}")  # fmt: skip
+        tell(f"note: the validation loss was still falling after --epochs {n_epochs}; more epochs "
+             f"may help: --epochs {2 * n_epochs}")  # fmt: skip
     if not beats_baseline(record, job.objective.loss):
         baseline = baseline_name(job.objective.loss, job.recipe.classes is None)
         ours = "the network is no better than its"

@@ -69,8 +69,8 @@ def _add_table_options(group: Group) -> None:
     group.add_argument(
         "--task", choices=["classification", "regression"],
         help="default: classification of texts, regression of numbers; whole numbers are classes "
-        f"if at most {tables.FEW_NUMBERS} are different and each has {tables.ROWS_PER_NUMBER} "
-        "rows or more on average",
+        f"if there are at most {tables.FEW_NUMBERS} different ones, with {tables.ROWS_PER_NUMBER} "
+        "rows or more for each on average",
     )  # fmt: skip
     group.add_argument("--drop", metavar="COLUMNS", type=names, default=[],
                        help="columns to leave out, such as id,name")  # fmt: skip
@@ -79,8 +79,9 @@ def _add_table_options(group: Group) -> None:
                        help="fraction of the rows held out for the scores (default: 0.2; 0: no "
                        "scores)")  # fmt: skip
     group.add_argument("--require", metavar="CONDITIONS", type=conditions, default=[],
-                       help="save no network, and exit with 3, unless the scores meet conditions "
-                       "such as r2>=0.8, or baseline (to be better than it)")  # fmt: skip
+                       help="save no network, and exit with code 3, unless the scores meet "
+                       "conditions such as r2>=0.8, or are better than the baseline's (baseline)"
+                       )  # fmt: skip
     group.add_argument("--validation", metavar="FRACTION", type=fraction("validation"),
                        default=None, help="fraction of the other rows that decides which epoch's "
                        "weights are kept; with the preset good each network has its own rows "
@@ -152,13 +153,13 @@ def _add_options_of_several(group: Group) -> None:
     one = group.add_mutually_exclusive_group()
     one.add_argument("--ensemble", metavar="N", type=count("ensemble", 1, 10_000), default=None,
                      help="train N networks with different seeds; predicted numbers and "
-                     "probabilities are their mean, with the standard deviation "
+                     "probabilities are means over the networks, with standard deviations "
                      f"({shown('ensemble')})")  # fmt: skip
     one.add_argument("--by", metavar="COLUMN", default=None,
                      help="train one network for each value of a column, on the rows with this "
                      "value")  # fmt: skip
     one.add_argument("--search", metavar="BUDGET", type=several.budget, default=None,
                      help="search for good hidden layers, dropout, batch size and learning rate, "
-                     "and save the network with the lowest validation loss; the budget is a number "
-                     "of trials such as 50, or the time in which trials begin, such as 10min"
-                     )  # fmt: skip
+                     "and save the network with the lowest validation loss; the budget is a "
+                     "number of trials such as 50, or a time such as 10min, after which no new "
+                     "trial begins")  # fmt: skip

@@ -24,10 +24,10 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "verify",
         help="check that training gives the published bits on this machine",
-        description="Repeat about 1,200 seeded trainings on every instruction set of this machine "
-        "and compare digests of their weights, predictions and losses with the digests that are "
-        "part of fastnn. All instruction sets with fused multiply-adds have the same digests. The "
-        "exit code is 1 if any digest differs.",
+        description="Repeat about 1,200 seeded training runs on every instruction set of this "
+        "machine and compare digests of their weights, predictions and losses with the digests "
+        "that are part of fastnn. All instruction sets with fused multiply-adds have the same "
+        "digests. The exit code is 1 if any digest differs.",
     )
     parser.set_defaults(run=run)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -51,6 +51,6 @@ def _lines(found: dict[str, list[str]], count: int) -> list[str]:
     lines = []
     for isa, names in found.items():
         result = f"{len(names)} differ" if names else "all equal"
-        lines.append(f"{isa:<12}{count} trainings, {result}\n")
+        lines.append(f"{isa:<12}{count} training runs, {result}\n")
         lines += [f"    {name}\n" for name in names[:SHOWN]]
     return lines

@@ -153,7 +153,7 @@ class _Writer:
         if self.training:
             shape = "class" if self.loss.has_classes else f"target t ({self.target_size()})"
             found += [
-                f"/* Weights of your own to go on training with: {name}_weights mine = "
+                f"/* Weights of your own to continue the training: {name}_weights mine = "
                 f"{name}_trained; */\nextern const {name}_weights {name}_trained;\n",
                 f"void {name}_predict_with(const {name}_weights *weights, const {real} *x, "
                 f"{real} *out);\n",

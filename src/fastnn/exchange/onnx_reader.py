@@ -303,7 +303,7 @@ class _Reader:
         [other] = {*node.input} - {z}
         _checks.expressible(
             place(node), self.kept[-1:] == [other],
-            f"adds {other!r}, where the innermost residual does not begin",
+            f"adds {other!r}, which is not the input of the innermost residual",
             "fastnn's residuals follow one another or are nested",
         )  # fmt: skip
         self.kept.pop()
@@ -335,7 +335,7 @@ class _Reader:
                 f"{key}={value.decode() if isinstance(value, bytes) else value}"
                 for key, value in options
             )
-            problem = f"{f'with {given} ' if given else ''}begins no activation of fastnn"
+            problem = f"{f'with {given} ' if given else ''}does not begin an activation of fastnn"
             remedy = f"fastnn's activations are {names}"
         _checks.inexpressible(place(node), problem, remedy)
 

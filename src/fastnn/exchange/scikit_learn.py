@@ -429,7 +429,7 @@ _NO_SUCH_LAYER = Refusal(
     "scikit-learn has no such layer; train a network without it, or use to_torch"
 )
 _NO_RESIDUALS = Refusal(
-    "scikit-learn has no residuals; train a network without them, or use to_torch"
+    "scikit-learn has no residual connections; train a network without them, or use to_torch"
 )
 
 #: For each kind of layer, the function that appends it to an estimator's layers, as affine maps.

@@ -28,8 +28,8 @@ class Dense(Layer):
         ``"orthogonal"`` or ``"zeros"``. The default depends on the activation: He uniform for relu
         and similar, LeCun normal for selu, Glorot uniform for all others.
     bias_initializer : {"zeros", "ones", "standard_normal"}, default "zeros"
-        The initial ``b``. Biases from the standard normal distribution spread the bends of the
-        activations over standardized inputs.
+        The initial ``b``. With biases from the standard normal distribution, the bends of the
+        activations are spread over the range of standardized inputs.
     l1, l2 : float, default 0.0
         Penalties ``l1 * sum |W| + l2 * sum W**2`` added to the loss of every batch (the scaling of
         Keras: the gradient is ``l1 * sign(W) + 2 * l2 * W``). Biases are not penalized.

@@ -187,8 +187,8 @@ class NumericEmbedding(Layer):
         For "periodic": number of frequencies of each column.
     sigma : float, default 0.1
         For "periodic": standard deviation of the normal distribution from which frequencies are
-        drawn. The default suits standardized columns; with a larger value outputs change faster
-        with the number.
+        drawn. The default suits standardized columns; with a larger value, outputs change faster
+        with the inputs.
     trainable : bool, default True
         Whether updates change the parameters.
     learning_rate_multiplier : float, default 1.0

@@ -64,8 +64,8 @@ def fit_many(
         The rows that each network is trained on: an array of row numbers, in which a row may occur
         several times, a mask (n,), a slice, or None for all rows.
     groups : array-like of shape (n,), optional
-        A label for each row; all are text, or all are numbers or others that can be sorted. Each
-        label, in sorted order, has one network, which is trained on the rows with that label.
+        A label for each row; all are text, or all are numbers or other values that can be sorted.
+        Each label, in sorted order, has one network, which is trained on the rows with that label.
     validation : optional
         Rows on which the networks are evaluated after each epoch, as "val_loss": a fraction, the
         last rows of each network; (X, y) or (X, y, sample_weight); "rest", the rows of X that the
@@ -76,8 +76,8 @@ def fit_many(
         Rows in each update, for all networks or for each; None is the full batch.
     shuffle : bool or list, default True
         Whether each network takes its rows in a new random order in each epoch. A list has for each
-        network True, False or, as for `MLP.fit`, an object of its own that draws the orders;
-        Generators need bit generators of their own, too.
+        network True, False or, as for `MLP.fit`, an object that draws the orders. Networks cannot
+        share such an object, and Generators cannot share a bit generator.
     sample_weight : array-like of shape (n,) or (n, n_out), optional
         As for `MLP.fit`.
     class_weight : dict of label to float, or "balanced", optional
@@ -92,7 +92,7 @@ def fit_many(
         that trains a network calls its callbacks.
     on_error : {"raise", "record"}, default "raise"
         Whether a network whose loss is no longer finite ends the call with an error, or is recorded
-        as diverged in its status while the other networks go on.
+        as diverged in its status while the training of the other networks continues.
     n_threads : int, optional
         Number of networks that are trained at the same time; by default the number of CPUs that
         this process may use. With `executor`, the number in each of its tasks; by default one.

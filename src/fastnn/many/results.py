@@ -160,7 +160,7 @@ class Fits:
         IndexError
             If there is no network with one of the numbers.
         TypeError, ValueError
-            If `numbers` are not numbers, or booleans whose number isn't that of the networks.
+            If `numbers` are not numbers, or are booleans that are more or fewer than the networks.
         """
         chosen = _checks.chosen_members("numbers", numbers, len(self))
         parameters = None if self.parameters is None else [self.parameters[i] for i in chosen]
@@ -459,7 +459,7 @@ def load_many(path: Path, *, loss: Callable[..., Any] | CustomLoss | None = None
     TypeError, ValueError
         If `loss` is not a function, or no network has a `CustomLoss`.
     ModelFileError
-        If it is not a file of `Fits.save`, or is damaged.
+        If the file was not written by `Fits.save`, or is damaged.
     OSError
         If the file cannot be read.
 

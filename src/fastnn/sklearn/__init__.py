@@ -19,8 +19,8 @@ Not here: the training (`MLP.fit`); the estimators use only the public API of fa
   scores them
 - `members`: base class of estimators with several networks
 - `by_group`: a network for each group of rows
-- `table_encoder`: encoding of mixed data frames as inputs, a step of a pipeline
-- `tabular`: estimators for mixed data frames, ensembles that need no tuning
+- `table_encoder`: encoding of data frames as inputs, a step of a pipeline
+- `tabular`: estimators for data frames, ensembles that need no tuning
 - `tabular_base`: their common base class; `tabular_parameters`: their parameters
 - `converters`: the estimators for skl2onnx; `hooks` registers them once skl2onnx is imported
 - `base`: the base class of both estimators; `classifier` and `regressor` add targets and

@@ -296,7 +296,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
             place = list(names).index(self.key)
         elif not -n <= self.key < n:
             raise ValueError(
-                f"key={self.key} is no column of X, which has {_checks.counted(n, 'column')}"
+                f"key={self.key} is not a column of X, which has {_checks.counted(n, 'column')}"
             )
         else:
             place = self.key % n

@@ -292,8 +292,8 @@ class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             return
         if self.resource not in self.estimator.get_params():
             raise ValueError(
-                f"resource={self.resource!r} is no parameter of {type(self.estimator).__name__}; "
-                "use 'n_samples', or a number such as 'max_iter' "
+                f"resource={self.resource!r} is not a parameter of "
+                f"{type(self.estimator).__name__}; use 'n_samples', or a number such as 'max_iter' "
                 "('mlpclassifier__max_iter' of a pipeline)"
             )
         if self.max_resources == "auto":

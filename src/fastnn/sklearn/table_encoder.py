@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Encode a mixed data frame as a network's inputs: numbers, categories, dates, missing values.
+    """Encode a data frame as a network's inputs: numbers, categories, dates, missing values.
 
     Numbers are standardized; the median replaces a missing number, and another input marks it as
     missing. Each text of a category has an input, and so do missing texts; an ordered category also
@@ -49,10 +49,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Texts that stand for a missing value, besides "", "NA", "NaN", "null", "None" and the like.
         A number stands for its text: -99 for "-99".
     unknown : {"missing", "error"}, default "missing"
-        Whether a text that did not occur in `fit` counts as missing or is an error. It is neither
-        in a column whose rare texts share an input: then it goes to that input.
+        Whether a text that did not occur in `fit` counts as missing or is an error. In a column
+        whose rare texts share an input, such a text sets that input instead.
     max_categories : int, default 256
-        The most texts of a column that have an input each; all rarer texts share another input.
+        The maximum number of texts of a column that get an input each; all rarer texts share
+        another input.
     codes : {"plain", "rich"}, default "plain"
         "rich" adds inputs to each number, a clipped copy and 16 intervals between its quantiles,
         and lets texts of fewer than 5 rows share an input; see `fastnn.tables.learn`.

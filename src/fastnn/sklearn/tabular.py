@@ -1,4 +1,4 @@
-"""TabularClassifier and TabularRegressor: ensembles of networks for mixed data frames, untuned.
+"""TabularClassifier and TabularRegressor: ensembles of networks for data frames, without tuning.
 
 Here: their targets, scores and predictions. Not here: their common base class (tabular_base.py).
 """

@@ -105,9 +105,10 @@ class BaseTabular(TabularParameters):
         y : array-like of shape (n,)
         sample_weight : array-like of shape (n,), optional
             Weights of the rows' losses, 0 or more. Neither the codes of the columns nor the
-            networks learn from rows of weight 0, which do not count for ``class_weight="balanced"``
-            either. They do count where the table is read: the kind of a column is found from all
-            rows, and a class that occurs only in such rows is still one of the classes.
+            networks learn from rows of weight 0, and such rows do not count for
+            ``class_weight="balanced"``. They do count when the table is read: the kind of a column
+            is inferred from all rows, and a class that occurs only in such rows is still one of the
+            classes.
 
         Returns
         -------

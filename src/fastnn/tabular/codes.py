@@ -197,7 +197,7 @@ class Missing(Code):
 
     def described(self) -> str:
         """Return a readable description of the inputs."""
-        return "an input for missing"
+        return "an input for missing values"
 
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
         """Write the inputs."""

@@ -79,7 +79,7 @@ def read(
         or the like (optionally followed by .gz, .bz2, .xz or .zip), .parquet, .arrow, .feather,
         .jsonl, .npz (named arrays: the columns of a matrix "X" are called "X0", "X1", ...) or .npy
         (a matrix, whose columns are called "0", "1", ..., or records). "-" is CSV from standard
-        input. Blank lines of a text file are no rows, except in a file of a single column, where
+        input. Blank lines of a text file are skipped, except in a file of a single column, where
         they are missing values.
     kinds : dict of str to str, optional
         The kind that a column must have: "number", "category", "date", "day-first date"
@@ -99,7 +99,7 @@ def read(
         Texts that stand for a missing value, besides those of ``MISSING``. A number stands for its
         text: -99 for "-99".
     separator, decimal, encoding : str, optional
-        How a text file is written. By default the separator is the one of ``, ; | tab space`` that
+        The format of a text file. By default the separator is the one of ``, ; | tab space`` that
         the first lines have in common, the decimal point is found from the values, and the encoding
         is UTF-8, UTF-16 or, if it is neither, Windows-1252; ``table.notes`` says what was found.
         ``table.decimal`` is the decimal point, which a recipe keeps for further files.

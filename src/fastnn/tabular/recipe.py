@@ -53,8 +53,8 @@ class Recipe:
         it is found from the values of each file.
     thousands : dict of str to bool
         For each column of numbers of a training file with decimal commas, whether points separate
-        thousands. Without it the texts of each file decide, so that 1.234 may be another number in
-        another file.
+        thousands. Without it, the texts of each file decide, so that 1.234 may be a different
+        number in another file.
     by_position : bool, default False
         Whether the training table was an array, or a file of arrays or without names. The columns
         of an array are then those of the same positions. An array without names cannot replace
@@ -145,8 +145,8 @@ class Recipe:
         table : Table, or an argument of `read`
             A table, or a data frame or file path, which is read first.
         unknown : {"error", "missing"}, default "error"
-            Whether a text that the column's category lacks is an error or counts as missing. It is
-            neither if rare texts of the column share an input: then it goes to that input.
+            Whether a text that did not occur in training is an error or counts as missing. If rare
+            texts of the column share an input, such a text sets that input instead.
 
         Returns
         -------
@@ -155,8 +155,8 @@ class Recipe:
         Raises
         ------
         TableError
-            If the table lacks a column, holds an unknown text, or has a column of another kind than
-            in training, because `tables.read` found its kind from other rows.
+            If the table lacks a column, holds an unknown text, or has a column of a different kind
+            than in training, because `tables.read` inferred its kind from other rows.
         """
         _checks.choice("unknown", unknown, ("error", "missing"))
         table = table if isinstance(table, Table) else self.read(table)

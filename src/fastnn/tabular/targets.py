@@ -119,7 +119,7 @@ def doubt(column: Column, task: str) -> str | None:
     different = np.unique(column.values[~np.isnan(column.values)])
     if len(different) < 3 or (different != np.floor(different)).any():
         return None
-    what = f"the target {column.name!r} has {len(different)} different whole numbers, taken for"
+    what = f"the target {column.name!r} has {len(different)} different whole numbers, treated as"
     if task == "classification":
         return f"{what} classes; if they are amounts: --task regression"
     if len(different) <= min(_FEW_FOR_NUMBERS, len(column.values) / 2):

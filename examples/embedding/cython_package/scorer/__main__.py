@@ -29,6 +29,6 @@ try:
 except ValueError as error:
     print("500 rows for a workspace of 64:", error)
 else:
-    sys.exit("too many rows are taken")
+    sys.exit("too many rows are accepted")
 nanoseconds = 1e9 * min(scorer.seconds_a_row(X, 100_000) for _ in range(5))
-print(f"Cython: the bits of Python's calls; one row in {nanoseconds:.0f} ns")
+print(f"Cython: the same bits as Python's calls; {nanoseconds:.0f} ns per row")

@@ -22,14 +22,14 @@ fastnn_import()
 
 
 cdef int check(int status) except -1:
-    """Raise what a status says."""
+    """Raise a ValueError with the message of a status other than FASTNN_OK."""
     if status != FASTNN_OK:
         raise ValueError(fastnn_message(status).decode())
     return 0
 
 
 cdef class Scorer:
-    cdef object net  # whose weights the workspace uses
+    cdef object net  # keeps the weights that the workspace uses alive
     cdef fastnn_workspace *room
     cdef Py_ssize_t n_in
 
@@ -42,7 +42,7 @@ cdef class Scorer:
         fastnn_workspace_free(self.room)
 
     def predict(self, const float[:, ::1] X, float[::1] out):
-        """Scores of the rows of X (n, n_in) into out (n,)."""
+        """Write the scores of the rows of X (n, n_in) to out (n,)."""
         cdef int status
         self.check_shape(X)
         with nogil:
@@ -50,7 +50,7 @@ cdef class Scorer:
         check(status)
 
     def best(self, const float[:, ::1] candidates):
-        """The place of the row with the highest score, found row by row."""
+        """Return the index of the row with the highest score, found row by row."""
         cdef Py_ssize_t i, best = 0
         cdef float score, highest
         cdef int status
@@ -66,7 +66,7 @@ cdef class Scorer:
         return best
 
     def step(self, const float[:, ::1] X, const float[::1] y):
-        """One update of the network from rows and targets; returns the loss before it."""
+        """Make one update from rows and targets; return the loss before it."""
         cdef double loss
         cdef int status
         self.check_shape(X)
@@ -76,7 +76,7 @@ cdef class Scorer:
         return loss
 
     def seconds_a_row(self, const float[:, ::1] X, int times):
-        """How long the prediction of one row takes."""
+        """Return the time of the prediction of one row."""
         cdef float score
         cdef int i
         cdef clock_t began = clock()

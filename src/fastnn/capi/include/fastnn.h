@@ -184,10 +184,10 @@ static inline int fastnn_predict_f64(fastnn_workspace *workspace, ptrdiff_t rows
 }
 
 /* Make one update from X (rows, n_in) and targets (rows, n_out), or class labels (rows,), or for a
- * CustomLoss the derivatives of the loss by the outputs (rows, n_out). The targets of gaussian_nll
- * have n_out columns, too: those of the means, then as many that are finite and have no effect.
- * *loss becomes the loss of the batch before the update, which has no meaning for a CustomLoss;
- * loss may be NULL. */
+ * CustomLoss the derivatives of the loss with respect to the outputs (rows, n_out). The targets of
+ * gaussian_nll also have n_out columns: first the targets of the means, then as many finite numbers
+ * that have no effect. *loss becomes the loss of the batch before the update, which has no meaning
+ * for a CustomLoss; loss may be NULL. */
 static inline int fastnn_train_f32(fastnn_workspace *workspace, ptrdiff_t rows, const float *X,
                                    const float *targets, double *loss) {
     return (*fastnn_slot())->train_f32(workspace, rows, X, targets, loss);

@@ -154,7 +154,7 @@ def _by_prediction(subject: Subject, predicted: NDArray[Any], residuals: NDArray
     ]
     caption = (
         f"Residuals of {counted(len(groups), 'group')} of rows with similar predictions. A median "
-        "far from 0 is a bias there; a wide band means large errors there."
+        "far from 0 means biased predictions in this group; a wide band means large errors."
     )
     key = legend([("line one", "median"), ("band one", "half of the rows"),
                   ("band one faint", "90 % of the rows")])  # fmt: skip

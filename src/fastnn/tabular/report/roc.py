@@ -69,8 +69,8 @@ def section(subject: Subject) -> Html:
     numbers = table("Each class against all others", head, rows)
     text = (
         "One curve for each class against all others: the share of the class that is found (the "
-        "true positive rate) and the share of other rows predicted so by mistake (the false "
-        "positive rate), as the threshold on its probability falls."
+        "true positive rate) and the share of the other rows that are wrongly predicted as this "
+        "class (the false positive rate), as the threshold on its probability falls."
     )
     if len(classes) > _MOST_CLASSES:
         text += f" The curves are drawn for at most {_MOST_CLASSES} classes."
@@ -82,7 +82,7 @@ def section(subject: Subject) -> Html:
     if len(classes) > _MOST_CLASSES:
         return joined([paragraph(text), numbers])
     order = [k for k in np.argsort(areas, kind="stable").tolist() if counts[k]]
-    chart = _chart(f"Curves of {len(order)} classes; the least area is {areas[order[0]]:.4f}")
+    chart = _chart(f"Curves of {len(order)} classes; the smallest area is {areas[order[0]]:.4f}")
     worst = order[:_MOST_COLOURS]
     for k in sorted(order[_MOST_COLOURS:]):
         _draw(chart, curves[k], "thin muted")
@@ -118,9 +118,9 @@ def _of_two(subject: Subject, name: str) -> Html:
     text = (
         f"A row is predicted as {name} if its probability exceeds a threshold. Lowering the "
         f"threshold raises the share of {name} that is found (the true positive rate) and the "
-        "share of other rows predicted so by mistake (the false positive rate). The area under "
-        f"the curve, {found:.4f}, is the chance that a random row of {name} has a higher "
-        "probability than a random other row."
+        f"share of the other rows that are wrongly predicted as {name} (the false positive rate). "
+        f"The area under the curve, {found:.4f}, is the chance that a random row of {name} has a "
+        "higher probability than a random other row."
     )
     n_found, n_others = int(is_class.sum()), int((~is_class).sum())
     caption = f"{counted(n_found, 'row')} of {name}, {counted(n_others, 'other')}."

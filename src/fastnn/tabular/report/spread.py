@@ -52,7 +52,7 @@ def _of_numbers(subject: Subject) -> Html:
         f"The standard deviation of the {len(subject.model.fits)} networks' predictions of a row "
         f"is {number(float(spread.mean()))} on average. {percent(within[0])} of the true values "
         f"are within one standard deviation of the mean, {percent(within[1])} within two. The "
-        "standard deviation shows how uncertain the mean is. It leaves out the noise of the "
+        "standard deviation shows how uncertain the mean is. It does not include the noise of the "
         "target, so it gives no interval for the target itself; the residuals above give one."
     )
     x = Axis("standard deviation of the networks", 0.0, 1.06 * float(means.max()) or 1.0)

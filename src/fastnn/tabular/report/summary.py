@@ -116,7 +116,7 @@ def _tile(subject: Subject, name: str) -> Html:
 
 
 def _of_baseline(subject: Subject) -> str:
-    rows = "these rows themselves" if subject.known is None else "the training rows"
+    rows = "the held-out rows" if subject.known is None else "the training rows"
     if subject.is_regression:
         return (
             f"The baseline predicts the {subject.baseline_name} of the target in {rows} for every "
