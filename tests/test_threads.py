@@ -28,6 +28,7 @@ from conditions import LONG, is_refused, until
 from fastnn import MLP, Activate, Adam, Callback, Dense, Dropout, LayerNorm, reference
 from fastnn.exchange import model_files
 from fastnn.inspection import flops_of_a_row
+from fastnn.training import loop
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((250, 70))
@@ -351,6 +352,36 @@ def test_a_fit_is_refused_that_was_made_before_another_began():
             hold.release.set()
         assert first[0].result(LONG) == fitted(classifier(), 20)
     net.fit(X, LABELS)
+
+
+class Interrupted(dict):
+    """A dict in whose methods a signal handler raises an error, once they have done their work."""
+
+    def setdefault(self, *arguments):
+        super().setdefault(*arguments)
+        raise KeyboardInterrupt
+
+    def get(self, *arguments):
+        super().get(*arguments)
+        raise KeyboardInterrupt
+
+    def pop(self, *arguments):
+        super().pop(*arguments)
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("callbacks", [(), (Callback(),)], ids=["short path", "hooks"])
+def test_a_network_is_not_in_use_after_an_interrupt_at_the_edges_of_a_fit(callbacks):
+    net = MLP(70, [Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+    rows = X.astype(np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "_IN_PROGRESS", Interrupted())
+        with pytest.raises(KeyboardInterrupt):
+            net.fit(rows, rows[:, :1], callbacks=callbacks)
+        assert loop._IN_PROGRESS == {}
+    net.freeze(0)  # raises an error during a fit
+    net.unfreeze(0)
+    net.fit(rows, rows[:, :1], callbacks=callbacks)
 
 
 def test_weights_cannot_be_set_during_a_step():

@@ -136,11 +136,14 @@ class Fit:
         """
         state, patience = self.state, BRIEFLY
         before, first_step = None, None
+        key, has_begun = id(state), False
         try:
             self.thread = _thread.get_ident()
+            has_begun = True  # a signal handler may raise an error as soon as the entry is there
             # One atomic operation: another fit may have begun since this object was made.
-            other = _IN_PROGRESS.setdefault(id(state), self)
-            _checks.idle(None if other is self else other)
+            other = _IN_PROGRESS.setdefault(key, self)
+            has_begun = other is self
+            _checks.idle(None if has_begun else other)
             before = _Before(state, self.plan.shuffle, with_weights=resumed is not None)
             state.fit, state.stop_training = self, False
             state.network.forget()
@@ -163,9 +166,9 @@ class Fit:
                 before.restore(state)
             raise
         finally:
-            if _IN_PROGRESS.get(id(state)) is self:
+            if has_begun:  # no call before the entry is gone: a signal handler may raise in it
                 state.fit = None
-                _IN_PROGRESS.pop(id(state))
+                _IN_PROGRESS.pop(key, None)
             if not isinstance(self.plan.source, Rows):
                 self.plan.source.wait(patience)
         return self.history
@@ -476,16 +479,18 @@ def fit_as_it_is(
     assert batch_size is not None
     if not 0 < batch_size <= sys.maxsize:
         return None
-    fit, history = _FitAsItIs(state), History()
-    other = _IN_PROGRESS.setdefault(id(state), fit)
-    _checks.idle(None if other is fit else other)
+    fit, history, key, has_begun = _FitAsItIs(state), History(), id(state), True
     try:
+        other = _IN_PROGRESS.setdefault(key, fit)
+        has_begun = other is fit
+        _checks.idle(None if has_begun else other)
         state.network.forget()
         state.network.stop_training = 0
         generator = state.shuffler if shuffle else None
         done = state.network.try_fit(X, y, batch_size, epochs, generator)
     finally:
-        _IN_PROGRESS.pop(id(state), None)
+        if has_begun:
+            _IN_PROGRESS.pop(key, None)
     if done is None:
         return None
     if done.has_diverged:
