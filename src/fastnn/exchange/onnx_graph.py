@@ -1,7 +1,8 @@
 """An ONNX graph for the reader: its nodes in order, its constants, how often tensors are used.
 
-Constants, including shapes, are folded where exporters leave them unfolded. Not here: operators as
-operations of a chain (onnx_operators.py).
+Constants, including shapes, are folded where exporters leave them unfolded, and nodes that copy a
+tensor, or that no output depends on, are removed. Not here: operators as operations of a chain
+(onnx_operators.py).
 """
 
 import copy

@@ -78,10 +78,11 @@ def from_onnx(
     layer become a Standardize; others are merged into the weights next to them. An Add of two
     tensors of the chain ends a Residual; there may be no other branches.
 
-    The labels that a classifier of skl2onnx computes beside its probabilities are left out; the
-    network's `classes` are those of the model. For two classes the network has one output, the
-    probability of the second class, as with `from_sklearn`. A model whose output is a vector, with
-    one number per row, becomes a network that predicts rows of one number.
+    Outputs that are not of floats, such as the labels that a classifier of skl2onnx computes beside
+    its probabilities, are left out; the network's `classes` are those of the model. For two classes
+    the network has one output, the probability of the second class, as with `from_sklearn`. A model
+    whose output is a vector, with one number per row, becomes a network that predicts rows of one
+    number.
 
     Examples
     --------
