@@ -26,6 +26,7 @@ from sklearn.utils import indexable, resample
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_method_params, _num_samples
 
+from fastnn import _checks
 from fastnn.sklearn.parameters import COUNT
 from fastnn.sklearn.trials import Trials, require_mlp
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 _N_ITER = 10
 
 
+@_checks.explaining
 class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no types
     """Search for the best parameters of an MLP by cross-validation, without worker processes.
 
