@@ -74,8 +74,9 @@ class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         For "halving": rows, or a parameter of the estimator that is a number, such as "max_iter".
     min_resources : int, "exhaust" or "smallest", default "exhaust"
         For "halving": the resources of each candidate in the first rung. "exhaust": as many as make
-        the last rung use `max_resources`; "smallest": 1, or for rows twice the number of folds
-        (times the number of classes).
+        the last rung use `max_resources`; "smallest", the default of scikit-learn's
+        HalvingRandomSearchCV: 1, or for rows twice the number of folds (times the number of
+        classes).
     max_resources : int or "auto", default "auto"
         For "halving": the maximum resources of a candidate; "auto" means all rows.
     aggressive_elimination : bool, default False
