@@ -161,6 +161,7 @@ def test_networks_that_cannot_be_chosen(fits, chosen, error, message):
 
 def test_reprs_without_anything_to_list(fits):
     assert repr(fits.some([])) == "<Fits of 0 networks>"
+    assert repr(fits.histories) == "<Histories of 3 networks>"
     assert repr(networks(base())) == "<1 Networks>"
     assert repr(networks(base(), n=2)) == "<2 Networks: 2 seeds>"
 

@@ -311,6 +311,26 @@ def test_an_argument_of_other_estimators(estimator, given, hint):
     assert kind(random_state=3).get_params()["random_state"] == 3
 
 
+@pytest.mark.parametrize(
+    ("estimator", "given", "hint"),
+    [
+        ("MLPSearchCV", {"param_grid": {}}, "has no argument 'param_grid'; the argument is params"),
+        ("MLPSearchCV", {"params": {}, "n_candidates": 9}, "the argument is n_iter"),
+        ("MLPSearchCV", {"params": {}, "n_jobs": 2}, "the argument is n_threads"),
+        ("MLPSearchCV", {"params": {}, "stategy": "halving"}, "did you mean 'strategy'?"),
+        ("MLPSearchCV", {}, "is missing the argument 'params'"),
+        ("MLPByGroup", {"key": 0, "n_jobs": 2}, "the argument is n_threads"),
+        ("MLPByGroup", {"by": 0}, "the argument is key"),
+    ],
+)
+def test_an_argument_of_searches_and_groups(estimator, given, hint):
+    module = pytest.importorskip("fastnn.sklearn")
+    kind, net = getattr(module, estimator), module.MLPClassifier()
+    found = message(lambda: kind(estimator=net, **given))
+    assert found.startswith(f"{estimator} ")
+    assert hint in found
+
+
 def test_x_of_keras_fit():
     assert "the argument is X" in message(lambda: network().fit(x=X, y=Y))
     assert "leave it out" in message(lambda: network().evaluate(X, Y, verbose=0))

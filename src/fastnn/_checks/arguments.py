@@ -137,6 +137,20 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         }
     ),
     "BaseEnsemble": table({"n_estimators n_nets n_models": "the argument is n_members"}),
+    "MLPSearchCV": table(
+        {
+            "param_grid param_distributions": "the argument is params",
+            "n_candidates": "the argument is n_iter",
+            "n_jobs": "the argument is n_threads",
+        }
+    ),
+    "MLPByGroup": table(
+        {
+            "by group groups": "the argument is key",
+            "net model": "the argument is estimator",
+            "n_jobs": "the argument is n_threads",
+        }
+    ),
     "TabularParameters": table(
         {
             **_OF_ESTIMATORS,

@@ -77,6 +77,9 @@ class Histories(Sequence[History]):
     def __setitem__(self, number: int, history: History) -> None:
         self._kept[number] = history
 
+    def __repr__(self) -> str:
+        return f"<Histories of {_checks.counted(len(self), 'network')}>"
+
 
 class Fits:
     """Many networks after their training, as `fit_many` returns them.

@@ -60,6 +60,7 @@ def _with_groups(error: Exception, names: Sequence[str]) -> Exception:
     return error
 
 
+@_checks.explaining
 class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # scikit-learn has no types
     """One MLP for each group of rows, such as each store or each sensor.
 

@@ -26,6 +26,7 @@ from sklearn.utils import indexable, resample
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_method_params, _num_samples
 
+from fastnn import _checks
 from fastnn.sklearn.parameters import COUNT
 from fastnn.sklearn.trials import Trials, require_mlp
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 _N_ITER = 10
 
 
+@_checks.explaining
 class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no types
     """Search for the best parameters of an MLP by cross-validation, without worker processes.
 
@@ -72,8 +74,9 @@ class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         For "halving": rows, or a parameter of the estimator that is a number, such as "max_iter".
     min_resources : int, "exhaust" or "smallest", default "exhaust"
         For "halving": the resources of each candidate in the first rung. "exhaust": as many as make
-        the last rung use `max_resources`; "smallest": 1, or for rows twice the number of folds
-        (times the number of classes).
+        the last rung use `max_resources`; "smallest", the default of scikit-learn's
+        HalvingRandomSearchCV: 1, or for rows twice the number of folds (times the number of
+        classes).
     max_resources : int or "auto", default "auto"
         For "halving": the maximum resources of a candidate; "auto" means all rows.
     aggressive_elimination : bool, default False
