@@ -152,6 +152,14 @@ def test_rates_by_hand():
         np.testing.assert_allclose(schedule(times), rates, rtol=1e-14)
 
 
+def test_half_a_cosine_begins_and_ends_at_the_very_rates():
+    decay, restarts = CosineDecay(1e-3, 10, alpha=0.1), CosineDecayRestarts(3e-3, 10)
+    assert (decay(0), decay(10)) == (1e-3, 0.1 * 1e-3)
+    assert (restarts(0), restarts(10)) == (3e-3, 3e-3)
+    peak = OneCycle(1e-2, 100)
+    assert max(peak(step) for step in range(100)) == 1e-2
+
+
 def test_a_warm_up_precedes_the_whole_schedule():
     after = CosineDecay(0.1, 40, alpha=0.1)
     warm = LinearWarmup(after, 8, start=0.02)

@@ -71,13 +71,15 @@ static inline double fastnn_power(double x, double y) {
     return fastnn_exp2(y * fastnn_log2(x));
 }
 
-/* (1 + cos(pi x)) / 2 = sin^2(pi (1 - x) / 2) for 0 <= x <= 1. */
+/* (1 + cos(pi x)) / 2 for 0 <= x <= 1: sin^2(pi (1 - x) / 2), or 1 - sin^2(pi x / 2) for the smaller
+ * angle, so that it is exactly 1 at 0 and 0 at 1. */
 static inline double fastnn_half_cosine(double x) {
-    enum { LAST = 23 };
-    double u = 1.5707963267948966 * (1 - x), squared = u * u, sine = 0;
+    enum { LAST = 17 };
+    int is_early = x < 0.5;
+    double u = 1.5707963267948966 * (is_early ? x : 1 - x), squared = u * u, sine = 0;
     for (int n = LAST; n > 1; n -= 2) sine = (1 + sine) * -squared / (n * (n - 1));
     sine = (1 + sine) * u;
-    return sine * sine;
+    return is_early ? 1 - sine * sine : sine * sine;
 }
 
 #endif
