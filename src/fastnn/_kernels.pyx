@@ -60,20 +60,20 @@ from fastnn.engine.leaves cimport (
     fastnn_is_owner,
     fastnn_isa,
     fastnn_learning_rate,
-    fastnn_leave_alone,
-    fastnn_leave_shared,
     fastnn_lend,
-    fastnn_look,
+    fastnn_load,
     fastnn_model,
     fastnn_pace,
     fastnn_pace_kth,
     fastnn_precision,
+    fastnn_release_exclusive,
+    fastnn_release_shared,
     fastnn_run,
     fastnn_schedule,
-    fastnn_take_alone,
+    fastnn_take_exclusive,
     fastnn_take_shared,
     fastnn_thread,
-    fastnn_try_alone,
+    fastnn_try_exclusive,
     real,
 )
 from fastnn.engine.net cimport (
@@ -465,10 +465,10 @@ cdef class Parameters:
 
     cdef int claim(self) except -1:
         """Claim the parameters to change them; no other thread may then change or copy them."""
-        cdef bint taken = fastnn_try_alone(&self.net.claim)
+        cdef bint taken = fastnn_try_exclusive(&self.net.claim)
         if not taken:
             with nogil:  # threads that copy parameters may need the GIL
-                taken = fastnn_take_alone(&self.net.claim)
+                taken = fastnn_take_exclusive(&self.net.claim)
         if not taken:
             raise busy()
         self.postponing_run = NULL  # what a thread that was lost in a fork has left
@@ -477,7 +477,7 @@ cdef class Parameters:
 
     cdef void release(self) noexcept:
         """End the claim."""
-        fastnn_leave_alone(&self.net.claim)
+        fastnn_release_exclusive(&self.net.claim)
 
     cdef int begin_reading(self) except -1:
         """Claim the parameters to copy them; other threads may copy but not change them."""
@@ -496,7 +496,7 @@ cdef class Parameters:
             make_postponed_updates(self.postponing_run, 1)
 
     cdef void end_reading(self) noexcept:
-        fastnn_leave_shared(&self.net.claim)
+        fastnn_release_shared(&self.net.claim)
 
     def set_rate(self, double rate, dict schedule):
         """Set the learning rate to `rate`, or to a schedule unless that is None."""
@@ -918,12 +918,12 @@ cdef class Driver(Parameters):
 
     def undivided(self, function, *arguments):
         """Call a function that makes steps in parts; a concurrent call raises RuntimeError."""
-        if not fastnn_try_alone(&self.parts_claim):
+        if not fastnn_try_exclusive(&self.parts_claim):
             raise busy()
         try:
             return function(*arguments)
         finally:
-            fastnn_leave_alone(&self.parts_claim)
+            fastnn_release_exclusive(&self.parts_claim)
 
     def tally(self):
         """Return an empty tally to train or evaluate with."""
@@ -1090,7 +1090,8 @@ cdef class Driver(Parameters):
         cdef Py_ssize_t stride = inference_rows(&self.net, threads,
                                                 self.net.row_flops - asked.rows.flops_less)
         cdef OwnBuffers memory
-        cdef bint holds_buffers = purpose == INFERENCE and fastnn_try_alone(&self.inference_claim)
+        cdef bint holds_buffers = (purpose == INFERENCE
+                                   and fastnn_try_exclusive(&self.inference_claim))
         cdef bint is_brief = asked.rows.n * self.net.row_flops < BRIEF_FLOPS()
         cdef Net judged
         cdef Net *net = net_to_predict(&self.net, averages, &judged)
@@ -1112,7 +1113,7 @@ cdef class Driver(Parameters):
                     PyErr_CheckSignals()
         finally:
             if holds_buffers:
-                fastnn_leave_alone(&self.inference_claim)
+                fastnn_release_exclusive(&self.inference_claim)
         return 0
 
     cdef OwnBuffers inference_buffers(self, int threads, Purpose purpose, bint holds_buffers,
@@ -1131,7 +1132,7 @@ cdef class Driver(Parameters):
         """Carry out epochs of a whole fit; evaluations use the inference buffers."""
         cdef Watch *watch = run.watch
         cdef int threads = evaluation_team(&self.net, &watch.validation.rows, n_threads)
-        cdef bint holds_buffers = fastnn_try_alone(&self.inference_claim)
+        cdef bint holds_buffers = fastnn_try_exclusive(&self.inference_claim)
         cdef OwnBuffers memory
         run.most_threads = n_threads
         try:
@@ -1141,7 +1142,7 @@ cdef class Driver(Parameters):
             self.carry_out(run, True)
         finally:
             if holds_buffers:
-                fastnn_leave_alone(&self.inference_claim)
+                fastnn_release_exclusive(&self.inference_claim)
         return 0
 
     def activations(self, X):
@@ -1506,7 +1507,7 @@ cdef class MemberTraining:
         cdef list numbers = []
         cdef Py_ssize_t place
         while self.reported < self.work.n:
-            place = fastnn_look(&self.work.finished[self.reported])
+            place = fastnn_load(&self.work.finished[self.reported])
             if place < 0:
                 break
             self.release(place)

@@ -33,11 +33,11 @@ from fastnn.engine.evaluation cimport evaluate_task, net_to_predict, next_slice
 from fastnn.engine.leaves cimport (
     fastnn_allocate,
     fastnn_free,
-    fastnn_leave_alone,
     fastnn_model,
     fastnn_precision,
+    fastnn_release_exclusive,
     fastnn_run,
-    fastnn_take_alone,
+    fastnn_take_exclusive,
     fastnn_workspace,
     real,
 )
@@ -54,8 +54,8 @@ from fastnn.engine.parameters cimport parameter_count
 from fastnn.engine.passes cimport begin_pass, forward, write_outputs
 from fastnn.engine.rows cimport (
     Rows,
-    gather_inputs,
     are_accepted,
+    gather_inputs,
     take_labels,
     take_reals,
     take_rows_of_reals,
@@ -191,7 +191,7 @@ cdef inline int train(fastnn_workspace *workspace, Py_ssize_t rows, const void *
         take_reals(&run.rows, net.loss, <const real *>targets)
     if not targets_fit(net, &run.rows):
         return FASTNN_TARGETS
-    if not fastnn_take_alone(&net.claim):
+    if not fastnn_take_exclusive(&net.claim):
         return FASTNN_BUSY
     run.batch = run.stop = run.end = rows
     run.tiny = rows == 1 and made.before != NULL
@@ -202,7 +202,7 @@ cdef inline int train(fastnn_workspace *workspace, Py_ssize_t rows, const void *
     if not run.tiny:
         fastnn_run(1, train_task, &run)
     end_training(net)
-    fastnn_leave_alone(&net.claim)
+    fastnn_release_exclusive(&net.claim)
     if run.ended == DIVERGED:
         return FASTNN_DIVERGED
     loss[0] = reduced(net, run.loss, run.total)

@@ -18,9 +18,9 @@ from fastnn.engine.leaves cimport (
     PANEL,
     fastnn_allocate,
     fastnn_free,
-    fastnn_look,
-    fastnn_put,
+    fastnn_load,
     fastnn_sleep_ns,
+    fastnn_store,
     fastnn_take_next,
     fastnn_team,
     fastnn_team_size,
@@ -109,14 +109,14 @@ cdef inline void members_task(void *context, fastnn_team *team, int rank) noexce
     cdef MemberBuffers *buffers = &work.buffers[rank]
     cdef Py_ssize_t i, lanes = (work.n + fastnn_team_size(team) - 1) // fastnn_team_size(team)
     i = fastnn_take_next(&work.begun)
-    while i < work.n and not fastnn_look(&work.stopping):
+    while i < work.n and not fastnn_load(&work.stopping):
         if can_train_together(work, i, min(lanes, PANEL)):
             i = train_together(work, i, min(lanes, PANEL), buffers)
         else:
             train_member(work, i, buffers)
             i = fastnn_take_next(&work.begun)
     fastnn_take_next(&work.left)
-    while rank == 0 and fastnn_look(&work.left) < fastnn_team_size(team):
+    while rank == 0 and fastnn_load(&work.left) < fastnn_team_size(team):
         fastnn_sleep_ns(2000000)
         is_stopped(work)
 
@@ -130,8 +130,8 @@ cdef inline bint is_stopped(void *context) noexcept nogil:
         if now - work.polled >= POLL_SECONDS():
             work.polled = now
             if work.poll(work.owner):
-                fastnn_put(&work.stopping, 1)
-    return fastnn_look(&work.stopping)
+                fastnn_store(&work.stopping, 1)
+    return fastnn_load(&work.stopping)
 
 
 cdef inline void train_member(Members *work, Py_ssize_t i, MemberBuffers *buffers) noexcept nogil:
@@ -191,8 +191,8 @@ cdef inline void end_member(Members *work, Py_ssize_t i) noexcept nogil:
     member.seconds += monotonic()
     if (has_diverged(member.run) and work.stops_at_divergence
             and not member.run.watch.settles_divergence):
-        fastnn_put(&work.stopping, 1)
-    fastnn_put(&work.finished[fastnn_take_next(&work.n_finished)], i)
+        fastnn_store(&work.stopping, 1)
+    fastnn_store(&work.finished[fastnn_take_next(&work.n_finished)], i)
 
 
 cdef inline void set_final_parameters(Member *member) noexcept nogil:
@@ -281,7 +281,7 @@ cdef inline Py_ssize_t train_together(Members *work, Py_ssize_t i, Py_ssize_t la
     while True:
         for l in range(lanes):
             while (step.runs[l] == NULL and fits_lockstep(work, i, step.net)
-                    and not fastnn_look(&work.stopping)):
+                    and not fastnn_load(&work.stopping)):
                 members[l] = i
                 enter(work, i, buffers, &step, l)
                 i = fastnn_take_next(&work.begun)
@@ -290,7 +290,7 @@ cdef inline Py_ssize_t train_together(Members *work, Py_ssize_t i, Py_ssize_t la
         train_lanes(&step, most)
         is_stopped(work)
         for l in range(lanes):
-            if step.runs[l] != NULL and (step.left[l] == 0 or fastnn_look(&work.stopping)):
+            if step.runs[l] != NULL and (step.left[l] == 0 or fastnn_load(&work.stopping)):
                 leave(work, members[l], &step, l)
     free_lockstep(&step)
     return i

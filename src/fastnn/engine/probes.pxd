@@ -6,10 +6,10 @@ from libc.stdint cimport int64_t
 
 from fastnn.engine.leaves cimport (
     PANEL,
-    fastnn_look,
+    fastnn_load,
     fastnn_now_ns,
     fastnn_ops,
-    fastnn_put,
+    fastnn_store,
     fastnn_team,
     fastnn_team_size,
     real,
@@ -61,13 +61,13 @@ cdef inline void bounce_task(void *context, fastnn_team *team, int rank) noexcep
     if rank > 1 or fastnn_team_size(team) == 1:
         return
     while way < bounce.ways:
-        if fastnn_look(&bounce.ball) == way:
-            fastnn_put(&bounce.ball, way + 1)
+        if fastnn_load(&bounce.ball) == way:
+            fastnn_store(&bounce.ball, way + 1)
             way += 2
-        elif fastnn_look(&bounce.given_up):
+        elif fastnn_load(&bounce.given_up):
             return
         elif rank == 0 and fastnn_now_ns() - began > bounce.give_up:
-            fastnn_put(&bounce.given_up, 1)
+            fastnn_store(&bounce.given_up, 1)
             return
     if rank == 0:
         bounce.ns = <double>(fastnn_now_ns() - began) / <double>bounce.ways
