@@ -69,8 +69,8 @@ def bits(net):
     now = net._state.snapshot()
     weights = [w.tobytes() for block in now.blocks for w in block]
     random = now.shuffler, now.dropout_seed, now.adapted
-    learnt = net.standardization and [a.tobytes() for a in net.standardization]
-    return weights, (now.step, now.epoch), random, learnt
+    learned = net.standardization and [a.tobytes() for a in net.standardization]
+    return weights, (now.step, now.epoch), random, learned
 
 
 def goes_on(net, path, y=Y):

@@ -45,10 +45,10 @@ def bits(net):
     """Return all that a further training depends on."""
     now = net._state.snapshot()
     blocks = [array.tobytes() for block in now.blocks for array in block]
-    learnt = net.standardization and [array.tobytes() for array in net.standardization]
+    learned = net.standardization and [array.tobytes() for array in net.standardization]
     random = now.shuffler, now.dropout_seed, now.adapted
     names = now.feature_names, now.classes
-    return blocks, now.step, now.epoch, learnt, random, names, net.learning_rate, net.metadata
+    return blocks, now.step, now.epoch, learned, random, names, net.learning_rate, net.metadata
 
 
 def of_all(fits):
