@@ -50,7 +50,7 @@
 
 enum {
     SPREAD = 16,            /* longs between the ranks' slots: a cache line, or two */
-    TOO_LONG_SECONDS = 100, /* for a child; a lost wake-up is a failure then, not a wait for ever */
+    TOO_LONG_SECONDS = 100, /* for a child; a lost wake-up then fails instead of waiting forever */
 };
 
 #define CHECK(promise)                                                                             \
@@ -167,7 +167,7 @@ static void take_portions(void *context, fastnn_team *team, int rank) {
     }
 }
 
-/* Every portion is taken once, whoever is slow. */
+/* Every portion is taken once, whichever rank is slow. */
 static void check_portions(int turns) {
     static struct harvest harvest;
     for (int i = 0; i < turns; i++) {
