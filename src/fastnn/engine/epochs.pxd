@@ -36,7 +36,7 @@ cdef inline void begin_epoch(Run *run) noexcept nogil:
 
 
 cdef inline void compound(Run *run) noexcept nogil:
-    """Apply the order that was drawn to the order of the last epoch."""
+    """Apply the permutation that was drawn to the order of the epoch before."""
     cdef Py_ssize_t i
     if run.epoch > 0:
         for i in range(run.rows.n):
@@ -110,17 +110,18 @@ cdef inline bint try_last(Run *run) noexcept nogil:
 
 cdef inline bint validate(Run *run, double *value) noexcept nogil:
     """Compute the loss of the validation rows; False if a signal ended the evaluation."""
-    cdef Evaluation *asked = &run.watch.validation
+    cdef Evaluation *evaluation = &run.watch.validation
     cdef double loss = 0.0, total = 0.0
     cdef Net judged
+    cdef int threads
     cdef bint is_done
     if not run.watch.has_validation:
         return True
     judged = judged_net(run.net, run.watch.judges_averages)
-    asked.net = &judged
-    is_done = evaluate_rows(run, asked, evaluation_team(run.net, &asked.rows, run.most_threads),
-                            &loss, &total)
-    asked.net = run.net
+    evaluation.net = &judged
+    threads = evaluation_team(run.net, &evaluation.rows, run.most_threads)
+    is_done = evaluate_rows(run, evaluation, threads, &loss, &total)
+    evaluation.net = run.net
     if not is_done:
         return False
     value[0] = reduced_with_penalties(&judged, loss, total)

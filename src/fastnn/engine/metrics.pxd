@@ -27,8 +27,8 @@ cdef enum MetricKind:             # named as in metrics/, except for ALL_CORRECT
 cdef struct Metric:
     MetricKind kind
     Py_ssize_t k                  # of TOP_K_ACCURACY
-    bint is_macro                 # PRECISION, RECALL, F1: average over two classes, too;
-    double zero_division          # and the value of 0 / 0
+    bint is_macro                 # of PRECISION, RECALL, F1: average over classes even if two
+    double zero_division          # of the same metrics: the value of 0 / 0
     bint are_classes              # targets are classes: labels, or rows of probabilities
     const double *targets         # (rows, n_out) to use instead of T, or NULL
 
@@ -206,23 +206,23 @@ cdef inline bint is_correct(const Metric *metric, const Judged *rows, Py_ssize_t
 # ---- metrics of single outputs ------------------------------------------------------------------
 
 cdef inline double mean_of_terms(const Metric *metric, const Judged *rows) noexcept nogil:
-    """The weighted mean over rows and outputs of the terms from `take_terms`."""
+    """The weighted mean over rows and outputs of the terms from `compute_terms`."""
     cdef double *room = rows.room
     cdef double *terms
     cdef Py_ssize_t i, n = rows.n, m = rows.n_out
     if rows.n_weights > 1:
         for i in range(n):
-            take_terms(metric, rows, i, room + i * m)
+            compute_terms(metric, rows, i, room + i * m)
         return average(room, rows.w, n * m)
     terms = room + n
     for i in range(n):
-        take_terms(metric, rows, i, terms)
+        compute_terms(metric, rows, i, terms)
         room[i] = pairwise(terms, m) / m
     return average(room, rows.w if rows.n_weights == 1 else NULL, n)
 
 
-cdef inline void take_terms(const Metric *metric, const Judged *rows, Py_ssize_t i,
-                            double *terms) noexcept nogil:
+cdef inline void compute_terms(const Metric *metric, const Judged *rows, Py_ssize_t i,
+                               double *terms) noexcept nogil:
     """Compute the terms (n_out,) of row i, one for each output."""
     cdef Py_ssize_t k
     cdef double t, y, e
@@ -293,14 +293,15 @@ cdef inline double r2(const Metric *metric, const Judged *rows, Py_ssize_t k) no
 # ---- metrics of predicted classes ---------------------------------------------------------------
 
 cdef inline double from_confusions(const Metric *metric, const Judged *rows) noexcept nogil:
-    """Precision, recall, F1 or balanced accuracy of classes, or averaged over sigmoid outputs."""
+    """Precision, recall, F1 or balanced accuracy of classes, or its mean over sigmoid outputs, each
+    of which is a problem of two classes."""
     cdef Confusion *classes = <Confusion *>rows.room
     cdef Py_ssize_t k, n_classes = max(<Py_ssize_t>2, rows.n_out) if metric.are_classes else 2
-    cdef Py_ssize_t questions = 1 if metric.are_classes else rows.n_out, known = 0
+    cdef Py_ssize_t n_problems = 1 if metric.are_classes else rows.n_out, known = 0
     cdef bint is_mean = n_classes > 2 or metric.kind == BALANCED_ACCURACY
     cdef double value, total = 0.0
-    is_mean = is_mean or (metric.is_macro and questions == 1)
-    for k in range(questions):
+    is_mean = is_mean or (metric.is_macro and n_problems == 1)
+    for k in range(n_problems):
         count(metric, rows, k, classes, n_classes)
         if is_mean:
             value = mean_of_classes(metric, classes, n_classes)

@@ -35,7 +35,7 @@ cdef inline bint trains_on_zeros(const Run *run) noexcept nogil:
 cdef inline bint predicts_zeros(Net *net, const Rows *rows, bint dropout) noexcept nogil:
     """Whether predictions of these rows skip zeros.
 
-    To check that W is finite takes as long as the prediction of some rows. So it is not checked for
+    Checking that W is finite takes as long as the prediction of some rows, so it is not checked for
     a first call with few rows after a change of the parameters.
     """
     cdef uint64_t now
@@ -90,6 +90,7 @@ cdef inline bint multiplies_zeros(Net *net) noexcept nogil:
     return False
 
 
-cdef inline void keep_finite(Net *net) noexcept nogil:
-    """Record that W is finite, as of when the thread that has changed it leaves its claim."""
+cdef inline void record_finite(Net *net) noexcept nogil:
+    """Record that W is finite, for the time after this thread, which has changed W, releases its
+    claim."""
     net.finite_until = fastnn_releases(&net.claim) + 2

@@ -100,7 +100,7 @@ class _OwnLoss(Network):
     ) -> None:
         """Make steps as `Network.train` does."""
         arrays = X, T, labels, sample_weight, order
-        self.undivided(self._train, *arrays, batch, n_threads, tally, first, stop, out)
+        self.run_exclusively(self._train, *arrays, batch, n_threads, tally, first, stop, out)
 
     def _train(
         self,
@@ -116,15 +116,15 @@ class _OwnLoss(Network):
         stop: int,
         out: NDArray[Any] | None,
     ) -> None:
-        """Make these steps; `undivided` keeps other threads from making steps in between."""
+        """Make these steps, between which no other thread may make steps (run_exclusively)."""
         y = _targets(T, labels)
         for at in range(first, stop, batch):
-            here = slice(at, min(at + batch, stop))
-            rows = here if order is None else order[here]
+            positions = slice(at, min(at + batch, stop))
+            rows = positions if order is None else order[positions]
             inputs, weights = X[rows], None if sample_weight is None else sample_weight[rows]
             outputs = self._outputs(inputs, n_threads, training=True, averages=self.averages)
             if out is not None:
-                out[here] = outputs
+                out[positions] = outputs
             self._step(inputs, y[rows], weights, outputs, n_threads, tally)
             if tally.failure is not None:
                 return
