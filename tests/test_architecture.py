@@ -24,7 +24,7 @@ FLOORS = (
     ("_cpu", "activations", "initializers", "layers", "losses", "metrics", "optimizers",
      "plotting", "schedules"),
     ("callbacks", "kernels"),
-    ("training.specification", "training.own_loss", "training.binding", "training.state"),
+    ("training.specification", "training.custom_loss", "training.binding", "training.state"),
     ("exchange.safetensors", "exchange.configuration", "exchange.model_files"),
     ("training",),
     ("inspection", "mlp"),

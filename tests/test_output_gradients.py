@@ -1,7 +1,7 @@
 """Gradients that users handle: of outputs, of single rows, of all weights as one vector.
 
 `train_on_output_gradients` is compared with `train_on_batch` bit by bit where the loss is computed
-from the outputs. Not here: losses that are Python functions (test_own_losses.py).
+from the outputs. Not here: losses that are Python functions (test_custom_losses.py).
 """
 
 import numpy as np

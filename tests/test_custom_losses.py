@@ -1,4 +1,4 @@
-"""Losses that are Python functions: as a loss of fastnn's own wherever they say the same.
+"""Losses that are Python functions: as a built-in loss wherever they say the same.
 
 Not here: steps from gradients that a user computed (test_output_gradients.py).
 """
@@ -73,7 +73,7 @@ def assert_same(nets, histories):
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("batch_size", [1, 32, None])
-def test_a_fit_has_the_bits_of_our_own_loss(layers, reduction, dtype, batch_size, data):
+def test_a_fit_has_the_bits_of_the_built_in_loss(layers, reduction, dtype, batch_size, data):
     X, y, _ = data
     nets = networks(layers, reduction=reduction, dtype=dtype)
     fits = [net.fit(X, y, batch_size=batch_size, epochs=3) for net in nets]

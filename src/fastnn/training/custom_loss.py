@@ -3,7 +3,7 @@
 In the kernels the network has the linear loss, whose targets are gradients of the outputs. A step
 computes the outputs of its batch in training mode, calls the function, and makes the kernels' step
 with the gradients that the function returned. Not here: checks of what the function returns
-(_checks/own_losses.py).
+(_checks/custom_losses.py).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _targets(T: NDArray[Any] | None, labels: NDArray[np.int64] | None) -> NDArra
     return y
 
 
-class _OwnLoss(Network):
+class _CustomLossNetwork(Network):
     """The methods of a compiled `Network` that depend on the loss."""
 
     def __init__(
@@ -214,7 +214,7 @@ class _OwnLoss(Network):
 
 
 #: The class of such networks for each dtype.
-KINDS: dict[np.dtype[Any], type[_OwnLoss]] = {
-    dtype: type("NetworkWithOwnLoss", (_OwnLoss, kernels.Network), {})
+KINDS: dict[np.dtype[Any], type[_CustomLossNetwork]] = {
+    dtype: type("NetworkWithCustomLoss", (_CustomLossNetwork, kernels.Network), {})
     for dtype, kernels in KERNELS.items()
 }
