@@ -144,8 +144,8 @@ def test_layer_norms_of_every_width_and_scale(tmp_path, first, dtype):
 @pytest.mark.parametrize("first", [[], [Standardize()]], ids=["", "standardized"])
 def test_residuals_predict_as_fastnn_does(tmp_path, first, dtype):
     for n in (2, 16, 19):
-        stretch = [Dense(n + 1, "gelu"), Dropout(0.5), Residual([Dense(n + 1, "tanh")]), Dense(n)]
-        layers = [*first, Residual([LayerNorm(), Residual(stretch)]), Residual([Dropout(0.5)])]
+        block = [Dense(n + 1, "gelu"), Dropout(0.5), Residual([Dense(n + 1, "tanh")]), Dense(n)]
+        layers = [*first, Residual([LayerNorm(), Residual(block)]), Residual([Dropout(0.5)])]
         net = network(n, [*layers, Dense(3)], dtype)
         if first:
             net.adapt(rows_for(n, dtype, 2))
@@ -296,7 +296,7 @@ def n_bytes(folder, dtype):
         ),
     ],
 )
-def test_what_a_step_does_without_is_refused(tmp_path, layers, problem):
+def test_what_a_step_in_c_lacks_is_refused(tmp_path, layers, problem):
     net = MLP(3, layers, loss="squared_error", optimizer="sgd", seed=0)
     with pytest.raises(ValueError, match=re.escape(problem)):
         net.to_c(tmp_path / "net.c", training=True)
@@ -332,7 +332,7 @@ def test_names(tmp_path):
         ("net.v2", None, ValueError, "path must end with '.c' or have no ending; got 'net.v2'"),
     ],
 )
-def test_unfit_names_are_refused(tmp_path, monkeypatch, path, name, error, message):
+def test_invalid_names_are_refused(tmp_path, monkeypatch, path, name, error, message):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(error, match=re.escape(message)):
         network(2, [Dense(1)]).to_c(path, name=name)
