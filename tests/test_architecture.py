@@ -224,7 +224,7 @@ def test_reserved_modules_are_imported_only_where_allowed():
         assert [name for name in found if not any(is_in(name, other) for other in importers)] == []
 
 
-def test_the_reference_imports_nothing_of_ours():
+def test_the_reference_imports_nothing_else_of_fastnn():
     ours = {name for name in GRAPH if is_in(name, "reference")}
     assert set().union(*(GRAPH[name] for name in ours)) <= ours
 

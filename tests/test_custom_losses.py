@@ -58,7 +58,7 @@ def data(rng):
 
 
 def assert_same(nets, histories):
-    """Weights to the bit; losses up to the rounding of their sums."""
+    """Check that weights are equal, and losses up to the rounding of their sums."""
     assert np.array_equal(*(net.get_flat_weights() for net in nets))
     theirs, ours = histories
     assert theirs.keys() == ours.keys()
@@ -280,7 +280,7 @@ def test_what_it_returns_is_checked(function, error, message, data):
     assert net.step == 0
 
 
-def test_its_own_error_is_the_users(data):
+def test_its_own_error_is_raised_unchanged(data):
     def broken(y_true, y_pred):
         raise LookupError("mine")
 
@@ -414,7 +414,7 @@ def test_plain_data():
             MLP.from_config({**config, "loss": wrong})
 
 
-def test_where_a_function_does_not_go(data, tmp_path):
+def test_what_a_function_cannot_be_used_for(data, tmp_path):
     net = networks()[1]
     with pytest.raises(ValueError, match="training=True needs a loss of fastnn's own"):
         net.to_c(tmp_path / "net.c", training=True)

@@ -182,7 +182,7 @@ def test_the_second_half_of_the_targets_of_gaussian_nll_has_no_effect(ignored):
 
 
 @pytest.mark.parametrize("dtype", SUFFIX)
-def test_zeros_are_skipped_to_the_bit(dtype, monkeypatch):
+def test_zeros_are_skipped_bit_for_bit(dtype, monkeypatch):
     ours = NETS["penalized"](dtype)
     monkeypatch.setattr(_cpu, "SKIP_ZEROS", False)
     theirs = NETS["penalized"](dtype)

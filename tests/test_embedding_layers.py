@@ -196,7 +196,7 @@ def test_profile_has_the_layers():
 
 @pytest.mark.parametrize("bad", [3.0, -1.0, 0.5])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_numbers_that_are_no_categories_are_refused_before_anything_changes(bad, dtype):
+def test_invalid_categories_are_refused_before_anything_changes(bad, dtype):
     net, (X, y) = network([EMBEDDING, Dense(2)], "adam", "float32"), rows(20, [EMBEDDING], dtype)
     y = y.astype("float32")
     before = sha256(net)
@@ -274,7 +274,7 @@ def test_categories_of_large_rows_are_checked(monkeypatch):
         (lambda: network([NumericEmbedding(3, "periodic")]), "at least one Dense"),
     ],
 )
-def test_what_does_not_fit_is_refused(make, fragment):
+def test_invalid_arguments_are_refused(make, fragment):
     refuses((TypeError, ValueError), [fragment], make)
 
 
@@ -398,7 +398,7 @@ def test_c_source(stack, flag, tmp_path):
 
 
 @pytest.mark.parametrize("name", [name for name in EMBEDDINGS if has(EMBEDDINGS[name], Embedding)])
-def test_a_step_from_c_refuses_what_is_no_category(name):
+def test_a_step_from_c_refuses_an_invalid_category(name):
     stack = EMBEDDINGS[name]
     net, (X, y) = network(stack, Adam(0.01), "float32"), rows(30, stack, "float32")
     before = sha256(net)

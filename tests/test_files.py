@@ -1,4 +1,4 @@
-"""Networks as files and as plain data: what is read is the same to the bit, or is refused.
+"""Networks as files and as plain data: what is read is the same, bit for bit, or is refused.
 
 Tests that a network continues from its file with the same bits, for every kind of network; that its
 configuration describes its whole architecture; that any other file raises a ModelFileError before

@@ -355,7 +355,7 @@ def test_a_fit_is_refused_that_was_made_before_another_began():
 
 def test_weights_cannot_be_set_during_a_step():
     """Between steps they can be set, as callbacks do. The fit goes on until weights are refused; it
-    begins again if it is refused itself, amid the writing of weights."""
+    begins again if it is refused itself, while weights are written."""
 
     class StopWhenRefused(Callback):
         def on_epoch_end(self, epoch, logs):
