@@ -402,8 +402,8 @@ def test_a_step_from_c_refuses_an_invalid_category(name):
     stack = EMBEDDINGS[name]
     net, (X, y) = network(stack, Adam(0.01), "float32"), rows(30, stack, "float32")
     before = sha256(net)
-    api, room = embedding.functions(), embedding.Workspace(net, 30, training=True)
+    api, workspace = embedding.functions(), embedding.Workspace(net, 30, training=True)
     X[3, 4] = 40
-    status = api.train_f32(room.address, 30, X.ctypes.data, y.ctypes.data, None)
+    status = api.train_f32(workspace.address, 30, X.ctypes.data, y.ctypes.data, None)
     assert "is no category" in api.message(status).decode()
     assert sha256(net) == before
