@@ -124,7 +124,7 @@ from fastnn.engine.members cimport (
     members_task,
     restore,
 )
-from fastnn.engine.metrics cimport Judged, Metric, judging_room, value_of
+from fastnn.engine.metrics cimport Judged, Metric, metric_scratch_size, value_of
 from fastnn.engine.orders cimport bitgen_t, draw_order
 from fastnn.engine.passes cimport backward, begin_pass, output_loss
 from fastnn.engine.probes cimport Bounce, Probe, Reading, bounce_task, probe_task, reading_task
@@ -1585,13 +1585,13 @@ def metric_value(dict given, t, const real[:, ::1] y, w):
     cdef const int64_t[::1] labels
     cdef const real[:, ::1] T
     cdef const double[::1] weights
-    cdef double[::1] room = np.empty(judging_room(y.shape[0], y.shape[1]) + 1)
+    cdef double[::1] scratch = np.empty(metric_scratch_size(y.shape[0], y.shape[1]) + 1)
     cdef Judged rows
     cdef Metric metric
     memset(&rows, 0, sizeof(Judged))
     memset(&metric, 0, sizeof(Metric))
     require(y.shape[0] > 0 and y.shape[1] > 0 and t.shape[0] == y.shape[0], "y or t")
-    rows.n, rows.n_out, rows.y, rows.room = y.shape[0], y.shape[1], &y[0, 0], &room[0]
+    rows.n, rows.n_out, rows.y, rows.scratch = y.shape[0], y.shape[1], &y[0, 0], &scratch[0]
     describe_metric(&metric, given)
     if metric.are_classes and t.ndim == 1:
         labels = t

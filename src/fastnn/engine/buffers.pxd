@@ -213,11 +213,11 @@ cdef inline bint reserve_nonzeros(Nonzeros *nonzeros, Py_ssize_t n) noexcept nog
     cdef int rank
     for rank in range(nonzeros.n_threads):
         columns = &nonzeros.columns[rank]
-        if columns.room < n:
-            n = max(n, columns.room + columns.room // 2)
+        if columns.capacity < n:
+            n = max(n, columns.capacity + columns.capacity // 2)
             entries = <fastnn_entry *>realloc(columns.entries, n * sizeof(fastnn_entry))
             if entries == NULL:
                 return False
-            memset(entries + columns.room, 0, (n - columns.room) * sizeof(fastnn_entry))
-            columns.entries, columns.room = entries, n
+            memset(entries + columns.capacity, 0, (n - columns.capacity) * sizeof(fastnn_entry))
+            columns.entries, columns.capacity = entries, n
     return True

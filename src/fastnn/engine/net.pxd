@@ -239,8 +239,8 @@ cdef struct Net:
 # ---- buffers of a batch's rows ------------------------------------------------------------------
 
 cdef struct Columns:              # a thread's index of the nonzeros in a round of rows, by columns
-    fastnn_entry *entries         # (room,) grouped by column, and ordered by rows within a column
-    Py_ssize_t room
+    fastnn_entry *entries         # (capacity,) grouped by column, ordered by rows within a column
+    Py_ssize_t capacity
     Py_ssize_t *first             # (n_in,) index of the first entry of each column
     int32_t *count                # (n_in,) number of entries of each column
     int32_t *used                 # (n_in + 1,) the n_used columns that have entries

@@ -48,7 +48,7 @@ cdef struct Judge:                # metrics of the rows of an epoch
     const real *sample_weight     # (rows,) all above 0, without class weights; or NULL
     double *values                # (until, n_metrics)
     real *out                     # (n, n_out) memory for the outputs of these rows
-    double *room                  # working memory of the metrics
+    double *scratch               # working memory of the metrics
 
 cdef enum RuleKind:
     STOPS                         # stops the run, like the callback EarlyStopping
