@@ -47,7 +47,7 @@ LAYERS = {
 
 
 def networks(layers="plain", **options):
-    """The same network with the squared error of fastnn's own, and with ours."""
+    """Return the same network with the built-in squared error, and with a function for it."""
     options = {"optimizer": Adam(0.01), "seed": 2, **options}
     return [MLP(5, LAYERS[layers], loss=loss, **options) for loss in ("squared_error", half_square)]
 
@@ -416,7 +416,7 @@ def test_plain_data():
 
 def test_what_a_function_cannot_be_used_for(data, tmp_path):
     net = networks()[1]
-    with pytest.raises(ValueError, match="training=True needs a loss of fastnn's own"):
+    with pytest.raises(ValueError, match="training=True needs a built-in loss"):
         net.to_c(tmp_path / "net.c", training=True)
     net.to_c(tmp_path / "net.c")
     with pytest.raises(ValueError, match=r"profile needs .* loss='linear'"):

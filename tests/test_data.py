@@ -403,7 +403,7 @@ def is_read_at_random(array):
 
 
 def shows_advice():
-    """Whether the system tells how memory is read, which emulations of it do not."""
+    """Return whether the system reports how memory is read; emulations do not."""
     if sys.platform != "linux":
         return False
     with mmap.mmap(-1, mmap.PAGESIZE) as memory:
@@ -411,7 +411,7 @@ def shows_advice():
         return is_read_at_random(np.frombuffer(memory, "u1"))
 
 
-@pytest.mark.skipif(not shows_advice(), reason="the system does not tell how memory is read")
+@pytest.mark.skipif(not shows_advice(), reason="the system does not report how memory is read")
 @pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize("memory", [0, 2**50])
 @pytest.mark.parametrize("listener", [None, Stop(3)], ids=["well", "stopped"])

@@ -573,7 +573,7 @@ def shape(kind):
 
 
 def c_shape(text):
-    """Return the type of a declaration in C likewise."""
+    """Return what `shape` returns, for the type of a declaration in C."""
     if "*" in text:
         return "pointer"
     kinds = {"int": ctypes.c_int, "int64_t": ctypes.c_int64, "double": ctypes.c_double}

@@ -54,7 +54,7 @@ def narrow(edges):
 @pytest.mark.parametrize("dim", [3, 16, 20])
 @pytest.mark.parametrize("optimizer", [SGD(0.1), Adam(0.01), AdamW(0.01)], ids=repr)
 def test_an_embedding_is_a_dense_over_one_hot_rows(isa, dim, optimizer):
-    """To the last bit: a product with 0 adds nothing to a chain of multiply-adds."""
+    """Bit for bit: a product with 0 adds nothing to a chain of multiply-adds."""
     rng = np.random.default_rng(0)
     codes, y = rng.integers(0, 50, 300), rng.normal(size=(300, 2)).astype("float32")
     one_hot = np.eye(50, dtype="float32")[codes]

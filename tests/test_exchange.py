@@ -394,7 +394,7 @@ def test_a_scaling_before_an_activation_must_come_first():
         net.activate("another", activations.get("tanh"))
 
 
-# ---- the room -----------------------------------------------------------------------------------
+# ---- imports and names of the package -----------------------------------------------------------
 
 
 def imports(path):

@@ -265,7 +265,7 @@ def test_anything_but_a_fitted_estimator_is_refused(library):
 
 
 def test_estimators_of_several_networks(tmp_path, rng):
-    """What averages several networks takes them; what takes one says which."""
+    """Functions that average networks take them; others name the networks to pass."""
     X = rng.normal(size=(60, 3))
     frame = pd.DataFrame({"a": X[:, 0], "b": np.where(X[:, 1] > 0, "x", "y")})
     ensemble = ours.MLPEnsembleRegressor(n_members=2, max_iter=2).fit(X, X[:, 0])
