@@ -15,8 +15,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "src/fastnn"  # an installed package lacks the Cython files
 
-#: Rooms and modules, from those that import nothing of fastnn to those that import everything. The
-#: longest name that a module's begins with decides its floor.
+#: Packages and modules, from those that import nothing of fastnn to those that import everything.
+#: The longest name that a module's begins with decides its floor.
 FLOORS = (
     ("_kernels_f32", "_kernels_f64", "reference"),
     ("_precision", "_conversion", "_files", "sparse_rows"),

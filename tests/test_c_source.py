@@ -222,7 +222,7 @@ def test_steps_are_those_of_stochastic_gradient_descent(tmp_path, loss, n_out, l
     assert_predicts(library, weights, net, X)
 
 
-STRETCHES = {
+BELOW_OUTPUT = {
     "norm": [LayerNorm()],
     "norms": [LayerNorm(), Dense(20, "gelu"), LayerNorm(0.1), Dense(3, "tanh"), LayerNorm()],
     "residual": [Residual([Dense(5, "tanh")])],
@@ -242,10 +242,10 @@ STRETCHES = {
 
 @pytest.mark.parametrize("dtype", C_TYPES)
 @pytest.mark.parametrize("define", ["-DUNUSED", "-DFASTNN_SCALAR"], ids=["vectors", "scalars"])
-@pytest.mark.parametrize("name", STRETCHES)
+@pytest.mark.parametrize("name", BELOW_OUTPUT)
 def test_steps_through_other_layers(tmp_path, name, define, dtype):
     """All weights after ten steps, each kind of layer being the lowest and in between."""
-    net = network(5, [*STRETCHES[name], Dense(2)], dtype)
+    net = network(5, [*BELOW_OUTPUT[name], Dense(2)], dtype)
     net.learning_rate = 2.0**-7
     library = built(tmp_path, net, ["-O2", define], training=True)
     X, targets = rows_for(5, dtype, n=10), rows_for(2, dtype, n=10)

@@ -90,9 +90,9 @@ def goes_on(net, path, y=Y):
 
 # ---- specifications, one for each field of each kind --------------------------------------------
 
-STRETCHES = (Dense(4),), (Dropout(0.5),)  # of a Residual
+BLOCKS = (Dense(4),), (Dropout(0.5),)  # of a Residual
 CANDIDATES = (0.25, 0.5, 2.5, 3, 4, True, False, "epoch", "tanh", "orthogonal", "ones",
-              *STRETCHES, (4.0,), (0.5, 0.25))  # fmt: skip
+              *BLOCKS, (4.0,), (0.5, 0.25))  # fmt: skip
 
 #: Arguments of the kinds that no candidate suits alone.
 BASES = {PiecewiseConstantDecay: {"boundaries": (3.0,), "values": (0.1, 0.02)}}
