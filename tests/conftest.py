@@ -222,9 +222,9 @@ def run(capsysbinary):
 def output_of(run):
     """A function that runs a command, checks that it succeeds, and returns its output."""
 
-    def tell(*argv):
+    def output(*argv):
         code, out, err = run(*argv)
         assert code == 0, err
         return out
 
-    return tell
+    return output

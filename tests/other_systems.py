@@ -1,6 +1,6 @@
 """Compiles fastnn's C code for macOS and Windows: `make other-systems`.
 
-The pool, the platform room, the C interface, the dispatch and every leaf, for both precisions and
+The pool, engine/platform, the C interface, the dispatch and every leaf, for both precisions and
 each instruction set that the build has for a system's CPUs, with the flags of the build; a warning
 is an error. The compiler is Clang with the C headers of these systems, from the package ziglang.
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from recipe import STRICT, list_of_the_build, set_macro
 
 SOURCES = Path(__file__).parent.parent / "src/fastnn"
-#: For each system: how the compiler calls it, its family of CPUs, its source of the platform room.
+#: For each system: how the compiler calls it, its family of CPUs, its source in engine/platform.
 SYSTEMS = [
     ("aarch64-macos", "aarch64", "posix"),
     ("x86_64-macos", "x86_64", "posix"),

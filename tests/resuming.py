@@ -47,7 +47,7 @@ LABELS = (X @ RNG.standard_normal((12, 3)) + RNG.standard_normal((1500, 3))).arg
 Y = np.sin(X[:, :2]) + 0.1 * RNG.standard_normal((1500, 2))
 
 
-class Tell(Callback):
+class EpochPrinter(Callback):
     """Prints the epoch that begins; raises an error at a given moment."""
 
     def __init__(self, moment=None, silent=False):
@@ -127,7 +127,7 @@ CASES = {
 }  # fmt: skip
 
 
-class Kill(Tell):
+class Kill(EpochPrinter):
     """Kills the process in an epoch, before a line of Python or when the next epoch begins."""
 
     def __init__(self, last_epoch):
@@ -147,11 +147,11 @@ class Kill(Tell):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def fit(case, folder, moment=None, silent=True, teller=None):
+def fit(case, folder, moment=None, silent=True, printer=None):
     """Return network, callbacks and history of a case's fit."""
     build, others, arrays, options = CASES[case]
     net, path = build(), folder / "checkpoint"
-    callbacks = [teller or Tell(moment, silent), ModelCheckpoint(path), *others(),
+    callbacks = [printer or EpochPrinter(moment, silent), ModelCheckpoint(path), *others(),
                  CSVLogger(folder / "log.csv", append=True)]  # fmt: skip
     history = net.fit(*arrays, epochs=EPOCHS, callbacks=callbacks, resume=path, **options)
     return net, callbacks, history
@@ -180,7 +180,7 @@ def main(folder, case, epoch=None, line=None):
         print(digest(*fit(case, folder, silent=False), folder))
     else:
         kill = Kill(epoch)
-        call_at(line, kill.kill, lambda: fit(case, folder, teller=kill), counts=kill.is_due)
+        call_at(line, kill.kill, lambda: fit(case, folder, printer=kill), counts=kill.is_due)
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ OVER_READ = """
 import numpy as np
 from fastnn import MLP, Dense, embedding
 net = MLP(16, [Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
-room, x, out = embedding.Workspace(net, 100), np.zeros((1, 16), "f4"), np.zeros((100, 1), "f4")
-embedding.functions().predict_f32(room.address, 100, x.ctypes.data, out.ctypes.data)
+workspace, x, out = embedding.Workspace(net, 100), np.zeros((1, 16), "f4"), np.zeros((100, 1), "f4")
+embedding.functions().predict_f32(workspace.address, 100, x.ctypes.data, out.ctypes.data)
 """
 
 

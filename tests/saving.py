@@ -30,7 +30,7 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def save_for_ever(path, pipe):
+def save_forever(path, pipe):
     """Save the contents in turn; write a byte to the pipe after each save."""
     for content in itertools.cycle(CONTENTS):
         write(path, *content)
@@ -75,7 +75,7 @@ def kills_at_random(path, times, chance):
     """Kill that many processes, each a random time after its first or second save."""
     for i in range(times):
         saved, pipe = os.pipe()
-        child = in_a_process(save_for_ever, path, pipe)
+        child = in_a_process(save_forever, path, pipe)
         os.close(pipe)
         for _ in range(1 + i % 2):
             os.read(saved, 1)

@@ -49,9 +49,9 @@ def round_of(seed, folder):
     twin = fastnn.load(folder / "net.safetensors")
     assert np.array_equal(twin.predict(X), net.predict(X))
     twin.copy().jacobian(X[:3])
-    room, loss = embedding.Workspace(twin, 50, training=True), ctypes.c_double()
+    workspace, loss = embedding.Workspace(twin, 50, training=True), ctypes.c_double()
     call = getattr(embedding.functions(), f"train_labels_f{8 * X.itemsize}")
-    assert call(room.address, 50, X.ctypes.data, y.ctypes.data, ctypes.addressof(loss)) == 0
+    assert call(workspace.address, 50, X.ctypes.data, y.ctypes.data, ctypes.addressof(loss)) == 0
     try:
         net.fit(X * np.nan, y)
     except ValueError:

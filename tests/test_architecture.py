@@ -15,8 +15,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "src/fastnn"  # an installed package lacks the Cython files
 
-#: Rooms and modules, from those that import nothing of fastnn to those that import everything. The
-#: longest name that a module's begins with decides its floor.
+#: Packages and modules, from those that import nothing of fastnn to those that import everything.
+#: The longest name that a module's begins with decides its floor.
 FLOORS = (
     ("_kernels_f32", "_kernels_f64", "reference"),
     ("_precision", "_conversion", "_files", "sparse_rows"),
@@ -24,7 +24,7 @@ FLOORS = (
     ("_cpu", "activations", "initializers", "layers", "losses", "metrics", "optimizers",
      "plotting", "schedules"),
     ("callbacks", "kernels"),
-    ("training.specification", "training.own_loss", "training.binding", "training.state"),
+    ("training.specification", "training.custom_loss", "training.binding", "training.state"),
     ("exchange.safetensors", "exchange.configuration", "exchange.model_files"),
     ("training",),
     ("inspection", "mlp"),
@@ -118,14 +118,14 @@ GRAPH = {
 def floor_of(module, floors=FLOORS):
     """Return the number of a module's floor, None if the table lacks it."""
     fits = [
-        (len(room), i) for i, rooms in enumerate(floors) for room in rooms if is_in(module, room)
+        (len(name), i) for i, names in enumerate(floors) for name in names if is_in(module, name)
     ]
     return max(fits)[1] if fits else None
 
 
-def is_in(module, room):
-    """Whether a module is a room, or in it."""
-    return module == room or module.startswith(f"{room}.")
+def is_in(module, name):
+    """Return whether a module has this name, or is in the package of this name."""
+    return module == name or module.startswith(f"{name}.")
 
 
 def upward(graph, floors=FLOORS):
@@ -219,12 +219,12 @@ def test_lazy_imports_are_there_and_lazy():
 
 
 def test_reserved_modules_are_imported_only_where_allowed():
-    for room, importers in RESERVED.items():
-        found = {name for name in GRAPH if any(is_in(module, room) for module in GRAPH[name])}
+    for reserved, importers in RESERVED.items():
+        found = {name for name in GRAPH if any(is_in(module, reserved) for module in GRAPH[name])}
         assert [name for name in found if not any(is_in(name, other) for other in importers)] == []
 
 
-def test_the_reference_imports_nothing_of_ours():
+def test_the_reference_imports_nothing_else_of_fastnn():
     ours = {name for name in GRAPH if is_in(name, "reference")}
     assert set().union(*(GRAPH[name] for name in ours)) <= ours
 

@@ -96,7 +96,7 @@ def case(id, *values):
 
 
 def leaves_as_it_was(net, error, fragments, call):
-    """Check in addition that the network is the same to the bit."""
+    """Check in addition that the network is unchanged, bit for bit."""
     before = pickle.dumps(net)
     refuses(error, fragments, lambda: call(net))
     assert pickle.dumps(net) == before
@@ -184,7 +184,7 @@ TAKES_X = {**FIT_LIKE, "predict": lambda net, X, y: net.predict(X)}
 
 @pytest.mark.parametrize(("value", "fragments"), NOT_NUMBERS)
 @pytest.mark.parametrize("method", TAKES_X)
-def test_x_of_no_numbers(method, value, fragments):
+def test_x_that_is_not_numeric(method, value, fragments):
     call = TAKES_X[method]
     if hasattr(value, "tocsr"):
         fragments = [*fragments, ".tocsr()"]
@@ -197,7 +197,7 @@ def test_x_of_no_numbers(method, value, fragments):
 
 @pytest.mark.parametrize(("value", "fragments"), NOT_NUMBERS)
 @pytest.mark.parametrize("method", FIT_LIKE)
-def test_y_of_no_numbers(method, value, fragments):
+def test_y_that_is_not_numeric(method, value, fragments):
     call = FIT_LIKE[method]
     if value is None:
         fragments = ["is None", "give the targets"]
@@ -206,13 +206,13 @@ def test_y_of_no_numbers(method, value, fragments):
 
 @pytest.mark.parametrize(("value", "fragments"), NOT_NUMBERS[1:])
 @pytest.mark.parametrize("method", FIT_LIKE)
-def test_sample_weight_of_no_numbers(method, value, fragments):
+def test_sample_weight_that_is_not_numeric(method, value, fragments):
     call, wanted = FIT_LIKE[method], ["sample_weight ", *fragments]
     leaves_as_it_was(regressor(), TypeError, wanted, lambda net: call(net, X, Y, value))
 
 
 @pytest.mark.parametrize(("value", "fragments"), NOT_NUMBERS)
-def test_weights_of_no_numbers(value, fragments):
+def test_weights_that_are_not_numeric(value, fragments):
     def call(net):
         net.set_weights([*net.get_weights()[:2], value, net.get_weights()[3]])
 
@@ -557,7 +557,7 @@ def test_other_methods(call, fragments):
     leaves_as_it_was(regressor(), ValueError, fragments, call)
 
 
-def test_what_waits_for_data():
+def test_methods_that_need_adapt_first():
     net = mlp(layers=[Standardize(), Dense(2)])
     for call in (
         lambda net: net.predict(X),
@@ -785,7 +785,7 @@ def test_an_optimizer_that_maximizes_has_no_penalties():
     assert mlp(layers=[Dense(2)], optimizer=ASCENT).optimizer.maximize
 
 
-def test_a_warm_up_that_counts_otherwise():
+def test_a_warm_up_that_counts_in_another_unit():
     wanted = ["per='step'", "per epoch", "the same"]
     after = StepDecay(0.1, 10, per="epoch")
     refuses(ValueError, wanted, lambda: LinearWarmup(after, 5, per="step"))
@@ -892,7 +892,7 @@ def run_kernel(kernel, **changes):
 
 @pytest.mark.parametrize(("value", "fragments"), NOT_NUMBERS[1:])
 @pytest.mark.parametrize(("kernel", "name"), ARRAYS)
-def test_kernel_of_no_numbers(kernel, name, value, fragments):
+def test_kernel_of_arrays_that_are_not_numeric(kernel, name, value, fragments):
     wanted = [f"{name} ", *(f.replace("X", name) for f in fragments)]
     refuses(TypeError, wanted, lambda: run_kernel(kernel, **{name: value}))
 
@@ -1237,7 +1237,7 @@ def test_tiny_weights_weigh_like_ones(least):
         np.testing.assert_allclose(w, expected, rtol=1e-12)
 
 
-def test_training_goes_on_after_errors_as_if_they_had_not_been():
+def test_errors_leave_no_trace_in_later_training():
     undisturbed, disturbed = regressor(), regressor()
     for bad in ({"batch_size": 0}, {"epochs": -1}, {"callbacks": [1]}, {"sample_weight": [1.0]}):
         with pytest.raises((TypeError, ValueError)):
@@ -1284,7 +1284,7 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize(("fragment", "call"), UNREADABLE)
-def test_lists_that_are_no_array_are_named(fragment, call):
+def test_lists_that_cannot_become_arrays_are_named(fragment, call):
     refuses(TypeError, [fragment], call)
 
 

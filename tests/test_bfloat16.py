@@ -112,7 +112,7 @@ def test_rounding_is_to_the_nearest_even_and_flushes_subnormal_numbers():
 @pytest.mark.parametrize("n_in", [1, 2, 15, 16, 17, 33])
 @pytest.mark.parametrize("units", [5, 16, 17, 40])
 def test_a_product_is_that_of_rounded_operands(isa, n_in, units):
-    """To some float32 roundings: an operand that is not rounded is 2^-9 off."""
+    """Up to some float32 roundings: an operand that is not rounded is 2^-9 off."""
     rng = np.random.default_rng(units)
     net = MLP(n_in, [Dense(units)], loss="squared_error", optimizer="sgd", dtype=MIXED, seed=1)
     W, b = rng.standard_normal((n_in, units)), rng.standard_normal(units)

@@ -144,8 +144,8 @@ def test_layer_norms_of_every_width_and_scale(tmp_path, first, dtype):
 @pytest.mark.parametrize("first", [[], [Standardize()]], ids=["", "standardized"])
 def test_residuals_predict_as_fastnn_does(tmp_path, first, dtype):
     for n in (2, 16, 19):
-        stretch = [Dense(n + 1, "gelu"), Dropout(0.5), Residual([Dense(n + 1, "tanh")]), Dense(n)]
-        layers = [*first, Residual([LayerNorm(), Residual(stretch)]), Residual([Dropout(0.5)])]
+        block = [Dense(n + 1, "gelu"), Dropout(0.5), Residual([Dense(n + 1, "tanh")]), Dense(n)]
+        layers = [*first, Residual([LayerNorm(), Residual(block)]), Residual([Dropout(0.5)])]
         net = network(n, [*layers, Dense(3)], dtype)
         if first:
             net.adapt(rows_for(n, dtype, 2))
@@ -222,7 +222,7 @@ def test_steps_are_those_of_stochastic_gradient_descent(tmp_path, loss, n_out, l
     assert_predicts(library, weights, net, X)
 
 
-STRETCHES = {
+BELOW_OUTPUT = {
     "norm": [LayerNorm()],
     "norms": [LayerNorm(), Dense(20, "gelu"), LayerNorm(0.1), Dense(3, "tanh"), LayerNorm()],
     "residual": [Residual([Dense(5, "tanh")])],
@@ -242,10 +242,10 @@ STRETCHES = {
 
 @pytest.mark.parametrize("dtype", C_TYPES)
 @pytest.mark.parametrize("define", ["-DUNUSED", "-DFASTNN_SCALAR"], ids=["vectors", "scalars"])
-@pytest.mark.parametrize("name", STRETCHES)
+@pytest.mark.parametrize("name", BELOW_OUTPUT)
 def test_steps_through_other_layers(tmp_path, name, define, dtype):
     """All weights after ten steps, each kind of layer being the lowest and in between."""
-    net = network(5, [*STRETCHES[name], Dense(2)], dtype)
+    net = network(5, [*BELOW_OUTPUT[name], Dense(2)], dtype)
     net.learning_rate = 2.0**-7
     library = built(tmp_path, net, ["-O2", define], training=True)
     X, targets = rows_for(5, dtype, n=10), rows_for(2, dtype, n=10)
@@ -296,7 +296,7 @@ def n_bytes(folder, dtype):
         ),
     ],
 )
-def test_what_a_step_does_without_is_refused(tmp_path, layers, problem):
+def test_what_a_step_in_c_lacks_is_refused(tmp_path, layers, problem):
     net = MLP(3, layers, loss="squared_error", optimizer="sgd", seed=0)
     with pytest.raises(ValueError, match=re.escape(problem)):
         net.to_c(tmp_path / "net.c", training=True)
@@ -332,7 +332,7 @@ def test_names(tmp_path):
         ("net.v2", None, ValueError, "path must end with '.c' or have no ending; got 'net.v2'"),
     ],
 )
-def test_unfit_names_are_refused(tmp_path, monkeypatch, path, name, error, message):
+def test_invalid_names_are_refused(tmp_path, monkeypatch, path, name, error, message):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(error, match=re.escape(message)):
         network(2, [Dense(1)]).to_c(path, name=name)

@@ -479,7 +479,7 @@ def test_schedules_of_every_kind():
         (INF, ValueError, ["schedule(0, 0.1)", "got inf"]),
     ],
 )
-def test_what_is_no_rate(rate, error, fragments):
+def test_invalid_rates_of_a_scheduler(rate, error, fragments):
     model, schedule = FakeModel(), LearningRateScheduler(lambda epoch, lr: rate)
     refuses(error, fragments, lambda: drive([schedule], [1], model))
     assert model.learning_rate == 0.1
@@ -496,7 +496,7 @@ def test_a_rate_that_follows_a_schedule_is_left_alone(kind):
     refuses(ValueError, wanted, lambda: drive([callback], [1], FakeModel(Cosine())))
 
 
-def test_the_logs_have_the_rate_of_the_epoch_whoever_comes_first():
+def test_the_logs_have_the_rate_of_the_epoch_in_any_order_of_callbacks():
     for order in (1, -1):
         both = [ReduceLROnPlateau(patience=1), LearningRateScheduler(lambda epoch, lr: lr)][::order]
         model = drive(both, [1] * 4)
@@ -698,7 +698,7 @@ def test_a_log_is_cut_only_once_an_epoch_was_trained(tmp_path):
          'note,epoch,loss,val_loss\n"a, b",1,5,6\nNA,2,1.0,9.0\n'),
     ],
 )  # fmt: skip
-def test_logs_of_others_are_gone_on_with(tmp_path, found, expected):
+def test_logs_of_other_programs_are_continued(tmp_path, found, expected):
     path = tmp_path / "log.csv"
     path.write_bytes(found.encode())
     drive([CSVLogger(path, append=True)], [7, 8, 9], first=2)
@@ -806,7 +806,7 @@ def lines(monkeypatch):
         (Terminal, False, False),
     ],
 )
-def test_it_shows_on_terminals_only_unless_told(look, stream, show, shown):
+def test_it_shows_on_terminals_unless_show_says_otherwise(look, stream, show, shown):
     class Look(Callback):
         def on_epoch_begin(self, epoch, logs):
             self.wanted = bar.wants_progress
@@ -822,7 +822,7 @@ def test_it_shows_on_terminals_only_unless_told(look, stream, show, shown):
     assert bool(stream.getvalue()) == shown
 
 
-def test_it_writes_to_stderr_as_it_is_then(look, monkeypatch):
+def test_it_writes_to_the_current_stderr(look, monkeypatch):
     bar, stream = ProgressBar(True), io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     drive([bar], [1])
@@ -841,7 +841,7 @@ def test_tqdm_is_not_imported_where_nothing_shows(monkeypatch):
     assert "tqdm" not in sys.modules
 
 
-def test_lines_say_losses_rate_and_what_is_left(lines, clock):
+def test_lines_show_losses_rate_and_remaining_time(lines, clock):
     """The clock is looked at once when an epoch begins and once when a line is written."""
     stream = io.StringIO()
     drive([ProgressBar(True, stream=stream)], [0.5, 1 / 3, 0.00012345] + [2] * 7, samples=41_000)
@@ -853,7 +853,7 @@ def test_lines_say_losses_rate_and_what_is_left(lines, clock):
     assert stream.getvalue().endswith("ETA 0:00\n")
 
 
-def test_what_is_left_after_a_resume_goes_by_the_epochs_run_since(lines, clock):
+def test_the_remaining_time_after_a_resume_is_estimated_from_the_epochs_since(lines, clock):
     stream = io.StringIO()
     drive([ProgressBar(True, stream=stream)], [1] * 10, first=8)
     assert [line[-8:] for line in stream.getvalue().splitlines()] == ["ETA 0:01", "ETA 0:00"]

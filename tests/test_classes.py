@@ -259,7 +259,7 @@ def test_names_need_all_labels_first():
     net.train_on_batch(X, TEXT)
 
 
-def test_one_output_is_refused_three_names():
+def test_three_names_for_one_output_are_refused():
     with pytest.raises(ValueError, match=r"Dense\(3, 'softmax'\) and use loss='cross_entropy'"):
         network(1).fit(X, TEXT)
 
@@ -270,7 +270,7 @@ def test_several_sigmoid_outputs_have_no_classes():
         net.fit(X, TEXT)
 
 
-def test_text_is_no_target_of_a_regression():
+def test_text_targets_of_a_regression_are_refused():
     with pytest.raises(TypeError, match="y must hold real numbers; it holds text"):
         regressor().fit(X, YES)
 

@@ -521,7 +521,7 @@ def test_the_score_of_a_loss_is_among_the_scores_of_its_task(name):
     assert main not in RISING
 
 
-def test_classes_may_be_weighed(here, output_of):
+def test_classes_may_be_weighted(here, output_of):
     rng = np.random.default_rng(0)
     x = rng.normal(size=600)
     y = np.where(x + rng.normal(size=600) > 2, "rare", "usual")
@@ -1448,7 +1448,7 @@ def test_bench_is_the_benchmarks_command():
 @pytest.mark.parametrize(
     ("differing", "code"), [([], 0), ([f"training {i}" for i in range(12)], 1)]
 )
-def test_verify_tells_which_trainings_differ(monkeypatch, capsys, differing, code):
+def test_verify_names_the_trainings_that_differ(monkeypatch, capsys, differing, code):
     monkeypatch.setattr(verification, "verify", lambda: {"avx2": [], "baseline": differing})
     assert main(["verify"]) == code
     out = capsys.readouterr().out

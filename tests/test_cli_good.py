@@ -169,7 +169,7 @@ def test_the_report(here, run):
     assert "5/5 networks" in err
 
 
-def test_classes_may_be_weighed(here, output_of):
+def test_classes_may_be_weighted(here, output_of):
     (here / "rare.csv").write_text(
         "x,y\n"
         + "".join(f"{i % 97 / 97:.3f},{'no' if i % 97 < 85 else 'yes'}\n" for i in range(300))

@@ -236,7 +236,7 @@ def test_updates_that_are_postponed_for_a_thousand_steps(optimizer):
 
 
 def test_a_thousand_steps_on_several_threads():
-    """All postponed updates are made amid the fit, of rows that other threads have just updated."""
+    """All postponed updates happen during the fit, of rows that other threads have just updated."""
     rows, y, nets = scipy.sparse.vstack([CSR] * 60, format="csr"), np.tile(Y, (60, 1)), []
     for n_threads in (1, 3):
         net = network([1500], Adam(0.001), n_threads=n_threads)

@@ -214,8 +214,8 @@ def test_validation_alone_may_be_large(conversions):
     assert bits(one, history) == bits(other, by_hand)
 
 
-def test_many_rows_are_evaluated_to_the_bit_with_the_limits_as_they_are(tmp_path, monkeypatch):
-    """Several stretches of rows, losses and weights of which add up in the same order."""
+def test_many_rows_are_evaluated_bit_for_bit_with_small_blocks(tmp_path, monkeypatch):
+    """Losses and weights of several blocks of rows add up in the same order."""
     monkeypatch.setattr(row_sources, "LARGE_BYTES", 1000)
     monkeypatch.setattr(row_sources, "BLOCK_BYTES", 1000)
     X = np.tile(DIGITS.astype("u1"), (40, 1))
@@ -403,7 +403,7 @@ def is_read_at_random(array):
 
 
 def shows_advice():
-    """Whether the system tells how memory is read, which emulations of it do not."""
+    """Return whether the system reports how memory is read; emulations do not."""
     if sys.platform != "linux":
         return False
     with mmap.mmap(-1, mmap.PAGESIZE) as memory:
@@ -411,7 +411,7 @@ def shows_advice():
         return is_read_at_random(np.frombuffer(memory, "u1"))
 
 
-@pytest.mark.skipif(not shows_advice(), reason="the system does not tell how memory is read")
+@pytest.mark.skipif(not shows_advice(), reason="the system does not report how memory is read")
 @pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize("memory", [0, 2**50])
 @pytest.mark.parametrize("listener", [None, Stop(3)], ids=["well", "stopped"])
@@ -607,7 +607,7 @@ def test_a_bad_batch_is_named_and_the_steps_before_it_are_kept(item, error, mess
     twin.fit(batches()[:2])
     assert net.step == 2
     assert sha256(net) == sha256(twin)
-    assert nobody_is_left()
+    assert no_thread_is_left()
 
 
 @pytest.mark.parametrize(
@@ -620,7 +620,7 @@ def test_a_bad_batch_is_named_and_the_steps_before_it_are_kept(item, error, mess
         ({"steps_per_epoch": 0}, "steps_per_epoch must be at least 1"),
     ],
 )
-def test_options_that_an_iterable_leaves_no_room_for(options, message):
+def test_options_that_an_iterable_excludes(options, message):
     items, net = Repeatable(batches()), classifier()
     with pytest.raises(ValueError, match=message):
         net.fit(items, **options)
@@ -633,7 +633,7 @@ def test_steps_are_for_iterables():
 
 
 @pytest.mark.parametrize("kind", [OSError, KeyError, SystemExit, KeyboardInterrupt])
-def test_what_the_iterable_raises_arrives_as_it_is(kind):
+def test_errors_of_the_iterable_are_raised_unchanged(kind):
     error = kind("disk")
 
     def failing():
@@ -648,7 +648,7 @@ def test_what_the_iterable_raises_arrives_as_it_is(kind):
     twin.fit(batches()[:3])
     assert (net.step, sha256(net)) == (3, sha256(twin))
     net.fit(batches()[3:])
-    assert nobody_is_left()
+    assert no_thread_is_left()
 
 
 def test_stopping_within_an_epoch_of_batches_and_of_blocks(conversions):
@@ -661,13 +661,13 @@ def test_stopping_within_an_epoch_of_batches_and_of_blocks(conversions):
         by_hand = twin.fit(batches()[:5])
         assert bits(net, history) == bits(twin, by_hand)
         assert net.step == 5
-        assert nobody_is_left()
+        assert no_thread_is_left()
 
 
 # ---- the thread that prepares them --------------------------------------------------------------
 
 
-def nobody_is_left():
+def no_thread_is_left():
     """Wait until the threads that prepare rows have ended; return True."""
     return until(lambda: not any(t.name == "fastnn-data" for t in threading.enumerate()))
 
@@ -698,7 +698,7 @@ def test_no_thread_is_left_behind(source, callback, conversions):
         kept.append(error)  # with its frames, and what fit held
     fails = isinstance(callback, Raise) or (source == "bad value" and callback is None)
     assert len(kept) == fails
-    assert nobody_is_left()
+    assert no_thread_is_left()
     assert set(threading.enumerate()) <= before
 
 
@@ -838,7 +838,7 @@ def test_a_fit_that_is_stopped_waits_for_the_item_in_the_making(form, monkeypatc
 
 
 @pytest.mark.parametrize("form", FORMS_OF_ITERATORS)
-def test_a_source_that_is_too_slow_is_waited_for_by_the_next_fit(form, monkeypatch):
+def test_the_next_fit_waits_for_a_slow_item(form, monkeypatch):
     monkeypatch.setattr(loop, "PATIENCE", 0.0)
     gate = Gate(3)
     items, net = FORMS_OF_ITERATORS[form](gate), classifier()
@@ -852,7 +852,7 @@ def test_a_source_that_is_too_slow_is_waited_for_by_the_next_fit(form, monkeypat
     net.fit(items, callbacks=[Open()])
     assert gate.taken == list(range(12))
     assert all_items([net])
-    assert nobody_is_left()
+    assert no_thread_is_left()
 
 
 def test_another_network_goes_on_with_the_iterator():
@@ -875,11 +875,11 @@ def test_a_fit_in_a_hook_takes_items_of_the_same_iterator():
 
     one.fit(items, callbacks=[Inner()])
     assert (one.step, other.step, gate.taken) == (9, 3, list(range(12)))
-    assert nobody_is_left()
+    assert no_thread_is_left()
 
 
 @pytest.mark.parametrize("kind", ["of the iterator", "of the check"])
-def test_an_error_that_a_fit_did_not_come_to_is_raised_by_the_next(kind):
+def test_an_error_that_a_fit_did_not_reach_is_raised_by_the_next(kind):
     made = threading.Event()
 
     class Stopped(Callback):
@@ -941,10 +941,10 @@ def test_ctrl_c_at_any_moment_leaves_no_thread(source, conversions):
             with contextlib.suppress(ValueError):  # all items are used up
                 net.fit(items)
             assert net.step in (11, 12)
-    assert nobody_is_left()
+    assert no_thread_is_left()
 
 
-def test_a_thread_that_was_started_amid_ctrl_c_ends(monkeypatch):
+def test_a_thread_that_was_started_during_ctrl_c_ends(monkeypatch):
     """Thread.start waits until the thread runs, which a signal interrupts."""
     start = threading.Thread.start
 
@@ -961,6 +961,6 @@ def test_a_thread_that_was_started_amid_ctrl_c_ends(monkeypatch):
             patched.setattr(row_sources, "LARGE_BYTES", 1000)
             with pytest.raises(KeyboardInterrupt):
                 net.fit(*rows)
-            assert nobody_is_left()
+            assert no_thread_is_left()
     net.fit(items)
     assert all_items([net])

@@ -139,7 +139,7 @@ def test_every_command_is_on_the_page_of_the_command_line(output_of):
 
 
 def test_every_block_of_python_is_found():
-    """None is written so that the tests above would pass it by."""
+    """None is written in a way that the tests above would miss."""
     for page in PAGES:
         written = re.findall(r"code-block:: (?:python|pycon)\b", page.read_text())
         assert len(written) == len(programs(page)), page

@@ -94,19 +94,19 @@ def rows_for(net, n, seed=0):
     return X, (y > 0 if net.loss.name == "binary_cross_entropy" else y).astype(net.dtype)
 
 
-def predict(net, room, X, out=None):
+def predict(net, workspace, X, out=None):
     """Return the status and the outputs."""
     out = np.empty((len(X), net.n_out), net.dtype) if out is None else out
     call = getattr(API, f"predict_{SUFFIX[net.dtype.name]}")
-    return call(room.address, len(X), X.ctypes.data, out.ctypes.data), out
+    return call(workspace.address, len(X), X.ctypes.data, out.ctypes.data), out
 
 
-def train(net, room, X, y):
+def train(net, workspace, X, y):
     """Return the status and the loss."""
     loss = ctypes.c_double(-1.0)
     labels = "labels_" if y.dtype == np.int64 else ""
     call = getattr(API, f"train_{labels}{SUFFIX[net.dtype.name]}")
-    status = call(room.address, len(X), X.ctypes.data, y.ctypes.data, ctypes.addressof(loss))
+    status = call(workspace.address, len(X), X.ctypes.data, y.ctypes.data, ctypes.addressof(loss))
     return status, loss.value
 
 
@@ -118,25 +118,25 @@ def same(a, b):
     return all((x == y).all() for x, y in zip(a.get_weights(), b.get_weights(), strict=True))
 
 
-@pytest.mark.parametrize("room_rows", [1, 7, 96, 400])
+@pytest.mark.parametrize("workspace_rows", [1, 7, 96, 400])
 @pytest.mark.parametrize("training", [False, True])
-def test_predictions_have_the_bits_of_calls_from_python(kind, dtype, room_rows, training):
+def test_predictions_have_the_bits_of_calls_from_python(kind, dtype, workspace_rows, training):
     net = kind(dtype)
-    room = embedding.Workspace(net, room_rows, training)
+    workspace = embedding.Workspace(net, workspace_rows, training)
     for n in (1, 2, 95, 96, 97, 300):
         X, _ = rows_for(net, n)
         guarded = np.full((n + 1, net.n_out), 7, net.dtype)
-        assert predict(net, room, X, guarded)[0] == 0
+        assert predict(net, workspace, X, guarded)[0] == 0
         assert (guarded[:n] == net.predict(X)).all()
         assert (guarded[n] == 7).all()
 
 
 def test_training_steps_have_the_bits_of_calls_from_python(kind, dtype):
     ours, theirs = kind(dtype), kind(dtype)
-    room = embedding.Workspace(ours, 1500, training=True)
+    workspace = embedding.Workspace(ours, 1500, training=True)
     for seed, n in enumerate((1, 1, 5, 64, 1500, 1)):
         X, y = rows_for(ours, n, seed)
-        assert train(ours, room, X, y) == (0, theirs.train_on_batch(X, y))
+        assert train(ours, workspace, X, y) == (0, theirs.train_on_batch(X, y))
         assert same(ours, theirs)
         assert ours.step == theirs.step == get(ours, "STEP")
 
@@ -146,12 +146,14 @@ def test_predictions_while_an_optimizer_that_averages_trains():
     net = MLP(3, [Dense(30, "tanh"), Dense(1)], loss="squared_error",
               optimizer=ScheduleFreeAdamW(0.05), seed=0)  # fmt: skip
     X, y = rows_for(net, 400)
-    room, found = embedding.Workspace(net, 9), []
+    workspace, found = embedding.Workspace(net, 9), []
     row = X[0].astype(np.float64)
 
     def handler(*_):
-        status, outputs = predict(net, room, X[:9])
-        one = API.evaluate(3, row.ctypes.data_as(ctypes.POINTER(ctypes.c_double)), room.address)
+        status, outputs = predict(net, workspace, X[:9])
+        one = API.evaluate(
+            3, row.ctypes.data_as(ctypes.POINTER(ctypes.c_double)), workspace.address
+        )
         found.append((net.step, status, outputs, one, net.predict(X[:9])))
         net.stop_training = True
 
@@ -182,17 +184,17 @@ def test_the_second_half_of_the_targets_of_gaussian_nll_has_no_effect(ignored):
 
 
 @pytest.mark.parametrize("dtype", SUFFIX)
-def test_zeros_are_skipped_to_the_bit(dtype, monkeypatch):
+def test_zeros_are_skipped_bit_for_bit(dtype, monkeypatch):
     ours = NETS["penalized"](dtype)
     monkeypatch.setattr(_cpu, "SKIP_ZEROS", False)
     theirs = NETS["penalized"](dtype)
-    room = embedding.Workspace(ours, 200, training=True)
+    workspace = embedding.Workspace(ours, 200, training=True)
     for seed, n in enumerate((1, 1, 64, 200, 64, 3, 3)):
         X, y = rows_for(ours, n, seed)
         X[np.abs(X) < 1.3] = 0
         assert ours._network.skips_zeros(X, 64)
-        assert (predict(ours, room, X)[1] == theirs.predict(X)).all()
-        assert train(ours, room, X, y) == (0, theirs.train_on_batch(X, y))
+        assert (predict(ours, workspace, X)[1] == theirs.predict(X)).all()
+        assert train(ours, workspace, X, y) == (0, theirs.train_on_batch(X, y))
         assert same(ours, theirs)
 
 
@@ -218,11 +220,11 @@ def test_a_model_outlives_the_freezing_of_its_network():
     assert sys.getrefcount(first) == sys.getrefcount(other) + 1
     del first
     net.set_weights([2 * w for w in net.get_weights()])
-    room = ctypes.c_void_p()
-    assert API.workspace_new(address, 5, 0, ctypes.byref(room)) == 0
+    workspace = ctypes.c_void_p()
+    assert API.workspace_new(address, 5, 0, ctypes.byref(workspace)) == 0
     out = np.empty_like(expected)
-    assert API.predict_f32(room.value, 5, X.ctypes.data, out.ctypes.data) == 0
-    API.workspace_free(room.value)
+    assert API.predict_f32(workspace.value, 5, X.ctypes.data, out.ctypes.data) == 0
+    API.workspace_free(workspace.value)
     assert out.tobytes() == expected.tobytes()
 
 
@@ -242,23 +244,23 @@ def test_layers_with_weights_are_counted():
 
 def test_one_function_of_a_row_of_doubles(dtype):
     net = NETS["small"](dtype)
-    room = embedding.Workspace(net)
+    workspace = embedding.Workspace(net)
     x = np.random.default_rng(0).standard_normal(16)
     row = (ctypes.c_double * 16)(*x)
-    assert API.evaluate(16, row, room.address) == net.predict(x[None])[0, 0]
-    assert np.isnan(API.evaluate(15, row, room.address))
+    assert API.evaluate(16, row, workspace.address) == net.predict(x[None])[0, 0]
+    assert np.isnan(API.evaluate(15, row, workspace.address))
     row[3] = float("inf")
-    assert np.isnan(API.evaluate(16, row, room.address))
-    assert np.isnan(API.evaluate(16, None, room.address))
+    assert np.isnan(API.evaluate(16, row, workspace.address))
+    assert np.isnan(API.evaluate(16, None, workspace.address))
 
 
 def test_inputs_are_standardized():
     net = MLP(3, [Standardize(), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
-    room = embedding.Workspace(net)
+    workspace = embedding.Workspace(net)
     X = np.random.default_rng(0).normal(5, 3, (50, 3)).astype(np.float32)
-    assert predict(net, room, X)[0] == STATUS["NOT_ADAPTED"]
+    assert predict(net, workspace, X)[0] == STATUS["NOT_ADAPTED"]
     net.adapt(X)
-    status, out = predict(net, room, X)
+    status, out = predict(net, workspace, X)
     assert status == 0
     assert (out == net.predict(X)).all()
 
@@ -279,28 +281,28 @@ def spoilt(X, value):
 
 # The status, and a call that commits the misuse; the workspace is for 2 rows.
 MISUSES = [
-    ("NULL", lambda net, room, X, y: API.predict_f32(None, 1, at(X), at(y))),
-    ("NULL", lambda net, room, X, y: API.predict_f32(room.address, 1, None, at(y))),
-    ("NULL", lambda net, room, X, y: API.predict_f32(room.address, 1, at(X), None)),
-    ("NULL", lambda net, room, X, y: API.train_f32(room.address, 1, at(X), None, None)),
-    ("NULL", lambda net, room, X, y: API.workspace_new(None, 1, 0, ctypes.c_void_p())),
-    ("ROWS", lambda net, room, X, y: predict(net, room, X[:0])[0]),
-    ("ROWS", lambda net, room, X, y: train(net, room, X[:3], y[:3])[0]),
-    ("ROWS", lambda net, room, X, y: train(net, room, X[:0], y[:0])[0]),
-    ("PRECISION", lambda net, room, X, y: API.predict_f64(room.address, 1, at(X), at(y))),
-    ("KIND_OF_TARGET", lambda net, room, X, y: train(net, room, X[:1], np.zeros(1, np.int64))[0]),
+    ("NULL", lambda net, w, X, y: API.predict_f32(None, 1, at(X), at(y))),
+    ("NULL", lambda net, w, X, y: API.predict_f32(w.address, 1, None, at(y))),
+    ("NULL", lambda net, w, X, y: API.predict_f32(w.address, 1, at(X), None)),
+    ("NULL", lambda net, w, X, y: API.train_f32(w.address, 1, at(X), None, None)),
+    ("NULL", lambda net, w, X, y: API.workspace_new(None, 1, 0, ctypes.c_void_p())),
+    ("ROWS", lambda net, w, X, y: predict(net, w, X[:0])[0]),
+    ("ROWS", lambda net, w, X, y: train(net, w, X[:3], y[:3])[0]),
+    ("ROWS", lambda net, w, X, y: train(net, w, X[:0], y[:0])[0]),
+    ("PRECISION", lambda net, w, X, y: API.predict_f64(w.address, 1, at(X), at(y))),
+    ("KIND_OF_TARGET", lambda net, w, X, y: train(net, w, X[:1], np.zeros(1, np.int64))[0]),
     (
         "NOT_FOR_TRAINING",
-        lambda net, room, X, y: train(net, embedding.Workspace(net), X[:1], y[:1])[0],
+        lambda net, w, X, y: train(net, embedding.Workspace(net), X[:1], y[:1])[0],
     ),
-    ("DIVERGED", lambda net, room, X, y: train(net, room, X[:2], y[:2] + np.float32(1e30))[0]),
-    ("DIVERGED", lambda net, room, X, y: train(net, room, X[:1], y[:1] + np.float32(1e30))[0]),
+    ("DIVERGED", lambda net, w, X, y: train(net, w, X[:2], y[:2] + np.float32(1e30))[0]),
+    ("DIVERGED", lambda net, w, X, y: train(net, w, X[:1], y[:1] + np.float32(1e30))[0]),
 ]
 for bad in (np.nan, np.inf, -np.inf):
     MISUSES += [
-        ("NOT_FINITE", lambda net, room, X, y, b=bad: predict(net, room, spoilt(X, b))[0]),
-        ("NOT_FINITE", lambda net, room, X, y, b=bad: train(net, room, spoilt(X[:2], b), y[:2])[0]),
-        ("TARGETS", lambda net, room, X, y, b=bad: train(net, room, X[:2], spoilt(y[:2], b))[0]),
+        ("NOT_FINITE", lambda net, w, X, y, b=bad: predict(net, w, spoilt(X, b))[0]),
+        ("NOT_FINITE", lambda net, w, X, y, b=bad: train(net, w, spoilt(X[:2], b), y[:2])[0]),
+        ("TARGETS", lambda net, w, X, y, b=bad: train(net, w, X[:2], spoilt(y[:2], b))[0]),
     ]
 
 
@@ -310,24 +312,24 @@ def test_a_misuse_has_a_status_and_changes_nothing(name, call, size):
     """For a network that uses the path for on-line training, and for one that does not."""
     layers = [Dense(size, "tanh"), Dense(1)]
     net = MLP(3, layers, loss="squared_error", optimizer="adam", seed=0)
-    room = embedding.Workspace(net, 2, training=True)
+    workspace = embedding.Workspace(net, 2, training=True)
     X, y = rows_for(net, 4)
     y += 1
     before = copy.deepcopy(net)
-    assert call(net, room, X, y) == STATUS[name]
+    assert call(net, workspace, X, y) == STATUS[name]
     assert same(net, before)
     assert net.step == 0
-    assert train(net, room, X[:2], y[:2]) == (0, before.train_on_batch(X[:2], y[:2]))
+    assert train(net, workspace, X[:2], y[:2]) == (0, before.train_on_batch(X[:2], y[:2]))
 
 
 @pytest.mark.parametrize("label", [-1, 5, 2**40, -(2**63)])
 def test_a_label_out_of_range_has_a_status(label):
     net = NETS["classes"]("float32")
-    room = embedding.Workspace(net, 3, training=True)
+    workspace = embedding.Workspace(net, 3, training=True)
     X, y = rows_for(net, 3)
     y[1] = label
-    assert train(net, room, X, y)[0] == STATUS["TARGETS"]
-    assert train(net, room, X, X)[0] == STATUS["KIND_OF_TARGET"]
+    assert train(net, workspace, X, y)[0] == STATUS["TARGETS"]
+    assert train(net, workspace, X, X)[0] == STATUS["KIND_OF_TARGET"]
 
 
 def test_every_status_has_a_sentence():
@@ -377,10 +379,10 @@ def test_a_workspace_with_invalid_arguments_is_refused(arguments, error, message
 
 
 def test_a_workspace_cannot_be_copied():
-    room = embedding.Workspace(NETS["tiny"]("float32"))
+    workspace = embedding.Workspace(NETS["tiny"]("float32"))
     for copies in (copy.copy, copy.deepcopy, pickle.dumps):
         with pytest.raises(TypeError, match="make another one"):
-            copies(room)
+            copies(workspace)
 
 
 # ---- lifetime and threads ------------------------------------------------------------------------
@@ -389,12 +391,12 @@ def test_a_workspace_cannot_be_copied():
 def test_a_workspace_keeps_its_network_alive():
     net = NETS["small"]("float32")
     X, _ = rows_for(net, 10)
-    expected, room, n_out = net.predict(X), embedding.Workspace(net), net.n_out
+    expected, workspace, n_out = net.predict(X), embedding.Workspace(net), net.n_out
     gone = weakref.ref(net)
     del net
     assert gone() is None  # the MLP, but not what it stands on
     out = np.empty((10, n_out), np.float32)
-    assert API.predict_f32(room.address, 10, X.ctypes.data, out.ctypes.data) == 0
+    assert API.predict_f32(workspace.address, 10, X.ctypes.data, out.ctypes.data) == 0
     assert (out == expected).all()
 
 
@@ -402,13 +404,13 @@ AT_EXIT = """
 import atexit
 @atexit.register
 def last():  # runs after all functions that are registered later
-    assert api.predict_f32(room.address, 9, X.ctypes.data, out.ctypes.data) == 0
+    assert api.predict_f32(workspace.address, 9, X.ctypes.data, out.ctypes.data) == 0
     assert (out == net.predict(X)).all()
     print("predicted")
 import numpy as np
 from fastnn import MLP, Dense, embedding
 net = MLP(6, [Dense(5, "tanh"), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
-room, api = embedding.Workspace(net, 9), embedding.functions()
+workspace, api = embedding.Workspace(net, 9), embedding.functions()
 X, out = np.ones((9, 6), "f4"), np.empty((9, 1), "f4")
 """
 
@@ -427,9 +429,9 @@ def test_a_workspace_is_not_freed_while_the_process_ends():
 
 def test_a_capsule_follows_training():
     net = NETS["small"]("float32")
-    room, (X, y) = embedding.Workspace(net), rows_for(net, 30)
+    workspace, (X, y) = embedding.Workspace(net), rows_for(net, 30)
     net.fit(X, y, epochs=3)
-    assert (predict(net, room, X)[1] == net.predict(X)).all()
+    assert (predict(net, workspace, X)[1] == net.predict(X)).all()
 
 
 def test_32_threads_predict_the_same_as_one_thread():
@@ -438,11 +440,11 @@ def test_32_threads_predict_the_same_as_one_thread():
     expected, wrong = net.predict(X), []
 
     def work():
-        room = embedding.Workspace(net)
+        workspace = embedding.Workspace(net)
         out = np.empty((1000, 1), np.float32)
         source, to = at(X), at(out)
         for i in range(1000):
-            if API.predict_f32(room.address, 1, source + i * 16 * 4, to + i * 4):
+            if API.predict_f32(workspace.address, 1, source + i * 16 * 4, to + i * 4):
                 wrong.append(i)
         if (out != expected).any():
             wrong.append(out)
@@ -476,10 +478,10 @@ def test_one_thread_trains_at_a_time():
         return made
 
     def in_c():
-        room = embedding.Workspace(net, 256, training=True)
+        workspace = embedding.Workspace(net, 256, training=True)
 
         def step():
-            status, _ = train(net, room, X, y)
+            status, _ = train(net, workspace, X, y)
             assert status in (0, STATUS["BUSY"])
             return status == 0
 
@@ -502,9 +504,9 @@ def test_weights_cannot_be_set_during_a_step_in_c():
     weights, statuses, refused = net.get_weights(), [], threading.Event()
 
     def work():
-        room = embedding.Workspace(net, 2000, training=True)
+        workspace = embedding.Workspace(net, 2000, training=True)
         while not refused.is_set():
-            statuses.append(train(net, room, X / 64, y)[0])
+            statuses.append(train(net, workspace, X / 64, y)[0])
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -524,11 +526,11 @@ from fastnn import MLP, Dense, embedding
 net = MLP(64, [Dense(256, "relu"), Dense(1)], loss="squared_error", optimizer="adam", seed=0)
 X, y = np.ones((200, 64), "f4"), np.zeros((200, 1), "f4")
 net.fit(X, y, n_threads=2)  # there are threads to lose
-room, out = embedding.Workspace(net, 200, training=True), np.empty((200, 1), "f4")
+workspace, out = embedding.Workspace(net, 200, training=True), np.empty((200, 1), "f4")
 api = embedding.functions()
 def use():
-    assert api.train_f32(room.address, 200, X.ctypes.data, y.ctypes.data, None) == 0
-    assert api.predict_f32(room.address, 200, X.ctypes.data, out.ctypes.data) == 0
+    assert api.train_f32(workspace.address, 200, X.ctypes.data, y.ctypes.data, None) == 0
+    assert api.predict_f32(workspace.address, 200, X.ctypes.data, out.ctypes.data) == 0
     assert (out == net.predict(X)).all()
 for _ in range(10):
     pid = os.fork()
@@ -571,7 +573,7 @@ def shape(kind):
 
 
 def c_shape(text):
-    """Return the type of a declaration in C likewise."""
+    """Return what `shape` returns, for the type of a declaration in C."""
     if "*" in text:
         return "pointer"
     kinds = {"int": ctypes.c_int, "int64_t": ctypes.c_int64, "double": ctypes.c_double}
@@ -624,10 +626,10 @@ def test_the_header_is_plain_c_and_c_plus_plus(tmp_path, compiler, standard, suf
     source.write_text(
         "#include <fastnn.h>\n"
         f"{linkage}int use(const fastnn_api *api);\n"
-        f"{linkage}int row(fastnn_workspace *room, const float *x, float *y);\n"
+        f"{linkage}int row(fastnn_workspace *workspace, const float *x, float *y);\n"
         "int use(const fastnn_api *api) { return fastnn_use(api); }\n"
-        "int row(fastnn_workspace *room, const float *x, float *y) {\n"
-        "    return fastnn_predict_f32(room, 1, x, y);\n}\n"
+        "int row(fastnn_workspace *workspace, const float *x, float *y) {\n"
+        "    return fastnn_predict_f32(workspace, 1, x, y);\n}\n"
     )
     strict = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-shared", "-fPIC"]
     command = [compiler, standard, *strict, f"-I{fastnn.get_include()}", source, "-o", "use.so"]
@@ -635,7 +637,7 @@ def test_the_header_is_plain_c_and_c_plus_plus(tmp_path, compiler, standard, suf
     library, net = ctypes.CDLL(tmp_path / "use.so"), NETS["small"]("float32")
     assert library.use(None) == STATUS["NULL"]
     assert library.use(ctypes.c_void_p(embedding.api_address())) == 0
-    room, (X, _), y = embedding.Workspace(net), rows_for(net, 1), np.empty((1, 1), np.float32)
-    pointers = (ctypes.c_void_p(p) for p in (room.address, at(X), at(y)))
+    workspace, (X, _), y = embedding.Workspace(net), rows_for(net, 1), np.empty((1, 1), np.float32)
+    pointers = (ctypes.c_void_p(p) for p in (workspace.address, at(X), at(y)))
     assert library.row(*pointers) == 0
     assert y == net.predict(X)

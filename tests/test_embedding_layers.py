@@ -54,7 +54,7 @@ def narrow(edges):
 @pytest.mark.parametrize("dim", [3, 16, 20])
 @pytest.mark.parametrize("optimizer", [SGD(0.1), Adam(0.01), AdamW(0.01)], ids=repr)
 def test_an_embedding_is_a_dense_over_one_hot_rows(isa, dim, optimizer):
-    """To the last bit: a product with 0 adds nothing to a chain of multiply-adds."""
+    """Bit for bit: a product with 0 adds nothing to a chain of multiply-adds."""
     rng = np.random.default_rng(0)
     codes, y = rng.integers(0, 50, 300), rng.normal(size=(300, 2)).astype("float32")
     one_hot = np.eye(50, dtype="float32")[codes]
@@ -196,7 +196,7 @@ def test_profile_has_the_layers():
 
 @pytest.mark.parametrize("bad", [3.0, -1.0, 0.5])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_numbers_that_are_no_categories_are_refused_before_anything_changes(bad, dtype):
+def test_invalid_categories_are_refused_before_anything_changes(bad, dtype):
     net, (X, y) = network([EMBEDDING, Dense(2)], "adam", "float32"), rows(20, [EMBEDDING], dtype)
     y = y.astype("float32")
     before = sha256(net)
@@ -274,7 +274,7 @@ def test_categories_of_large_rows_are_checked(monkeypatch):
         (lambda: network([NumericEmbedding(3, "periodic")]), "at least one Dense"),
     ],
 )
-def test_what_does_not_fit_is_refused(make, fragment):
+def test_invalid_arguments_are_refused(make, fragment):
     refuses((TypeError, ValueError), [fragment], make)
 
 
@@ -398,12 +398,12 @@ def test_c_source(stack, flag, tmp_path):
 
 
 @pytest.mark.parametrize("name", [name for name in EMBEDDINGS if has(EMBEDDINGS[name], Embedding)])
-def test_a_step_from_c_refuses_what_is_no_category(name):
+def test_a_step_from_c_refuses_an_invalid_category(name):
     stack = EMBEDDINGS[name]
     net, (X, y) = network(stack, Adam(0.01), "float32"), rows(30, stack, "float32")
     before = sha256(net)
-    api, room = embedding.functions(), embedding.Workspace(net, 30, training=True)
+    api, workspace = embedding.functions(), embedding.Workspace(net, 30, training=True)
     X[3, 4] = 40
-    status = api.train_f32(room.address, 30, X.ctypes.data, y.ctypes.data, None)
+    status = api.train_f32(workspace.address, 30, X.ctypes.data, y.ctypes.data, None)
     assert "is no category" in api.message(status).decode()
     assert sha256(net) == before

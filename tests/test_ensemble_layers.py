@@ -200,7 +200,7 @@ def test_frozen_as_a_whole():
         ),
     ],
 )
-def test_what_does_not_fit_is_refused(make, fragment):
+def test_invalid_arguments_are_refused(make, fragment):
     refuses((TypeError, ValueError), [fragment], make)
 
 

@@ -35,7 +35,7 @@ def run(tmp_path, *command):
 def output_of(tmp_path):
     """A function that runs an example, looks at its picture and returns what it printed."""
 
-    def tell(name):
+    def output(name):
         folder = tmp_path / "not yet" / "there"
         done = run(tmp_path, str(EXAMPLES / f"{name}.py"), "--out", str(folder))
         assert done.returncode == 0, done.stderr
@@ -46,7 +46,7 @@ def output_of(tmp_path):
         assert picture.stat().st_size > 20_000
         return done.stdout
 
-    return tell
+    return output
 
 
 def number(text, before):

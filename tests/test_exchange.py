@@ -83,7 +83,7 @@ def test_an_unknown_kind_is_refused_by_its_name(strange, tmp_path):
         fastnn.to_torch(strange)
 
 
-def test_a_refusal_is_told(strange, monkeypatch, tmp_path):
+def test_a_refusal_is_in_the_message(strange, monkeypatch, tmp_path):
     refusal = parts.Refusal("C has no halves; double the weights")
     monkeypatch.setitem(c_stages.RULES, Halve, refusal)
     message = r"^to_c cannot write Halve layer 0 of 1; C has no halves; double the weights$"
@@ -284,7 +284,7 @@ def test_the_parts_of_a_network_make_it_again():
         np.testing.assert_array_equal(back.predict(X), one.predict(X))
 
 
-def test_residuals_that_fastnn_has_not_are_refused():
+def test_residuals_that_fastnn_lacks_are_refused():
     net = chain.Chain()
     net.affine("first", np.eye(4))
     net.fork("fork")
@@ -394,7 +394,7 @@ def test_a_scaling_before_an_activation_must_come_first():
         net.activate("another", activations.get("tanh"))
 
 
-# ---- the room -----------------------------------------------------------------------------------
+# ---- imports and names of the package -----------------------------------------------------------
 
 
 def imports(path):
@@ -419,7 +419,7 @@ NAMES = {*activations.NAMES, *losses.NAMES, *optimizers.NAMES, *KINDS}
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
-def test_no_module_compares_names_of_ours(path):
+def test_no_module_compares_names_of_fastnn(path):
     """Names stand in tables and where other libraries' operations are read; others are asked."""
     compared = [
         constant.value

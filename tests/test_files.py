@@ -1,4 +1,4 @@
-"""Networks as files and as plain data: what is read is the same to the bit, or is refused.
+"""Networks as files and as plain data: what is read is the same, bit for bit, or is refused.
 
 Tests that a network continues from its file with the same bits, for every kind of network; that its
 configuration describes its whole architecture; that any other file raises a ModelFileError before
@@ -69,8 +69,8 @@ def bits(net):
     now = net._state.snapshot()
     weights = [w.tobytes() for block in now.blocks for w in block]
     random = now.shuffler, now.dropout_seed, now.adapted
-    learnt = net.standardization and [a.tobytes() for a in net.standardization]
-    return weights, (now.step, now.epoch), random, learnt
+    learned = net.standardization and [a.tobytes() for a in net.standardization]
+    return weights, (now.step, now.epoch), random, learned
 
 
 def goes_on(net, path, y=Y):
@@ -90,9 +90,9 @@ def goes_on(net, path, y=Y):
 
 # ---- specifications, one for each field of each kind --------------------------------------------
 
-STRETCHES = (Dense(4),), (Dropout(0.5),)  # of a Residual
+BLOCKS = (Dense(4),), (Dropout(0.5),)  # of a Residual
 CANDIDATES = (0.25, 0.5, 2.5, 3, 4, True, False, "epoch", "tanh", "orthogonal", "ones",
-              *STRETCHES, (4.0,), (0.5, 0.25))  # fmt: skip
+              *BLOCKS, (4.0,), (0.5, 0.25))  # fmt: skip
 
 #: Arguments of the kinds that no candidate suits alone.
 BASES = {PiecewiseConstantDecay: {"boundaries": (3.0,), "values": (0.1, 0.02)}}

@@ -249,7 +249,7 @@ def test_a_network_that_another_thread_was_fitting_is_free_in_the_child():
         fitting.result(LONG)
 
 
-def test_a_network_whose_fit_forked_stays_in_it_in_the_child():
+def test_a_network_whose_fit_forked_is_still_in_the_fit_in_the_child():
     family, net = Family(), network()
 
     class Fork(Callback):

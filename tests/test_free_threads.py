@@ -285,7 +285,7 @@ def test_copies_during_a_fit_are_of_one_moment_or_refused(tmp_path):
     assert seen
 
 
-def test_reading_weights_amid_a_step_is_refused():
+def test_reading_weights_during_a_step_is_refused():
     """The fit continues until every way of reading weights has been refused."""
     net, refused = network("wide"), threading.Event()
 

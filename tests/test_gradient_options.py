@@ -84,7 +84,7 @@ def follow(net, X, t, weight=None, batch=None, epochs=2, twin=None):
 
 
 def bound(how, net, X, t, weight=None):
-    """A bound that the network's gradients meet in part: {how: bound}."""
+    """Return {how: bound}, a bound that some of the network's gradients exceed."""
     _, gradients = net.loss_and_gradients(X, t, weight)
     norms = [np.linalg.norm(g) for g in gradients]
     return {
@@ -166,7 +166,7 @@ def test_a_wrong_bound_is_found():
 
 @clips
 @pytest.mark.parametrize("batch", [1, 5, None])
-def test_a_bound_that_nothing_meets_changes_nothing(how, batch):
+def test_a_bound_that_no_gradient_reaches_changes_nothing(how, batch):
     one, other = network("penalized", Adam()), network("penalized", Adam(**{how: 1e6}))
     X, t, weight = rows_for(one)
     for net in (one, other):
@@ -335,7 +335,7 @@ def test_learning_rates_of_layers_with_a_schedule():
 @pytest.mark.parametrize("layers", ["tiny", "on-line", "penalized"])
 @pytest.mark.parametrize("batch", [1, 5])
 def test_a_plain_step_scales_with_the_learning_rate_of_a_layer(layers, batch):
-    """To the bit: a factor of 4 for all layers is that of the optimizer's rate."""
+    """Bit for bit: a factor of 4 for all layers is that of the optimizer's rate."""
     fours = [
         dataclasses.replace(layer, learning_rate_multiplier=4.0)
         if isinstance(layer, Dense)
@@ -624,7 +624,7 @@ WIDE = [Dense(130, "relu", l2=1e-4), Dropout(0.2), Dense(90, "gelu"), Dense(2, "
 
 
 def bits(layers, rule, n_threads, dtype, batch, n, n_in=70):
-    """What comes of three epochs: the weights, and their averages."""
+    """Return the weights after three epochs, and their averages."""
     rng = np.random.default_rng(0)
     X, t = rng.standard_normal((n, n_in)), rng.standard_normal((n, layers[-1].units))
     net = MLP(n_in, layers, loss="squared_error", optimizer=rule, dtype=dtype, seed=0,
@@ -845,7 +845,7 @@ def test_standardized_training_is_that_of_standardized_rows(isa, layers, batch, 
 
 
 def test_a_small_network_is_standardized_too(isa):
-    """Which would be a tiny one, was it not."""
+    """Without Standardize, it would be trained by tiny.c."""
     X, t = uneven(12, 4)
     net, twin = standardized([Dense(3, "tanh"), Dense(3)], n_in=4), None
     net.adapt(X)

@@ -92,7 +92,7 @@ def test_against_differences_of_the_reference(pair, targets):
 
 @pytest.mark.parametrize("array", range(6))
 def test_a_planted_error_is_found(monkeypatch, targets, array):
-    """One of dW0, db0, ... too long by a thousandth."""
+    """One of dW0, db0, ... is too large by a thousandth."""
     net, X, t, sample_weight = problem("tanh", ("squared_error", "identity"), targets)
     honest = MLP.loss_and_gradients
 

@@ -229,7 +229,7 @@ def test_the_columns_of_a_pipeline_are_those_of_its_first_step():
     assert fastnn.from_sklearn(pipeline).feature_names == tuple("abcd")
 
 
-def test_what_fastnns_estimators_have_more_stays_behind_scalers():
+def test_options_that_only_fastnns_estimators_have_stay_behind_scalers():
     options = {"dropout": 0.25, "loss": "huber", "optimizer": "rmsprop", "max_iter": 3}
     est = ours.MLPRegressor(activation="gelu", random_state=0, **options)
     pipeline = make_pipeline(StandardScaler(), est).fit(PATIENTS, COURSE)
@@ -254,7 +254,7 @@ def test_other_steps_of_a_pipeline_are_refused_by_their_names():
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_what_is_no_fitted_estimator_says_so(library):
+def test_anything_but_a_fitted_estimator_is_refused(library):
     with pytest.raises(ValueError, match="est is not fitted; call fit first"):
         fastnn.from_sklearn(LIBRARIES[library].MLPRegressor())
     with pytest.raises(
@@ -265,7 +265,7 @@ def test_what_is_no_fitted_estimator_says_so(library):
 
 
 def test_estimators_of_several_networks(tmp_path, rng):
-    """What averages several networks takes them; what takes one says which."""
+    """Functions that average networks take them; others name the networks to pass."""
     X = rng.normal(size=(60, 3))
     frame = pd.DataFrame({"a": X[:, 0], "b": np.where(X[:, 1] > 0, "x", "y")})
     ensemble = ours.MLPEnsembleRegressor(n_members=2, max_iter=2).fit(X, X[:, 0])
@@ -358,7 +358,7 @@ def test_a_single_class_is_no_network(library):
             fastnn.from_sklearn(each)
 
 
-def test_all_layers_that_fastnn_has_more(rng):
+def test_all_layers_that_only_fastnn_has(rng):
     X = rng.normal(3, 2, (50, 4))
     layers = [Standardize(), Dense(5, "tanh", use_bias=False), Dropout(0.2), Dense(2, "softmax")]
     net = MLP(4, layers, loss="cross_entropy", optimizer="rmsprop", dtype="float64", seed=0)
@@ -587,9 +587,7 @@ def test_residuals_go_there_and_back_again(torch, dtype, tmp_path, rng):
     X = rng.normal(2, 3, (50, 4)).astype(dtype)
     module = fastnn.to_torch(net)
     assert not any(part.training for part in module.modules())
-    assert (
-        str(module[1].stretch[0].stretch[0]) == "Linear(in_features=4, out_features=4, bias=True)"
-    )
+    assert str(module[1].block[0].block[0]) == "Linear(in_features=4, out_features=4, bias=True)"
     tolerance = {"float32": 1e-5, "float64": 1e-12}[dtype]
     assert_close(predicted(torch, module, X), net.predict(X), tolerance)
     torch.save(module, tmp_path / "module.pt")
@@ -753,7 +751,7 @@ BEHIND = {  # a Linear of 6 units: modules, and the layers that they become with
 
 
 @pytest.mark.parametrize("name", BEHIND)
-def test_what_may_come_behind_a_linear_module(name, torch, nn, rng):
+def test_what_may_follow_a_linear_module(name, torch, nn, rng):
     make, expected = BEHIND[name]
     module = nn.Sequential(nn.Linear(4, 6), *make(nn), nn.Linear(6, 2)).double()
     net = fastnn.from_torch(module)
@@ -933,10 +931,10 @@ REFUSED = {
 def test_a_module_in_a_residual_that_no_mlp_expresses_is_refused_by_its_name(torch, nn):
     net = MLP(4, [Residual([Dense(4)]), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
     module = fastnn.to_torch(net)
-    module[0].stretch.append(nn.Conv1d(1, 1, 1))
-    with pytest.raises(ValueError, match=r"^module '0\.stretch\.1' \(Conv1d\) is a module that"):
+    module[0].block.append(nn.Conv1d(1, 1, 1))
+    with pytest.raises(ValueError, match=r"^module '0\.block\.1' \(Conv1d\) is a module that"):
         fastnn.from_torch(module)
-    module[0].stretch[1] = nn.Linear(4, 5)
+    module[0].block[1] = nn.Linear(4, 5)
     with pytest.raises(ValueError, match=r"^module '0' \(Residual\) adds 4 inputs to 5 outputs"):
         fastnn.from_torch(module)
 

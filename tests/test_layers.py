@@ -220,14 +220,14 @@ def test_sparse_rows_have_the_bits_of_dense_ones(stack):
 def test_calls_from_c_have_the_bits_of_calls_from_python(stack, dtype):
     X, y = rows(30, stack, dtype)
     net, twin = (network(stack, Adam(0.01), dtype) for _ in "12")
-    room, suffix = embedding.Workspace(net, 30, training=True), f"f{dtype[-2:]}"
+    workspace, suffix = embedding.Workspace(net, 30, training=True), f"f{dtype[-2:]}"
     train, predict = (getattr(embedding.functions(), f"{n}_{suffix}") for n in ("train", "predict"))
     loss, out = ctypes.c_double(), np.empty((30, 2), dtype)
-    given = (room.address, 30, X.ctypes.data, y.ctypes.data, ctypes.addressof(loss))
+    given = (workspace.address, 30, X.ctypes.data, y.ctypes.data, ctypes.addressof(loss))
     assert train(*given) == 0
     assert loss.value == twin.train_on_batch(X, y)
     assert sha256(net) == sha256(twin)
-    assert predict(room.address, 30, X.ctypes.data, out.ctypes.data) == 0
+    assert predict(workspace.address, 30, X.ctypes.data, out.ctypes.data) == 0
     assert np.array_equal(out, net.predict(X))
 
 

@@ -373,7 +373,7 @@ def interrupt_at(monkeypatch, number):
 
 
 @pytest.mark.parametrize("number", [1, 2, 5, 6])
-def test_ctrl_c_amid_the_results_loses_none(number, monkeypatch):
+def test_ctrl_c_during_the_results_loses_none(number, monkeypatch):
     interrupt_at(monkeypatch, number)
     fits = fit_many([net_of(i) for i in range(6)], X, y, epochs=2, n_threads=1)
     assert fits.interrupted

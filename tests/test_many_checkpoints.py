@@ -267,7 +267,7 @@ print(json.dumps(found))
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("n", [3000, pytest.param(100_000, marks=pytest.mark.slow)])
-def test_ctrl_c_amid_thousands_of_networks(n, tmp_path):
+def test_ctrl_c_during_thousands_of_networks(n, tmp_path):
     """What follows it does not grow with their number; `ms` is shown and not asserted."""
     command = [sys.executable, "-c", THOUSANDS, str(n), tmp_path / "runs"]
     found = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)

@@ -345,7 +345,7 @@ class KillingInResult(Callback):
 
 @needs_sigkill
 @pytest.mark.parametrize("kind", ["processes", "loky", "joblib-loky"])
-def test_a_worker_that_is_killed_amid_a_result_does_not_end_the_call(kind, tmp_path, monkeypatch):
+def test_a_worker_killed_during_its_result_does_not_end_the_call(kind, tmp_path, monkeypatch):
     """The executor waits for the rest of the result, also when it is shut down."""
     monkeypatch.setattr(executors, "_PATIENCE", 0.1)
     with executor_of(kind) as executor:
@@ -631,7 +631,7 @@ def test_what_cannot_be_sent_is_refused_by_its_name(monkeypatch):
 
 
 @pytest.mark.parametrize("executor", [3, "dask", ThreadPoolExecutor, len], ids=str)
-def test_what_is_no_executor_is_refused(executor):
+def test_anything_but_an_executor_is_refused(executor):
     with pytest.raises((TypeError, ValueError), match="executor must be"):
         fit_many([net_of()], X, y, executor=executor)
 

@@ -45,10 +45,10 @@ def bits(net):
     """Return all that a further training depends on."""
     now = net._state.snapshot()
     blocks = [array.tobytes() for block in now.blocks for array in block]
-    learnt = net.standardization and [array.tobytes() for array in net.standardization]
+    learned = net.standardization and [array.tobytes() for array in net.standardization]
     random = now.shuffler, now.dropout_seed, now.adapted
     names = now.feature_names, now.classes
-    return blocks, now.step, now.epoch, learnt, random, names, net.learning_rate, net.metadata
+    return blocks, now.step, now.epoch, learned, random, names, net.learning_rate, net.metadata
 
 
 def of_all(fits):
@@ -393,7 +393,7 @@ def test_a_malformed_file_is_refused(case, whole, tmp_path):
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"1", b"\xff", b'{"tables":NaN}', b"[" * 9999])
-def test_an_index_that_is_none_is_refused(text, whole, tmp_path):
+def test_an_invalid_index_is_refused(text, whole, tmp_path):
     tensors = {**whole[0], "index": np.frombuffer(text or b" ", np.uint8)}
     (tmp_path / "many").write_bytes(b"".join(encode(tensors, {"format": "fastnn many 1"})))
     with pytest.raises(ModelFileError, match="is not a model of this version of fastnn"):

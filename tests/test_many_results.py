@@ -230,7 +230,7 @@ def one_thread():
     """Return an executor whose thread runs already.
 
     If Ctrl-C interrupts the start of the thread, concurrent.futures does not know the thread, and
-    the interpreter waits for it for ever at its end.
+    the interpreter waits for it forever at its end.
     """
     executor = ThreadPoolExecutor(1)
     executor.submit(int).result()
@@ -349,7 +349,7 @@ class ChangeFolder(Callback):
         self.monkeypatch.chdir(self.folder)
 
 
-def test_relative_paths_are_those_of_the_beginning(tmp_path, monkeypatch):
+def test_relative_paths_are_relative_to_the_folder_at_the_beginning(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
     change = ChangeFolder(monkeypatch, tmp_path / "elsewhere")
@@ -397,7 +397,7 @@ def test_rows_of_every_network_are_checked_before_training(case, metrics, monkey
     assert [net.step for net in nets] == [0, 0]
 
 
-def test_a_network_whose_classes_weigh_0_is_refused_as_by_its_own_fit():
+def test_a_network_whose_class_weights_are_0_is_refused_as_by_its_own_fit():
     nets = [
         MLP(3, [Dense(1, "sigmoid")], loss="binary_cross_entropy", seed=0, optimizer="adam")
         for _ in range(2)

@@ -81,7 +81,7 @@ def r2_of_an_output(t, y, w):
 @pytest.mark.parametrize("n", [2, 7, 8, 129, 1000, 8193])
 @pytest.mark.parametrize("n_out", [1, 3, 8, 130])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_sums_are_numpys_to_the_bit(n, n_out, dtype):
+def test_sums_are_numpys_bit_for_bit(n, n_out, dtype):
     rng = np.random.default_rng(n)
     t, y = (rng.normal(size=(n, n_out)).astype(dtype) for _ in range(2))
     labels, sides = rng.integers(0, n_out, n), (t > 0).astype(dtype)
@@ -213,7 +213,7 @@ def test_a_row_of_weight_0_is_absent_and_of_weight_2_there_twice(metric, kind, r
 
 @pytest.mark.parametrize("factor", [1e-300, 1e-9, 1e9, 1e305])
 @pytest.mark.parametrize(("metric", "kind"), WITH_KIND)
-def test_weights_count_only_beside_each_other(metric, kind, factor, rng):
+def test_only_ratios_of_weights_count(metric, kind, factor, rng):
     t, y = data(kind, 60, 5, rng)
     w = rng.uniform(0.1, 1, 60)
     expected = metric(t, y, w, targets=kind)
@@ -250,7 +250,7 @@ def test_nothing_that_is_passed_changes(metric, kind, rng):
 
 
 @pytest.mark.parametrize(("metric", "kind"), WITH_KIND)
-def test_perfect_predictions_have_the_best_value_to_the_bit(metric, kind, rng):
+def test_perfect_predictions_have_the_best_value(metric, kind, rng):
     t, _ = data(kind, 999, 7, rng)
     y = np.eye(7)[t] if kind == "class" else t
     best = {"max": 1.0, "min": 0.0}[metric.best]

@@ -191,7 +191,7 @@ def test_aliases_of_metrics_keep_their_names_in_the_logs():
     assert found["mean_squared_error"] == found["mse"]
 
 
-def test_aliases_are_the_same_as_keras_to_the_letter():
+def test_aliases_have_the_values_of_keras():
     keras = pytest.importorskip("keras", exc_type=ImportError)
     rng = np.random.default_rng(0)
     y = rng.normal(size=(50, 3))

@@ -386,14 +386,14 @@ RESHAPED = {
 
 
 @pytest.mark.parametrize("message", RESHAPED)
-def test_a_shape_that_is_no_rows_is_refused(message, constants):
+def test_a_shape_that_loses_the_rows_is_refused(message, constants):
     nodes, numbers = shaping(RESHAPED[message])
     numbers |= {"column": np.array([-1, 1]), "four rows": np.array([4, -1])}
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         fastnn.from_onnx(model_of([FIRST, *nodes], constants | numbers))
 
 
-def test_a_vector_goes_into_no_product(constants):
+def test_a_product_of_a_vector_is_refused(constants):
     nodes = [LAST, node("Squeeze", "a", "one", out="s"), node("MatMul", "s", "V", out="y")]
     more = constants | {"v": constants["v"][:3], "one": np.array([1])}
     message = r"^node 'y_node' \(MatMul\) takes a tensor of 1 dimension; fastnn networks take"

@@ -1,7 +1,7 @@
 """Gradients that users handle: of outputs, of single rows, of all weights as one vector.
 
 `train_on_output_gradients` is compared with `train_on_batch` bit by bit where the loss is computed
-from the outputs. Not here: losses that are Python functions (test_own_losses.py).
+from the outputs. Not here: losses that are Python functions (test_custom_losses.py).
 """
 
 import numpy as np
@@ -39,7 +39,7 @@ def rows(net, n, seed=0):
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_gradients_of_a_loss_make_its_step(layers, n, reduction, dtype):
-    """To the bit, with and without weights; the outputs are those of training."""
+    """Bit for bit, with and without weights; the outputs are those of training."""
     ours = network(layers, reduction=reduction, dtype=dtype)
     theirs = ours.copy()
     X, y, w = rows(ours, n)

@@ -379,7 +379,7 @@ def test_a_network_saved_outside_of_a_fit_is_no_checkpoint(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"PK\x03\x04" + bytes(100)], ids=str)
-def test_what_is_no_model_file_is_no_checkpoint(content, tmp_path):
+def test_what_is_no_model_file_is_refused_as_a_checkpoint(content, tmp_path):
     (tmp_path / "net").write_bytes(content)
     net, callbacks, resume = attempt(tmp_path / "net")
     before = everything(net, callbacks)

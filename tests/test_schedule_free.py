@@ -417,7 +417,7 @@ def test_steps_from_c(rng):
     X, y = rng.normal(size=(40, 5)), rng.normal(size=(40, 3))
     layers = [Dense(17, "tanh"), Dense(3)]
     net, stepped = network(layers=layers), network(layers=layers)
-    room, train = (
+    workspace, train = (
         embedding.Workspace(stepped, rows=8, training=True),
         embedding.functions().train_f64,
     )
@@ -425,6 +425,6 @@ def test_steps_from_c(rng):
     for at in range(0, 40, 8):
         x, t = (np.ascontiguousarray(array[at : at + 8]) for array in (X, y))
         expected = net.train_on_batch(x, t)
-        assert train(room.address, 8, x.ctypes.data, t.ctypes.data, ctypes.byref(loss)) == 0
+        assert train(workspace.address, 8, x.ctypes.data, t.ctypes.data, ctypes.byref(loss)) == 0
         assert loss.value == expected
     assert state_of(net) == state_of(stepped)

@@ -924,7 +924,7 @@ def test_threads_do_not_change_a_bit():
         assert_same_weights(found[0], other, 0)
 
 
-def test_ctrl_c_keeps_what_was_learnt():
+def test_ctrl_c_keeps_what_was_learned():
     class Interrupted(Callback):
         def on_epoch_end(self, epoch, logs):
             if epoch == 3:
@@ -1233,7 +1233,7 @@ def test_the_network_is_there_to_be_saved(tmp_path):
     assert net.classes == tuple(mine.classes_.tolist())
 
 
-def test_one_row_is_not_held_up_by_checks(monkeypatch):
+def test_one_row_is_predicted_without_slow_checks(monkeypatch):
     mine = MLPClassifier(max_iter=2).fit(DIGITS, DIGIT)
     expected = mine.predict(DIGITS)
     monkeypatch.setattr(base, "checked_inputs", None)

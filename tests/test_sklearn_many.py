@@ -570,7 +570,7 @@ def assert_same_results(ours_, theirs):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning")
 @pytest.mark.filterwarnings("ignore:One or more of the")
 @pytest.mark.parametrize("case", SEARCHES)
-def test_a_search_gives_scikit_learns_results_to_the_bit(case):
+def test_a_search_gives_scikit_learns_results_bit_for_bit(case):
     estimator, params, options, kind, both = SEARCHES[case]
     X, y = (PATIENTS[:150], COURSE[:150]) if estimator is REGRESSOR else (FLOWERS, NAMES)
     if "class_weight" in params:

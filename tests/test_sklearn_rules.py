@@ -1,7 +1,7 @@
 """Fits of the estimators that the engine carries out by itself: they are those of its epoch loop.
 
 Proves that everything an estimator has afterwards, weights, moments, curves and counts, is the same
-to the bit where a callback in Python follows the epochs. Not here: that this is what scikit-learn
+bit for bit where a callback in Python follows the epochs. Not here: that this is what scikit-learn
 does (test_sklearn.py), members of ensembles and searches (test_sklearn_many.py).
 """
 
@@ -97,7 +97,7 @@ OPTIONS = {
     "dropout": {"dropout": 0.2},
     "adaptive": {"solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": 0.3},
     "invscaling": {"solver": "sgd", "learning_rate": "invscaling"},
-    "for ever": {"n_iter_no_change": np.inf},
+    "forever": {"n_iter_no_change": np.inf},
     "averages": {"optimizer": AVERAGES, "callbacks": [SwapEMAWeights()]},
 }
 
@@ -290,7 +290,7 @@ def test_members_that_diverge_have_their_best_weights_or_none(fits):
     assert len(fits) == 18
 
 
-def test_ctrl_c_amid_the_record_of_a_member(monkeypatch):
+def test_ctrl_c_during_the_record_of_a_member(monkeypatch):
     """The record is made again, from the beginning."""
     options = {"max_iter": 8, "random_state": 1, "n_members": 1, "hidden_layer_sizes": (5,)}
     twin = MLPEnsembleRegressor(early_stopping=True, **options).fit(X, Y)

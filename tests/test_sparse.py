@@ -2,7 +2,7 @@
 
 SciPy checks them only when a matrix is made, reads and writes out of bounds where they are wrong,
 and takes some wrong indices in silence. Here every call refuses them, before anything changes, and
-legal ones of any order are the dense rows to the bit. Not here: sparse rows as one of the sources
+legal ones of any order give the bits of dense rows. Not here: sparse rows as one of the sources
 of rows (test_data.py), and as scikit-learn's users pass them (test_sklearn.py).
 """
 

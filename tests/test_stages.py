@@ -153,5 +153,5 @@ def test_layers_within_others_are_dense_too():
         (lambda: network([LayerNorm()]), "at least one Dense"),
     ],
 )
-def test_what_does_not_fit_is_refused(make, fragment):
+def test_invalid_arguments_are_refused(make, fragment):
     refuses((TypeError, ValueError), [fragment], make)

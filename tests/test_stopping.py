@@ -218,7 +218,7 @@ def test_a_loss_that_is_not_finite_after_the_last_update_is_found():
     assert net.step == 0
 
 
-def test_a_divergence_is_the_same_whoever_watches():
+def test_a_divergence_is_the_same_with_any_callbacks():
     """The engine tries the weights after each epoch for EarlyStopping; their loss is finite."""
     messages = []
     for callbacks in ([], [EarlyStopping("loss", patience=99)], [Callback()]):

@@ -386,7 +386,7 @@ def test_a_network_is_not_in_use_after_an_interrupt_at_the_edges_of_a_fit(callba
 
 def test_weights_cannot_be_set_during_a_step():
     """Between steps they can be set, as callbacks do. The fit goes on until weights are refused; it
-    begins again if it is refused itself, amid the writing of weights."""
+    begins again if it is refused itself, while weights are written."""
 
     class StopWhenRefused(Callback):
         def on_epoch_end(self, epoch, logs):

@@ -240,7 +240,7 @@ def test_watching_the_progress_changes_no_bit(clock):
     nets = [MLP(2, [Dense(3, "tanh"), Dense(1)], loss="squared_error", optimizer=SGD(1e-3), seed=0)
             for _ in range(2)]  # fmt: skip
     nets[0].fit(rows, rows[:, 0], batch_size=1, shuffle=False)
-    clock(itertools.cycle([0.02, 0.06, 0.03, 0.3]))  # stretches are short and long in turn
+    clock(itertools.cycle([0.02, 0.06, 0.03, 0.3]))  # calls are short and long in turn
     nets[1].fit(rows, rows[:, 0], batch_size=1, shuffle=False, callbacks=[Watch()])
     assert sha256(nets[0]) == sha256(nets[1])
     assert len(set(seen)) > 3

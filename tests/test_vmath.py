@@ -309,7 +309,7 @@ def test_float64_by_the_million(function):
         assert_same_signs(function, x, y)
 
 
-def assert_float32_stretch(name, start, stop):
+def assert_float32_range(name, start, stop):
     """Bit patterns start ... stop; quick where y is the rounded truth or next to it: 1.5 ulp."""
     x = domain(name, bits_of_float32(start, stop))
     truth = DOUBLES(name, x)
@@ -330,4 +330,4 @@ def test_every_float32(function):
     """All 2^32 of them, on every instruction set."""
     size = 2**14  # arrays of doubles that stay in cache
     for start in range(0, 2**32, size):
-        assert_float32_stretch(function, start, start + size)
+        assert_float32_range(function, start, start + size)

@@ -152,7 +152,7 @@ def test_a_batch_whose_every_target_is_missing_is_a_batch_of_its_fit(rng):
     np.testing.assert_array_equal(net.get_flat_weights(), twin.get_flat_weights())
 
 
-def test_a_batch_whose_every_class_weighs_0_is_a_batch_of_its_fit(rng):
+def test_a_batch_whose_class_weights_are_all_0_is_a_batch_of_its_fit(rng):
     X, labels = rng.normal(size=(64, 5)), np.repeat([0, 1, 2, 0], 16)
     net, twin = (network("cross_entropy", output="softmax") for _ in "ab")
     net.fit(X, labels, class_weight={1: 0.0}, batch_size=16, shuffle=False)
@@ -173,7 +173,7 @@ def test_rows_of_weight_0_alone_are_refused(rng):
             call(X, y, np.zeros(N))
 
 
-def test_any_mark_of_a_missing_target_will_do(rng):
+def test_any_value_may_mark_a_missing_target(rng):
     """The mark need not be from 0 to 1, the range of the loss, as its weight is 0."""
     net = network("binary_cross_entropy")
     X, y, w = data(rng)

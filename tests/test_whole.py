@@ -1,4 +1,4 @@
-"""Fits that the engine carries out by itself: they are, to the bit, those of the loop in Python.
+"""Fits that the engine carries out by itself: they are those of the loop in Python, bit for bit.
 
 A callback that does nothing makes a fit go through that loop. Not here: many of them in one call
 (test_many.py).

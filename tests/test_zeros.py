@@ -356,7 +356,7 @@ def test_a_delta_that_overflows_in_an_ensemble(row, twins):
     assert found[0].tobytes() == found[1].tobytes()
 
 
-def test_a_handler_of_signals_predicts_amid_a_fit(twins):
+def test_a_handler_of_signals_predicts_during_a_fit(twins):
     """It uses the weights of that moment, which have not been checked yet."""
     nets, found = twins(), []
     for net in nets:

@@ -357,15 +357,15 @@ def half_square(y_true, y_pred):
     return (error * error).sum(axis=1) / 2, error
 
 
-def by_own_loss():
-    """Losses that are functions; their bits are those of the squared error of fastnn's own."""
-    for (name, options), dtype in itertools.product(OWN_LOSS.items(), DTYPES):
+def by_custom_loss():
+    """Losses that are functions; their bits are those of the built-in squared error."""
+    for (name, options), dtype in itertools.product(CUSTOM_LOSS_OPTIONS.items(), DTYPES):
         layers = [Dropout(0.1), Dense(20, "tanh", l2=0.01), Dropout(0.5), Dense(3)]
         run = fitted(6, layers, rows=70, dtype=dtype, loss=half_square, **options)
         yield f"own loss, {name}, {dtype}", run, (1, 2)
 
 
-OWN_LOSS = {
+CUSTOM_LOSS_OPTIONS = {
     "plain": {},
     "on-line": {"batch_size": 1},
     "validation, metrics": {"validation_split": 0.3, "metrics": ["mae"]},
@@ -403,4 +403,12 @@ def by_kernel():
         yield f"{name}, gelu, adam", kernel_step(shape, dtype, "gelu", Adam(0.01))
 
 
-SECTIONS = by_row_form, by_fit_option, by_divergence, by_callback, by_call, by_own_loss, by_kernel
+SECTIONS = (
+    by_row_form,
+    by_fit_option,
+    by_divergence,
+    by_callback,
+    by_call,
+    by_custom_loss,
+    by_kernel,
+)

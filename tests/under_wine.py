@@ -2,7 +2,7 @@
 
 Wine runs what Clang, with the C headers and libraries of the package ziglang, builds for Windows on
 x86-64: every leaf of every instruction set against plain loops on guarded buffers (leaves/), the
-pool and the platform room (pool/), and the C source of networks, whose training must end with the
+pool and engine/platform (pool/), and the C source of networks, whose training must end with the
 bits of the same source on this system.
 
 Needs wine, Linux on x86-64, and an installed fastnn. Not here: compilations for macOS

@@ -15,11 +15,11 @@ address = ctypes.cast(function, ctypes.c_void_p).value
 predict = ffi.cast("int (*)(void *, ptrdiff_t, const float *, float *)", address)
 
 net = fastnn.load(sys.argv[1])
-room = embedding.Workspace(net)
+workspace = embedding.Workspace(net)
 X = np.random.default_rng(4).standard_normal((1000, net.n_in)).astype(np.float32)
 out = np.empty((1000, 1), np.float32)
 status = predict(
-    ffi.cast("void *", room.address),
+    ffi.cast("void *", workspace.address),
     1000,
     ffi.from_buffer("const float[]", X),
     ffi.from_buffer("float[]", out, require_writable=True),

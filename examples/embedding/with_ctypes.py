@@ -15,9 +15,9 @@ results = np.empty((8, 1000, 1), np.float32)
 
 
 def work(out):
-    room = embedding.Workspace(net)
+    workspace = embedding.Workspace(net)
     for x, y in zip(X, out, strict=True):  # one row per call
-        status = predict(room.address, 1, x.ctypes.data, y.ctypes.data)
+        status = predict(workspace.address, 1, x.ctypes.data, y.ctypes.data)
         if status:
             sys.exit(embedding.functions().message(status).decode())
 

@@ -10,8 +10,8 @@ import fastnn
 from fastnn import embedding
 
 net = fastnn.load(sys.argv[1])
-room = embedding.Workspace(net)
-function = LowLevelCallable(embedding.functions().evaluate, ctypes.c_void_p(room.address))
+workspace = embedding.Workspace(net)
+function = LowLevelCallable(embedding.functions().evaluate, ctypes.c_void_p(workspace.address))
 rest = tuple(np.random.default_rng(6).standard_normal(net.n_in - 1).astype(np.float32).tolist())
 
 

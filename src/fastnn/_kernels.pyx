@@ -31,7 +31,14 @@ from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from fastnn.engine.arrays cimport is_plain, is_plain_matrix, overlap, put, require, take
+from fastnn.engine.arrays cimport (
+    copy_from_panels,
+    copy_to_panels,
+    is_plain,
+    is_plain_matrix,
+    overlap,
+    require,
+)
 from fastnn.engine.averages cimport begin_training, end_training, restart_average
 from fastnn.engine.buffers cimport allocate_buffers, free_buffers, reserve_nonzeros
 from fastnn.engine.building cimport allocate, build_net, free_net
@@ -60,20 +67,20 @@ from fastnn.engine.leaves cimport (
     fastnn_is_owner,
     fastnn_isa,
     fastnn_learning_rate,
-    fastnn_leave_alone,
-    fastnn_leave_shared,
     fastnn_lend,
-    fastnn_look,
+    fastnn_load,
     fastnn_model,
     fastnn_pace,
     fastnn_pace_kth,
     fastnn_precision,
+    fastnn_release_exclusive,
+    fastnn_release_shared,
     fastnn_run,
     fastnn_schedule,
-    fastnn_take_alone,
+    fastnn_take_exclusive,
     fastnn_take_shared,
     fastnn_thread,
-    fastnn_try_alone,
+    fastnn_try_exclusive,
     real,
 )
 from fastnn.engine.net cimport (
@@ -112,12 +119,12 @@ from fastnn.engine.members cimport (
     Member,
     MemberBuffers,
     Members,
+    check_signals,
     free_member_buffers,
-    is_stopped,
     members_task,
     restore,
 )
-from fastnn.engine.metrics cimport Judged, Metric, judging_room, value_of
+from fastnn.engine.metrics cimport Judged, Metric, metric_scratch_size, value_of
 from fastnn.engine.orders cimport bitgen_t, draw_order
 from fastnn.engine.passes cimport backward, begin_pass, output_loss
 from fastnn.engine.probes cimport Bounce, Probe, Reading, bounce_task, probe_task, reading_task
@@ -132,15 +139,15 @@ from fastnn.engine.row_gradients cimport RowGradients, row_gradients_task
 from fastnn.engine.rows cimport (
     Rows,
     are_nonzeros,
+    describe_csr_rows,
+    describe_dense_rows,
     inputs_fit,
+    keep_last_rows,
     most_nonzeros,
-    take_labels,
-    take_last_rows,
-    take_output_weights,
-    take_reals,
-    take_rows_of_nonzeros,
-    take_rows_of_reals,
-    take_sample_weight,
+    set_labels,
+    set_output_weights,
+    set_real_targets,
+    set_sample_weight,
     targets_fit,
 )
 from fastnn.engine.run cimport (
@@ -164,10 +171,10 @@ from fastnn.engine.run_memory cimport allocate_kept, allocate_run_memory, free_r
 from fastnn.engine.seeds cimport (
     Pcg64,
     Seeds,
+    mix_seed,
     next_uint32,
     seed_generator,
     seed_word,
-    take_seed,
     uniform,
 )
 from fastnn.engine.stages.dense cimport activate, multiply, specification
@@ -177,8 +184,8 @@ from fastnn.engine.shares cimport Round, ThreadState, postpones_updates
 from fastnn.engine.step cimport train_parameters
 from fastnn.engine.tasks cimport (
     advance,
-    arrange,
     make_postponed_updates,
+    plan_run,
     prepare_run,
     train_task,
 )
@@ -190,9 +197,9 @@ from fastnn.engine.team cimport (
 )
 from fastnn.engine.watch cimport DIVISOR, LEAST_RATE, begin_best
 from fastnn.engine.zeros cimport (
-    keep_finite,
     multiplies_zeros,
     predicts_zeros,
+    record_finite,
     trains_on_zeros,
 )
 
@@ -295,7 +302,7 @@ cdef int seeds_of(Seeds *seeds, object entropy, uint32_t child) except -1:
     """Set `seeds` to SeedSequence(entropy, spawn_key=(child,)); entropy is an integer >= 0."""
     cdef Py_ssize_t n = max(1, (entropy.bit_length() + 31) // 32)
     cdef bytes words = entropy.to_bytes(4 * n, "little")
-    take_seed(seeds, <const uint32_t *><const char *>words, n, child)
+    mix_seed(seeds, <const uint32_t *><const char *>words, n, child)
     return 0
 
 
@@ -356,8 +363,8 @@ def c_api():
 
 
 cdef busy():
-    """Return the error for a call while a step is in progress, in another thread or in this one,
-    whose loss function has made the call."""
+    """Return the error for a call while a step is in progress: in another thread, or in this one if
+    the loss function makes the call."""
     return RuntimeError("this model is being trained in another thread; wait for it, or work on a "
                         "copy; a loss function that trains or changes its own network must also "
                         "work on a copy")
@@ -384,7 +391,7 @@ cdef class OwnBuffers:
     def __dealloc__(self):
         free_buffers(&self.buffers)
 
-    cdef bint suits(self, Py_ssize_t batch, int n_threads, bint nonzeros) noexcept:
+    cdef bint fits(self, Py_ssize_t batch, int n_threads, bint nonzeros) noexcept:
         """Whether `n_threads` threads can train a batch of `batch` rows in these buffers."""
         return (self.forks == fastnn_forks() and self.n_threads >= n_threads
                 and (self.buffers.nonzeros != NULL) == nonzeros
@@ -466,10 +473,10 @@ cdef class Parameters:
 
     cdef int claim(self) except -1:
         """Claim the parameters to change them; no other thread may then change or copy them."""
-        cdef bint taken = fastnn_try_alone(&self.net.claim)
+        cdef bint taken = fastnn_try_exclusive(&self.net.claim)
         if not taken:
             with nogil:  # threads that copy parameters may need the GIL
-                taken = fastnn_take_alone(&self.net.claim)
+                taken = fastnn_take_exclusive(&self.net.claim)
         if not taken:
             raise busy()
         self.postponing_run = NULL  # what a thread that was lost in a fork has left
@@ -478,7 +485,7 @@ cdef class Parameters:
 
     cdef void release(self) noexcept:
         """End the claim."""
-        fastnn_leave_alone(&self.net.claim)
+        fastnn_release_exclusive(&self.net.claim)
 
     cdef int begin_reading(self) except -1:
         """Claim the parameters to copy them; other threads may copy but not change them."""
@@ -497,7 +504,7 @@ cdef class Parameters:
             make_postponed_updates(self.postponing_run, 1)
 
     cdef void end_reading(self) noexcept:
-        fastnn_leave_shared(&self.net.claim)
+        fastnn_release_shared(&self.net.claim)
 
     def set_rate(self, double rate, dict schedule):
         """Set the learning rate to `rate`, or to a schedule unless that is None."""
@@ -720,7 +727,7 @@ cdef class Tally:
         """The loss of these rows: their mean or their sum, as the user chose."""
         return reduced(&self.owner.net, self.loss, self.total)
 
-    cdef void take_end(self, const Run *run) noexcept:
+    cdef void record_end(self, const Run *run) noexcept:
         """Record the loss that ended the run, if one did."""
         if run.ended == DIVERGED:
             self.failure, self.overflowed = run.last_loss, run.overflowed
@@ -772,13 +779,13 @@ cdef class Driver(Parameters):
         require(n > 0 and X.shape[1] == self.net.n_in, "X")
         if cnp.PyArray_Check(X):
             reals = X
-            take_rows_of_reals(rows, n, &reals[0, 0])
+            describe_dense_rows(rows, n, &reals[0, 0])
             return 0
         values, columns, starts = X.data, X.indices, X.indptr
         n_values = min(values.shape[0], columns.shape[0])
         require(starts.shape[0] == n + 1, "X.indptr")
-        take_rows_of_nonzeros(rows, &self.net, n, &values[0] if n_values > 0 else NULL,
-                              &columns[0] if n_values > 0 else NULL, n_values, &starts[0], panels)
+        describe_csr_rows(rows, &self.net, n, &values[0] if n_values > 0 else NULL,
+                          &columns[0] if n_values > 0 else NULL, n_values, &starts[0], panels)
         return 0
 
     cdef int describe(self, Rows *rows, X, const real[:, ::1] T, const int64_t[::1] labels,
@@ -786,10 +793,10 @@ cdef class Driver(Parameters):
         self.describe_inputs(rows, X, panels)
         if T is not None:
             require(T.shape[0] == rows.n and T.shape[1] == self.net.n_out, "T")
-            take_reals(rows, self.net.loss, &T[0, 0])
+            set_real_targets(rows, self.net.loss, &T[0, 0])
         if labels is not None:
             require(labels.shape[0] == rows.n, "labels")
-            take_labels(rows, self.net.loss, &labels[0])
+            set_labels(rows, self.net.loss, &labels[0])
         self.describe_weights(rows, sample_weight)
         return 0
 
@@ -802,11 +809,11 @@ cdef class Driver(Parameters):
         require(sample_weight.shape[0] == rows.n, "sample_weight")
         if sample_weight.ndim == 1:
             of_rows = sample_weight
-            take_sample_weight(rows, &of_rows[0])
+            set_sample_weight(rows, &of_rows[0])
         else:
             of_outputs = sample_weight
             require(of_outputs.shape[1] == self.net.n_out, "sample_weight")
-            require(take_output_weights(rows, &self.net, &of_outputs[0, 0]), "sample_weight")
+            require(set_output_weights(rows, &self.net, &of_outputs[0, 0]), "sample_weight")
         return 0
 
     cdef void begin(self, Run *run, int n_threads) noexcept:
@@ -844,7 +851,7 @@ cdef class Driver(Parameters):
             self.carry_out(&run, True)
         finally:
             tally.loss, tally.total = run.loss, run.total
-        tally.take_end(&run)
+        tally.record_end(&run)
 
     def train_by_gradients(self, X, const real[:, ::1] dY,
                            sample_weight, int n_threads, Tally tally):
@@ -859,7 +866,7 @@ cdef class Driver(Parameters):
         self.describe_weights(&run.rows, sample_weight)
         run.batch = run.end = run.rows.n
         self.carry_out(&run, False)
-        tally.take_end(&run)
+        tally.record_end(&run)
 
     cdef int carry_out(self, Run *run, bint keep) except -1:
         """Carry out a run; with `keep`, copy the parameters from time to time, for `restore`.
@@ -869,10 +876,10 @@ cdef class Driver(Parameters):
         cdef Py_ssize_t rows = training_rows(1, self.net.row_flops - run.rows.flops_less)
         cdef bint nonzeros = are_nonzeros(&run.rows)
         cdef double flops = run.rows.n * self.net.row_flops * (run.until - run.epoch)
-        arrange(run)
+        plan_run(run)
         self.claim()
         try:
-            if self.training is None or not self.training.suits(run.batch, run.n_threads, nonzeros):
+            if self.training is None or not self.training.fits(run.batch, run.n_threads, nonzeros):
                 self.training = OwnBuffers(self, min(run.batch, round_rows(&self.net)),
                                            run.n_threads, TRAINING,
                                            run.batch > round_rows(&self.net), nonzeros)
@@ -899,7 +906,7 @@ cdef class Driver(Parameters):
             self.postponing_run = NULL
             end_training(&self.net)
             if run.skips_zeros:
-                keep_finite(&self.net)
+                record_finite(&self.net)
             self.release()
         return 0
 
@@ -918,14 +925,14 @@ cdef class Driver(Parameters):
             raise MemoryError("a copy of the weights doesn't fit in memory")
         return &self.kept
 
-    def undivided(self, function, *arguments):
+    def run_exclusively(self, function, *arguments):
         """Call a function that makes steps in parts; a concurrent call raises RuntimeError."""
-        if not fastnn_try_alone(&self.parts_claim):
+        if not fastnn_try_exclusive(&self.parts_claim):
             raise busy()
         try:
             return function(*arguments)
         finally:
-            fastnn_leave_alone(&self.parts_claim)
+            fastnn_release_exclusive(&self.parts_claim)
 
     def tally(self):
         """Return an empty tally to train or evaluate with."""
@@ -973,7 +980,7 @@ cdef class Driver(Parameters):
         cdef Run run
         self.begin(&run, n_threads)
         run.batch = run.end = run.rows.n = batch
-        arrange(&run)
+        plan_run(&run)
         return run.by_columns
 
     def postpones_updates(self):
@@ -1028,26 +1035,26 @@ cdef class Driver(Parameters):
                       real[:, ::1] out, int n_threads):
         """Compute the gradient of each row's loss, without penalties and dropout, into out
         (n, n_parameters); its rows are in the order of `read_flat`."""
-        cdef RowGradients asked
+        cdef RowGradients args
         cdef int threads = team_size(<Py_ssize_t>X.shape[0] * self.net.row_flops, n_threads)
         cdef Py_ssize_t stride = inference_rows(&self.net, threads, self.net.row_flops)
         cdef OwnBuffers memory = OwnBuffers(self, threads * chunk_rows(&self.net), threads,
                                             GRADIENTS)
         self.catch_up()
-        self.describe(&asked.rows, X, T, labels, None, panels=True)
-        require(out.shape[0] == asked.rows.n and out.shape[1] == self.n_parameters, "out")
-        asked.net, asked.buffers, asked.first = &self.net, &memory.buffers, 0
-        asked.out, asked.n_parameters = &out[0, 0], self.n_parameters
-        asked.blocks = allocate(<object>threads * self.net.block)
+        self.describe(&args.rows, X, T, labels, None, panels=True)
+        require(out.shape[0] == args.rows.n and out.shape[1] == self.n_parameters, "out")
+        args.net, args.buffers, args.first = &self.net, &memory.buffers, 0
+        args.out, args.n_parameters = &out[0, 0], self.n_parameters
+        args.blocks = allocate(<object>threads * self.net.block)
         try:
-            while asked.first < asked.rows.n:
-                asked.stop = min(asked.rows.n, asked.first + stride)
+            while args.first < args.rows.n:
+                args.stop = min(args.rows.n, args.first + stride)
                 with nogil:
-                    fastnn_run(threads, row_gradients_task, &asked)
-                asked.first = asked.stop
+                    fastnn_run(threads, row_gradients_task, &args)
+                args.first = args.stop
                 PyErr_CheckSignals()
         finally:
-            fastnn_free(asked.blocks)
+            fastnn_free(args.blocks)
 
     def evaluate(self, X, const real[:, ::1] T, const int64_t[::1] labels,
                  sample_weight, int n_threads, Tally tally, real[:, ::1] out=None,
@@ -1058,17 +1065,17 @@ cdef class Driver(Parameters):
         Losses are added chunk by chunk and row by row, so that several calls with whole chunks give
         the same bits as one call with all rows.
         """
-        cdef Evaluation asked
+        cdef Evaluation evaluation
         cdef double loss = tally.loss, total = tally.total
         cdef double[::1] losses = np.empty(
             chunks_of(&self.net, <Py_ssize_t>X.shape[0]) + 1)
-        self.describe(&asked.rows, X, T, labels, sample_weight)
-        asked.chunk_losses, asked.out = &losses[0], NULL
+        self.describe(&evaluation.rows, X, T, labels, sample_weight)
+        evaluation.chunk_losses, evaluation.out = &losses[0], NULL
         if out is not None:
-            require(out.shape[0] >= asked.rows.n and out.shape[1] == self.net.n_out, "out")
-            asked.out = &out[0, 0]
-        self.infer(&asked, n_threads, INFERENCE, averages)
-        add_up(&asked, &loss, &total)
+            require(out.shape[0] >= evaluation.rows.n and out.shape[1] == self.net.n_out, "out")
+            evaluation.out = &out[0, 0]
+        self.infer(&evaluation, n_threads, INFERENCE, averages)
+        add_up(&evaluation, &loss, &total)
         tally.loss, tally.total = loss, total
 
     def predict(self, X, real[:, ::1] out, int n_threads, bint dropout=False,
@@ -1079,43 +1086,44 @@ cdef class Driver(Parameters):
         `averages` they are computed from the moving averages or, if the optimizer averages the
         parameters itself, from the parameters that the next step starts from.
         """
-        cdef Evaluation asked
-        self.describe(&asked.rows, X, None, None, None)
-        require(out.shape[0] >= asked.rows.n and out.shape[1] == self.net.n_out, "out")
-        asked.chunk_losses, asked.out = NULL, &out[0, 0]
-        self.infer(&asked, n_threads, TRAINING if dropout else INFERENCE, averages)
+        cdef Evaluation evaluation
+        self.describe(&evaluation.rows, X, None, None, None)
+        require(out.shape[0] >= evaluation.rows.n and out.shape[1] == self.net.n_out, "out")
+        evaluation.chunk_losses, evaluation.out = NULL, &out[0, 0]
+        self.infer(&evaluation, n_threads, TRAINING if dropout else INFERENCE, averages)
 
-    cdef int infer(self, Evaluation *asked, int n_threads, Purpose purpose,
+    cdef int infer(self, Evaluation *evaluation, int n_threads, Purpose purpose,
                    bint averages=False) except -1:
         """Run evaluate_task in the network's inference buffers, or in new ones if another thread
         uses these or they do not fit."""
-        cdef int threads = evaluation_team(&self.net, &asked.rows, n_threads)
+        cdef int threads = evaluation_team(&self.net, &evaluation.rows, n_threads)
         cdef Py_ssize_t stride = inference_rows(&self.net, threads,
-                                                self.net.row_flops - asked.rows.flops_less)
+                                                self.net.row_flops - evaluation.rows.flops_less)
         cdef OwnBuffers memory
-        cdef bint holds_buffers = purpose == INFERENCE and fastnn_try_alone(&self.inference_claim)
-        cdef bint is_brief = asked.rows.n * self.net.row_flops < BRIEF_FLOPS()
+        cdef bint holds_buffers = (purpose == INFERENCE
+                                   and fastnn_try_exclusive(&self.inference_claim))
+        cdef bint is_brief = evaluation.rows.n * self.net.row_flops < BRIEF_FLOPS()
         cdef Net judged
         cdef Net *net = net_to_predict(&self.net, averages, &judged)
         try:
             self.catch_up()
             memory = self.inference_buffers(threads, purpose, holds_buffers,
-                                            are_nonzeros(&asked.rows))
-            if are_nonzeros(&asked.rows):
+                                            are_nonzeros(&evaluation.rows))
+            if are_nonzeros(&evaluation.rows):
                 memory.buffers.nonzeros.whole = multiplies_zeros(net)
-            asked.skips_zeros = predicts_zeros(net, &asked.rows, purpose == TRAINING)
-            asked.net, asked.buffers, asked.stop = net, &memory.buffers, 0
-            while next_slice(asked, stride):
+            evaluation.skips_zeros = predicts_zeros(net, &evaluation.rows, purpose == TRAINING)
+            evaluation.net, evaluation.buffers, evaluation.stop = net, &memory.buffers, 0
+            while next_slice(evaluation, stride):
                 if is_brief:
-                    fastnn_run(1, evaluate_task, asked)
+                    fastnn_run(1, evaluate_task, evaluation)
                 else:
                     with nogil:
-                        fastnn_run(threads, evaluate_task, asked)
-                if asked.stop < asked.rows.n:
+                        fastnn_run(threads, evaluate_task, evaluation)
+                if evaluation.stop < evaluation.rows.n:
                     PyErr_CheckSignals()
         finally:
             if holds_buffers:
-                fastnn_leave_alone(&self.inference_claim)
+                fastnn_release_exclusive(&self.inference_claim)
         return 0
 
     cdef OwnBuffers inference_buffers(self, int threads, Purpose purpose, bint holds_buffers,
@@ -1134,7 +1142,7 @@ cdef class Driver(Parameters):
         """Carry out epochs of a whole fit; evaluations use the inference buffers."""
         cdef Watch *watch = run.watch
         cdef int threads = evaluation_team(&self.net, &watch.validation.rows, n_threads)
-        cdef bint holds_buffers = fastnn_try_alone(&self.inference_claim)
+        cdef bint holds_buffers = fastnn_try_exclusive(&self.inference_claim)
         cdef OwnBuffers memory
         run.most_threads = n_threads
         try:
@@ -1144,7 +1152,7 @@ cdef class Driver(Parameters):
             self.carry_out(run, True)
         finally:
             if holds_buffers:
-                fastnn_leave_alone(&self.inference_claim)
+                fastnn_release_exclusive(&self.inference_claim)
         return 0
 
     def activations(self, X):
@@ -1251,7 +1259,7 @@ cdef class WholeFit:
         self.held = rows, generator, validation, judge, validation_judge
         driver.begin(&self.run, 1)
         self.run.watch = &self.watch
-        self.run.numbers = self.take_rows(&self.run.rows, rows)
+        self.run.numbers = self.describe_rows(&self.run.rows, rows)
         self.run.rows.order = self.run.numbers
         require(batch > 0 and epochs >= 0, "batch or epochs")
         self.run.batch, self.run.end = batch, self.run.rows.n
@@ -1266,15 +1274,15 @@ cdef class WholeFit:
         self.watch.judges_averages = judges_averages
         self.watch.last.net = self.watch.validation.net = &driver.net
         self.watch.last.rows = self.run.rows
-        take_last_rows(&driver.net, &self.watch.last.rows, LAST_ROWS)
+        keep_last_rows(&driver.net, &self.watch.last.rows, LAST_ROWS)
         if validation is not None:
             self.watch.has_validation = True
             judged = &self.watch.validation.rows
-            judged.order = self.take_rows(judged, validation)
+            judged.order = self.describe_rows(judged, validation)
             require(are_nonzeros(judged) == are_nonzeros(&self.run.rows), "validation")
-            self.val_names = self.take_judge(&self.watch.validation_judge, validation,
-                                             validation_judge)
-        self.names = self.take_judge(&self.watch.judge, rows, judge)
+            self.val_names = self.describe_judge(&self.watch.validation_judge, validation,
+                                                 validation_judge)
+        self.names = self.describe_judge(&self.watch.judge, rows, judge)
         self.run.compounds = compounds and generator is not None
         describe_rules(&self.watch, rules or [])
 
@@ -1285,7 +1293,7 @@ cdef class WholeFit:
         free(self.watch.judge.metrics)
         free(self.watch.validation_judge.metrics)
 
-    cdef const int64_t *take_rows(self, Rows *rows, tuple given) except? NULL:
+    cdef const int64_t *describe_rows(self, Rows *rows, tuple given) except? NULL:
         """Describe rows; return the indices of those to use, NULL for all."""
         cdef const int64_t[::1] numbers
         cdef Py_ssize_t i
@@ -1300,11 +1308,12 @@ cdef class WholeFit:
         rows.n = numbers.shape[0]
         return &numbers[0]
 
-    cdef list take_judge(self, Judge *judge, tuple rows, tuple given):
+    cdef list describe_judge(self, Judge *judge, tuple rows, tuple given):
         """Describe the metrics of rows; return their names."""
         cdef const real[::1] weights
         cdef const double[:, ::1] targets
         cdef Py_ssize_t i
+        X, T, labels, _, _ = rows
         metrics, sample_weight = given
         judge.n_metrics = len(metrics)
         judge.metrics = <Metric *>calloc(max(1, len(metrics)), sizeof(Metric))
@@ -1312,21 +1321,18 @@ cdef class WholeFit:
             raise MemoryError("cannot allocate the metrics")
         if sample_weight is not None:
             weights = sample_weight
-            require(weights.shape[0] == rows[0].shape[0], "sample_weight of metrics")
+            require(weights.shape[0] == X.shape[0], "sample_weight of metrics")
             judge.sample_weight = &weights[0]
         for i, metric in enumerate(metrics):
-            self.take_metric(&judge.metrics[i], rows, metric)
+            describe_metric(&judge.metrics[i], metric)
+            require(T is not None or (labels is not None and judge.metrics[i].are_classes),
+                    "a metric")
             if metric.get("targets") is not None:
                 targets = metric["targets"]
-                require(targets.shape[0] == rows[0].shape[0]
+                require(targets.shape[0] == X.shape[0]
                         and targets.shape[1] == self.driver.net.n_out, "targets of a metric")
                 judge.metrics[i].targets = &targets[0, 0]
         return [metric["name"] for metric in metrics]
-
-    cdef int take_metric(self, Metric *metric, tuple rows, dict given) except -1:
-        describe_metric(metric, given)
-        require(rows[1] is not None or (rows[2] is not None and metric.are_classes), "a metric")
-        return 0
 
     cdef int make_logs(self, Py_ssize_t until) except -1:
         """Allocate the logs of the epochs up to `until`: losses, metrics, learning rates."""
@@ -1493,10 +1499,10 @@ cdef class MemberTraining:
 
     cdef int add(self, Member *member, WholeFit fit) except -1:
         fit.make_logs(fit.run.epochs)
-        fit.run.interrupted, fit.run.owner = is_stopped, <void *>&self.work
+        fit.run.interrupted, fit.run.owner = check_signals, <void *>&self.work
         fit.run.keep = member.kept = &fit.kept
         member.run, member.first_moment, member.dropped = &fit.run, fit.first_moment, -1
-        arrange(&fit.run)
+        plan_run(&fit.run)
         return 0
 
     def __dealloc__(self):
@@ -1507,17 +1513,17 @@ cdef class MemberTraining:
     cdef list ended(self):
         """Release the members that have ended since the last report; return their indices."""
         cdef list numbers = []
-        cdef Py_ssize_t place
+        cdef Py_ssize_t index
         while self.reported < self.work.n:
-            place = fastnn_look(&self.work.finished[self.reported])
-            if place < 0:
+            index = fastnn_load(&self.work.finished[self.reported])
+            if index < 0:
                 break
-            self.release(place)
-            self.take_pending(self.fits[place])
-            if self.work.all[place].dropped >= 0:
-                (<WholeFit>self.fits[place]).dropped = self.work.all[place].dropped
-            (<WholeFit>self.fits[place]).seconds = self.work.all[place].seconds
-            numbers.append(place)
+            self.release(index)
+            self.take_pending(self.fits[index])
+            if self.work.all[index].dropped >= 0:
+                (<WholeFit>self.fits[index]).dropped = self.work.all[index].dropped
+            (<WholeFit>self.fits[index]).seconds = self.work.all[index].seconds
+            numbers.append(index)
             self.reported += 1
         return numbers
 
@@ -1530,26 +1536,26 @@ cdef class MemberTraining:
         self.reporter(self.ended())
         return 0
 
-    cdef int claim(self, Py_ssize_t place) except -1:
+    cdef int claim(self, Py_ssize_t index) except -1:
         """Claim a member's network for the threads of the pool, which change it."""
-        cdef Driver driver = (<WholeFit>self.fits[place]).driver
+        cdef Driver driver = (<WholeFit>self.fits[index]).driver
         driver.claim()
         fastnn_lend(&driver.net.claim)
-        self.claimed.add(place)
+        self.claimed.add(index)
         return 0
 
-    cdef int release(self, Py_ssize_t place) except -1:
+    cdef int release(self, Py_ssize_t index) except -1:
         """Release a member's network after the member has ended."""
-        self.claimed.remove(place)
-        (<WholeFit>self.fits[place]).driver.release()
+        self.claimed.remove(index)
+        (<WholeFit>self.fits[index]).driver.release()
         return 0
 
     cdef int carry_out(self, int n_threads) except -1:
-        cdef Py_ssize_t place
+        cdef Py_ssize_t index
         cdef int rank
         try:
-            for place in range(self.work.n):
-                self.claim(place)
+            for index in range(self.work.n):
+                self.claim(index)
             self.work.caller = fastnn_thread()
             with nogil:
                 fastnn_run(n_threads, members_task, &self.work)
@@ -1558,8 +1564,8 @@ cdef class MemberTraining:
             else:
                 self.ended()
         finally:
-            for place in list(self.claimed):
-                self.release(place)
+            for index in list(self.claimed):
+                self.release(index)
             for rank in range(n_threads):
                 free_member_buffers(&self.work.buffers[rank])
         if self.pending is not None:
@@ -1582,13 +1588,13 @@ def metric_value(dict given, t, const real[:, ::1] y, w):
     cdef const int64_t[::1] labels
     cdef const real[:, ::1] T
     cdef const double[::1] weights
-    cdef double[::1] room = np.empty(judging_room(y.shape[0], y.shape[1]) + 1)
+    cdef double[::1] scratch = np.empty(metric_scratch_size(y.shape[0], y.shape[1]) + 1)
     cdef Judged rows
     cdef Metric metric
     memset(&rows, 0, sizeof(Judged))
     memset(&metric, 0, sizeof(Metric))
     require(y.shape[0] > 0 and y.shape[1] > 0 and t.shape[0] == y.shape[0], "y or t")
-    rows.n, rows.n_out, rows.y, rows.room = y.shape[0], y.shape[1], &y[0, 0], &room[0]
+    rows.n, rows.n_out, rows.y, rows.scratch = y.shape[0], y.shape[1], &y[0, 0], &scratch[0]
     describe_metric(&metric, given)
     if metric.are_classes and t.ndim == 1:
         labels = t
@@ -1608,7 +1614,7 @@ def metric_value(dict given, t, const real[:, ::1] y, w):
 
 # ---- calls that take arrays as they are ---------------------------------------------------------
 
-cdef void let_go(capsule) noexcept:
+cdef void drop_network(capsule) noexcept:
     """Drop the reference to the network that a deleted capsule held."""
     Py_DECREF(<object>PyCapsule_GetContext(capsule))
 
@@ -1631,20 +1637,20 @@ cdef class Network(Driver):
     def c_model(self):
         """Return a capsule that has the network as a fastnn_model and keeps it alive."""
         self.is_lent = True
-        capsule = PyCapsule_New(&self.model, "fastnn.model", let_go)
+        capsule = PyCapsule_New(&self.model, "fastnn.model", drop_network)
         PyCapsule_SetContext(capsule, <void *>self)
         Py_INCREF(self)
         return capsule
 
-    cdef bint take_rows(self, object X, Rows *rows) noexcept:
+    cdef bint accept_rows(self, object X, Rows *rows) noexcept:
         """Describe the rows of X; return False if X must be converted or is not valid."""
         cdef Py_ssize_t n_in = self.net.n_in
         if not is_plain(X, 2) or cnp.PyArray_DIM(X, 1) != n_in or self.net.waits_for_data:
             return False
-        take_rows_of_reals(rows, cnp.PyArray_DIM(X, 0), <const real *>cnp.PyArray_DATA(X))
+        describe_dense_rows(rows, cnp.PyArray_DIM(X, 0), <const real *>cnp.PyArray_DATA(X))
         return rows.n > 0 and inputs_fit(&self.net, rows.n, rows.X)
 
-    cdef bint take_targets(self, object y, Rows *rows) noexcept:
+    cdef bint accept_targets(self, object y, Rows *rows) noexcept:
         """Describe the targets of the rows; return False if y must be converted or is not valid."""
         if self.converts_targets:
             return False
@@ -1653,28 +1659,28 @@ cdef class Network(Driver):
                     and cnp.PyArray_NDIM(y) == 1 and cnp.PyArray_ISCARRAY_RO(y)
                     and cnp.PyArray_DIM(y, 0) == rows.n):
                 return False
-            take_labels(rows, self.net.loss, <const int64_t *>cnp.PyArray_DATA(y))
+            set_labels(rows, self.net.loss, <const int64_t *>cnp.PyArray_DATA(y))
         elif (is_plain_matrix(y, rows.n, self.net.n_out)
                 or (self.net.n_out == 1 and is_plain(y, 1) and cnp.PyArray_DIM(y, 0) == rows.n)):
-            take_reals(rows, self.net.loss, <const real *>cnp.PyArray_DATA(y))
+            set_real_targets(rows, self.net.loss, <const real *>cnp.PyArray_DATA(y))
         else:
             return False
         return targets_fit(&self.net, rows)
 
     def try_predict(self, X, out):
         """Predict into `out` or a new array; return it, or None if an argument needs conversion."""
-        cdef Evaluation asked
+        cdef Evaluation evaluation
         cdef cnp.npy_intp[2] shape
-        if not self.take_rows(X, &asked.rows):
+        if not self.accept_rows(X, &evaluation.rows):
             return None
-        shape[0], shape[1] = asked.rows.n, self.net.n_out
+        shape[0], shape[1] = evaluation.rows.n, self.net.n_out
         if out is None:
             out = cnp.PyArray_EMPTY(2, shape, REAL_TYPE(), False)
         elif not (is_plain_matrix(out, shape[0], shape[1]) and cnp.PyArray_ISWRITEABLE(out)
                   and not overlap(X, out)):
             return None
-        asked.chunk_losses, asked.out = NULL, <real *>cnp.PyArray_DATA(out)
-        self.infer(&asked, self.n_threads, INFERENCE)
+        evaluation.chunk_losses, evaluation.out = NULL, <real *>cnp.PyArray_DATA(out)
+        self.infer(&evaluation, self.n_threads, INFERENCE)
         return out
 
     def try_step(self, X, y):
@@ -1686,7 +1692,7 @@ cdef class Network(Driver):
         """
         cdef Run run
         self.begin(&run, self.n_threads)
-        if not (self.take_rows(X, &run.rows) and self.take_targets(y, &run.rows)):
+        if not (self.accept_rows(X, &run.rows) and self.accept_targets(y, &run.rows)):
             return None
         run.batch = run.end = run.rows.n
         self.carry_out(&run, False)
@@ -1702,10 +1708,10 @@ cdef class Network(Driver):
         """
         cdef Rows rows
         cdef WholeFit fit
-        if not (cnp.PyArray_CheckExact(y) and self.take_rows(X, &rows)):
+        if not (cnp.PyArray_CheckExact(y) and self.accept_rows(X, &rows)):
             return None
         y = y.copy()
-        if not self.take_targets(y, &rows):
+        if not self.accept_targets(y, &rows):
             return None
         T, labels = (y.reshape(rows.n, -1), None) if rows.labels == NULL else (None, y)
         fit = WholeFit(self, (X, T, labels, None, None), generator=generator, batch=batch,
@@ -1730,11 +1736,11 @@ def forward_arrays(const real[:, ::1] z_prev, const real[:, ::1] W, const real[:
     dense.write([np.asarray(W)] if b is None else [np.asarray(W), np.asarray(b)])
     begin_pass(&work, &dense.net, buffers, 0, NULL)
     work.rows = n
-    put(&dense.net, buffers, z_prev, buffers.stages[0].z_prev)
+    copy_to_panels(&dense.net, buffers, z_prev, buffers.stages[0].z_prev)
     multiply(dense.net.last, &buffers.stages[0], &work)
-    take(&dense.net, buffers, buffers.stages[0].z, a)
+    copy_from_panels(&dense.net, buffers, buffers.stages[0].z, a)
     activate(dense.net.last, &buffers.stages[0], &work)
-    take(&dense.net, buffers, buffers.stages[0].z, z)
+    copy_from_panels(&dense.net, buffers, buffers.stages[0].z, z)
 
 
 def output_delta_arrays(const real[:, ::1] a, const real[:, ::1] t, str loss, loss_parameter,
@@ -1753,15 +1759,15 @@ def output_delta_arrays(const real[:, ::1] a, const real[:, ::1] t, str loss, lo
             and (loss_parameter is None or len(loss_parameter) == m), "t, delta or loss_parameter")
     begin_pass(&work, &dense.net, buffers, 0, dense.net.loss)
     work.rows = n
-    put(&dense.net, buffers, a, buffers.stages[0].z)
-    put(&dense.net, buffers, t, buffers.target)
+    copy_to_panels(&dense.net, buffers, a, buffers.stages[0].z)
+    copy_to_panels(&dense.net, buffers, t, buffers.target)
     for i in range(n):
         buffers.weight[i] = 1
     if work.raw == NULL:
         activate(dense.net.last, &buffers.stages[0], &work)
     output_loss(&work)
     backward(&work, 0)
-    take(&dense.net, buffers, buffers.stages[0].delta, delta)
+    copy_from_panels(&dense.net, buffers, buffers.stages[0].delta, delta)
     for i in range(n):
         losses[i] = buffers.loss[i]
 
@@ -1772,21 +1778,21 @@ def delta_arrays(const real[:, ::1] a, str activation, real parameter, const rea
     cdef Py_ssize_t n = a.shape[0], k = W.shape[0], m = W.shape[1]
     cdef list stages = [specification(k, activation, parameter, False),
                         specification(m, "identity", 0.0, False)]
-    cdef Parameters pair = Parameters(1, stages, isa=isa, tiny=False)
-    cdef OwnBuffers memory = OwnBuffers(pair, n, 1, GRADIENTS)
+    cdef Parameters layers = Parameters(1, stages, isa=isa, tiny=False)
+    cdef OwnBuffers memory = OwnBuffers(layers, n, 1, GRADIENTS)
     cdef Buffers *buffers = &memory.buffers
     cdef Pass work
     require(a.shape[1] == delta.shape[1] == k and delta_next.shape[1] == m, "a, delta or W")
     require(delta_next.shape[0] == delta.shape[0] == n, "delta_next or delta")
-    pair.write([np.zeros((1, k), DTYPE), np.asarray(W)])
-    begin_pass(&work, &pair.net, buffers, 0, NULL)
+    layers.write([np.zeros((1, k), DTYPE), np.asarray(W)])
+    begin_pass(&work, &layers.net, buffers, 0, NULL)
     work.rows = n
-    put(&pair.net, buffers, a, buffers.stages[0].z)
-    activate(&pair.net.stages[0], &buffers.stages[0], &work)
-    put(&pair.net, buffers, delta_next, buffers.stages[1].delta)
+    copy_to_panels(&layers.net, buffers, a, buffers.stages[0].z)
+    activate(&layers.net.stages[0], &buffers.stages[0], &work)
+    copy_to_panels(&layers.net, buffers, delta_next, buffers.stages[1].delta)
     work.few, work.scratch = n <= FEW_ROWS, buffers.scratch
     backward(&work, 0)
-    take(&pair.net, buffers, buffers.stages[0].delta, delta)
+    copy_from_panels(&layers.net, buffers, buffers.stages[0].delta, delta)
 
 
 cdef class LayerState(Parameters):
@@ -1816,12 +1822,12 @@ cdef class LayerState(Parameters):
 
         `hyper`, if it is given, replaces the hyper-parameters for this and later updates.
         """
-        cdef Py_ssize_t n = z_prev.shape[0], at = 0
+        cdef Py_ssize_t n = z_prev.shape[0], at = 0, stop
         cdef OwnBuffers memory = OwnBuffers(self, min(n, ROUND), 1, TRAINING, n > ROUND)
         cdef Buffers *buffers = &memory.buffers
         cdef Run run
         cdef ThreadState thread
-        cdef Round now
+        cdef Round round
         require(W.shape[0] == self.net.n_in and W.shape[1] == self.net.n_out
                 and (b is None or b.shape[0] == self.net.n_out), "W or b")
         require(z_prev.shape[1] == self.net.n_in and delta.shape[1] == self.net.n_out
@@ -1829,10 +1835,10 @@ cdef class LayerState(Parameters):
         biases = np.zeros(self.n_out, DTYPE) if b is None else np.asarray(b)
         memset(&run, 0, sizeof(Run))
         memset(&thread, 0, sizeof(ThreadState))
-        memset(&now, 0, sizeof(Round))
+        memset(&round, 0, sizeof(Round))
         run.net, run.buffers = &self.net, buffers
         thread.size, thread.scratch = 1, buffers.scratch
-        now.row_portions = now.tile_portions = 1
+        round.row_portions = round.tile_portions = 1
         self.claim()
         try:
             if hyper is not None:
@@ -1840,14 +1846,14 @@ cdef class LayerState(Parameters):
             write_block(&self.net, [np.asarray(W), biases], self.net.arena)
             if self.net.step == 0:
                 restart_average(&self.net)
-            now.t, now.penalty_scale = self.net.step + 1, 1.0
+            round.t, round.penalty_scale = self.net.step + 1, 1.0
             while at < n:
-                now.rows = min(ROUND, n - at)
-                now.first, now.last = at == 0, n - at <= ROUND
-                put(&self.net, buffers, z_prev[at:at + now.rows], buffers.stages[0].z_prev)
-                put(&self.net, buffers, delta[at:at + now.rows], buffers.stages[0].delta)
-                train_parameters(&run, NULL, &thread, &now)
-                at += now.rows
+                stop = min(n, at + ROUND)
+                round.rows, round.first, round.last = stop - at, at == 0, stop == n
+                copy_to_panels(&self.net, buffers, z_prev[at:stop], buffers.stages[0].z_prev)
+                copy_to_panels(&self.net, buffers, delta[at:stop], buffers.stages[0].delta)
+                train_parameters(&run, NULL, &thread, &round)
+                at = stop
             self.net.step += 1
             np.asarray(W)[...], biases = self.read()
         finally:
@@ -1913,9 +1919,9 @@ def core_latency(double seconds):
     best of many tries in about `seconds`; NaN without a second thread, or if it gets no CPU."""
     cdef Bounce bounce
     cdef double stop = perf_counter() + seconds, best = float("nan")
-    bounce.ways, bounce.give_up = 200, <int64_t>(1e9 * seconds)
+    bounce.passes, bounce.timeout = 200, <int64_t>(1e9 * seconds)
     while True:
-        bounce.ball = bounce.given_up = 0
+        bounce.ball = bounce.timed_out = 0
         with nogil:
             fastnn_run(2, bounce_task, &bounce)
         if not best <= bounce.ns:

@@ -105,9 +105,9 @@ def functions() -> types.SimpleNamespace:
     >>> import numpy as np
     >>> from fastnn import MLP, Dense, embedding
     >>> net = MLP(2, [Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
-    >>> room, out = embedding.Workspace(net), np.empty((1, 1), np.float32)
+    >>> workspace, out = embedding.Workspace(net), np.empty((1, 1), np.float32)
     >>> x = np.array([[1, 2]], np.float32)
-    >>> embedding.functions().predict_f32(room.address, 1, x.ctypes.data, out.ctypes.data)
+    >>> embedding.functions().predict_f32(workspace.address, 1, x.ctypes.data, out.ctypes.data)
     0
     >>> bool((out == net.predict(x)).all())
     True
@@ -147,8 +147,9 @@ class Workspace:
     >>> import ctypes, scipy
     >>> from fastnn import MLP, Dense, embedding
     >>> net = MLP(1, [Dense(8, "tanh"), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
-    >>> room = embedding.Workspace(net)
-    >>> f = scipy.LowLevelCallable(embedding.functions().evaluate, ctypes.c_void_p(room.address))
+    >>> workspace = embedding.Workspace(net)
+    >>> address = ctypes.c_void_p(workspace.address)
+    >>> f = scipy.LowLevelCallable(embedding.functions().evaluate, address)
     >>> area, error = scipy.integrate.quad(f, 0, 1)
     """
 

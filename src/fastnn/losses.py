@@ -1,7 +1,7 @@
 """Specifications of losses: names, parameters, and the outputs and targets that each loss allows.
 
 Not here: arithmetic. Values and derivatives are in engine/simd/losses.h and, in NumPy, in
-reference/; training/own_loss.py calls the function of a CustomLoss. ARCHITECTURE.md lists the
+reference/; training/custom_loss.py calls the function of a CustomLoss. ARCHITECTURE.md lists the
 places where a new loss is added.
 
 The loss of a row is the sum over the outputs; ``reduction`` of the MLP determines how the losses of

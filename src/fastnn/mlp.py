@@ -18,7 +18,7 @@ from fastnn import metrics as metric_kinds
 from fastnn.exchange import configuration, model_files
 from fastnn.schedules import Schedule
 from fastnn.training import calls, plan, sources
-from fastnn.training.loop import Fit, fit_as_it_is
+from fastnn.training.loop import Fit, fit_without_conversion
 from fastnn.training.specification import Specification
 from fastnn.training.standardizing import mean_and_scale
 from fastnn.training.state import State
@@ -433,7 +433,7 @@ class MLP:
             and type(verbose) in (int, bool)
             and not (metrics or callbacks or validation_split or verbose)
         ):
-            history = fit_as_it_is(self._state, X, y, batch_size, epochs, shuffle)
+            history = fit_without_conversion(self._state, X, y, batch_size, epochs, shuffle)
             if history is not None:
                 return history
         planned = plan.make(

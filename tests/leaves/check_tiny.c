@@ -72,7 +72,7 @@ static void make_layer(network *it, const shape *shape, int i, real *W) {
 
 static void make_network(network *it, const shape *shape, const fastnn_loss *loss,
                          const fastnn_optimizer *optimizer) {
-    ptrdiff_t stretch = (PANEL + 1) * PANEL, block = shape->n_layers * stretch;
+    ptrdiff_t layer_size = (PANEL + 1) * PANEL, block = shape->n_layers * layer_size;
     it->hyper = (fastnn_hyper){.learning_rate = 0.05,
                                .momentum = 0.9,
                                .rho = 0.95,
@@ -85,7 +85,7 @@ static void make_network(network *it, const shape *shape, const fastnn_loss *los
     it->net = (fastnn_tiny){shape->n_layers, it->layers, loss, NULL, optimizer, &it->hyper, block};
     it->arena = new_reals("weights", (1 + optimizer->n_moments) * block, 0);
     it->largest = 1;
-    for (int i = 0; i < shape->n_layers; i++) make_layer(it, shape, i, it->arena + i * stretch);
+    for (int i = 0; i < shape->n_layers; i++) make_layer(it, shape, i, it->arena + i * layer_size);
     if (draws_parameter(loss)) {
         real *parameter = new_reals("parameter", PANEL, 0);
         for (ptrdiff_t j = 0; j < PANEL; j++)

@@ -50,7 +50,7 @@
 
 enum {
     SPREAD = 16,            /* longs between the ranks' slots: a cache line, or two */
-    TOO_LONG_SECONDS = 100, /* for a child; a lost wake-up is a failure then, not a wait for ever */
+    TOO_LONG_SECONDS = 100, /* for a child; a lost wake-up then fails instead of waiting forever */
 };
 
 #define CHECK(promise)                                                                             \
@@ -167,7 +167,7 @@ static void take_portions(void *context, fastnn_team *team, int rank) {
     }
 }
 
-/* Every portion is taken once, whoever is slow. */
+/* Every portion is taken once, whichever rank is slow. */
 static void check_portions(int turns) {
     static struct harvest harvest;
     for (int i = 0; i < turns; i++) {
@@ -242,15 +242,15 @@ static atomic_long sums; /* of reads, so that they are made */
 static void *claim_often(void *turns) {
     intptr_t got = 0;
     for (int i = 0; i < *(int *)turns; i++) {
-        if (!(i % 2 ? fastnn_try_alone(&claim) : fastnn_take_alone(&claim))) continue;
-        CHECK(!fastnn_try_alone(&claim)); /* nor has the owner it twice */
-        CHECK(!fastnn_take_alone(&claim));
+        if (!(i % 2 ? fastnn_try_exclusive(&claim) : fastnn_take_exclusive(&claim))) continue;
+        CHECK(!fastnn_try_exclusive(&claim)); /* not even the owner, a second time */
+        CHECK(!fastnn_take_exclusive(&claim));
         CHECK(fastnn_take_shared(&claim)); /* but the owner may read */
         CHECK(owned[0] == owned[1]);
-        fastnn_leave_shared(&claim);
+        fastnn_release_shared(&claim);
         owned[0]++;
         owned[1]++;
-        fastnn_leave_alone(&claim);
+        fastnn_release_exclusive(&claim);
         got++;
     }
     return (void *)got;
@@ -259,10 +259,10 @@ static void *claim_often(void *turns) {
 static void *read_often(void *turns) {
     for (int i = 0; i < *(int *)turns; i++) {
         if (!fastnn_take_shared(&claim)) continue;
-        CHECK(!fastnn_try_alone(&claim));
+        CHECK(!fastnn_try_exclusive(&claim));
         CHECK(owned[0] == owned[1]);
         atomic_fetch_add(&sums, owned[0]);
-        fastnn_leave_shared(&claim);
+        fastnn_release_shared(&claim);
     }
     return NULL;
 }
@@ -280,16 +280,16 @@ static void check_claims(int turns) {
     for (int i = 0; i < 2; i++) CHECK(!pthread_join(readers[i], NULL));
     CHECK(total > 0 && owned[0] == total && owned[1] == total);
     CHECK(fastnn_take_shared(&claim) && fastnn_take_shared(&claim)); /* two readers, */
-    CHECK(!fastnn_try_alone(&claim));
-    fastnn_leave_shared(&claim);
-    CHECK(!fastnn_try_alone(&claim)); /* one, */
-    fastnn_leave_shared(&claim);
-    CHECK(fastnn_try_alone(&claim)); /* none */
+    CHECK(!fastnn_try_exclusive(&claim));
+    fastnn_release_shared(&claim);
+    CHECK(!fastnn_try_exclusive(&claim)); /* one, */
+    fastnn_release_shared(&claim);
+    CHECK(fastnn_try_exclusive(&claim)); /* none */
     fastnn_lend(&claim);
     CHECK(!fastnn_take_shared(&claim)); /* others change it for this one */
-    fastnn_leave_alone(&claim);
+    fastnn_release_exclusive(&claim);
     CHECK(fastnn_take_shared(&claim));
-    fastnn_leave_shared(&claim);
+    fastnn_release_shared(&claim);
 }
 
 /* ---- What a worker takes over from its caller, and what it leaves to it ---- */
@@ -308,7 +308,7 @@ static unsigned control_word(void) {
 #endif
 }
 
-static void look_round(void *context, fastnn_team *team, int rank) {
+static void record_surroundings(void *context, fastnn_team *team, int rank) {
     struct surroundings *seen = (struct surroundings *)context + rank;
     (void)team;
     *seen = (struct surroundings){.rounding = fegetround(), .control = control_word()};
@@ -322,7 +322,7 @@ static void look_round(void *context, fastnn_team *team, int rank) {
 
 static void check_ranks_see(int rounding, unsigned control) {
     struct surroundings seen[4];
-    fastnn_run(4, look_round, seen);
+    fastnn_run(4, record_surroundings, seen);
     for (int rank = 0; rank < 4; rank++) {
         CHECK(seen[rank].rounding == rounding && seen[rank].control == control);
         CHECK(seen[rank].sigint == (SIGNALS && rank > 0) && !seen[rank].sigsegv);
@@ -350,31 +350,32 @@ static void check_surroundings(void) {
 /* ---- Fork ---- */
 
 #if !defined(_WIN32)
-/* In a child of a fork: its parent's other threads are not there to give up what they have. */
+/* In a child of a fork: the parent's other threads do not exist there, to release their claims. */
 static void check_claims_after_fork(void) {
-    static fastnn_claim alone, shared, waited_for, mine;
+    static fastnn_claim exclusive, shared, waited_for, mine;
     uint64_t now = (uint64_t)fastnn_forks() << 32;
-    alone = (fastnn_claim){.state = now | FASTNN_ALONE, .owner = &now}; /* another thread's */
+    exclusive =
+        (fastnn_claim){.state = now | FASTNN_EXCLUSIVE, .owner = &now}; /* of another thread */
     shared = (fastnn_claim){.state = now | 3};
     waited_for = (fastnn_claim){.state = now | FASTNN_WANTED | 1};
-    CHECK(fastnn_try_alone(&mine));
-    CHECK(!fastnn_take_alone(&alone) && !fastnn_take_shared(&alone));
+    CHECK(fastnn_try_exclusive(&mine));
+    CHECK(!fastnn_take_exclusive(&exclusive) && !fastnn_take_shared(&exclusive));
     CHECK(!fastnn_take_shared(&waited_for));
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-        CHECK(fastnn_take_alone(&alone) && fastnn_take_alone(&shared));
+        CHECK(fastnn_take_exclusive(&exclusive) && fastnn_take_exclusive(&shared));
         CHECK(fastnn_take_shared(&waited_for));
-        fastnn_leave_shared(&waited_for);
-        CHECK(fastnn_take_alone(&waited_for));
-        CHECK(!fastnn_take_alone(&mine)); /* amid a call, of the thread that forked */
-        fastnn_leave_alone(&mine);
-        CHECK(fastnn_take_alone(&mine));
+        fastnn_release_shared(&waited_for);
+        CHECK(fastnn_take_exclusive(&waited_for));
+        CHECK(!fastnn_take_exclusive(&mine)); /* the thread that forked keeps its own claim */
+        fastnn_release_exclusive(&mine);
+        CHECK(fastnn_take_exclusive(&mine));
         _exit(0);
     }
     int status;
     CHECK(waitpid(child, &status, 0) == child && status == 0);
-    fastnn_leave_alone(&mine);
+    fastnn_release_exclusive(&mine);
 }
 
 /* Fork; the child works in a team, and so does a child of its own, down to `depth`. */
@@ -406,7 +407,7 @@ static void check_forks(void) {
         CHECK(run_meeting(3, 5, 0) == 3);
     }
     CHECK(!pthread_create(&caller, NULL, call_until_stopped, NULL));
-    for (int i = 0; i < FORKS; i++) check_child(1); /* amid a task of another thread */
+    for (int i = 0; i < FORKS; i++) check_child(1); /* during a task of another thread */
     atomic_store(&stop, true);
     CHECK(!pthread_join(caller, NULL));
     CHECK(run_meeting(3, 5, 0) == 3);

@@ -6,13 +6,13 @@
 
 /* A workspace for one call, for simplicity; a server would keep one for each of its threads. */
 static fastnn_workspace *workspace_of(PyObject *net, Py_ssize_t rows, int training) {
-    fastnn_workspace *room = NULL;
+    fastnn_workspace *workspace = NULL;
     fastnn_model *model = fastnn_model_of(net);
     int status;
     if (model == NULL) return NULL;
-    status = fastnn_workspace_new(model, rows, training, &room);
+    status = fastnn_workspace_new(model, rows, training, &workspace);
     if (status != FASTNN_OK) PyErr_SetString(PyExc_MemoryError, fastnn_message(status));
-    return room;
+    return workspace;
 }
 
 /* Return whether a buffer holds floats (rows, columns); otherwise set an error. The sizes are
@@ -41,12 +41,12 @@ static PyObject *predict(PyObject *self, PyObject *args) {
     int status = FASTNN_NULL;
     (void)self;
     if (!PyArg_ParseTuple(args, "Ony*w*:predict", &net, &rows, &X, &out)) return NULL;
-    fastnn_workspace *room = are_floats(net, rows, &X, &out) ? workspace_of(net, 1, 0) : NULL;
-    if (room != NULL) {
-        Py_BEGIN_ALLOW_THREADS status = fastnn_predict_f32(room, rows, X.buf, out.buf);
+    fastnn_workspace *workspace = are_floats(net, rows, &X, &out) ? workspace_of(net, 1, 0) : NULL;
+    if (workspace != NULL) {
+        Py_BEGIN_ALLOW_THREADS status = fastnn_predict_f32(workspace, rows, X.buf, out.buf);
         Py_END_ALLOW_THREADS if (status != FASTNN_OK)
             PyErr_SetString(PyExc_ValueError, fastnn_message(status));
-        fastnn_workspace_free(room);
+        fastnn_workspace_free(workspace);
     }
     PyBuffer_Release(&X);
     PyBuffer_Release(&out);
@@ -61,12 +61,12 @@ static PyObject *step(PyObject *self, PyObject *args) {
     int status;
     (void)self;
     if (!PyArg_ParseTuple(args, "Ony*y*:step", &net, &rows, &X, &y)) return NULL;
-    fastnn_workspace *room = are_floats(net, rows, &X, &y) ? workspace_of(net, rows, 1) : NULL;
-    if (room != NULL) {
-        Py_BEGIN_ALLOW_THREADS status = fastnn_train_f32(room, rows, X.buf, y.buf, &loss);
+    fastnn_workspace *workspace = are_floats(net, rows, &X, &y) ? workspace_of(net, rows, 1) : NULL;
+    if (workspace != NULL) {
+        Py_BEGIN_ALLOW_THREADS status = fastnn_train_f32(workspace, rows, X.buf, y.buf, &loss);
         Py_END_ALLOW_THREADS if (status != FASTNN_OK)
             PyErr_SetString(PyExc_ValueError, fastnn_message(status));
-        fastnn_workspace_free(room);
+        fastnn_workspace_free(workspace);
     }
     PyBuffer_Release(&X);
     PyBuffer_Release(&y);

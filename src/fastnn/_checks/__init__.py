@@ -15,6 +15,7 @@ from fastnn._checks.arrays import *
 from fastnn._checks.callbacks import *
 from fastnn._checks.calls import *
 from fastnn._checks.classes import *
+from fastnn._checks.custom_losses import *
 from fastnn._checks.embeddings import *
 from fastnn._checks.files import *
 from fastnn._checks.fitting import *
@@ -22,7 +23,6 @@ from fastnn._checks.foreign import *
 from fastnn._checks.many import *
 from fastnn._checks.many_files import *
 from fastnn._checks.metrics import *
-from fastnn._checks.own_losses import *
 from fastnn._checks.paths import *
 from fastnn._checks.sparse import *
 from fastnn._checks.specifications import *

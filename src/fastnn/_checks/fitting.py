@@ -232,7 +232,7 @@ def trainable(layers: Iterable[Layer]) -> None:
     """Check that at least one layer with parameters is trainable."""
     if not any(layer.trainable for layer in layers):
         raise ValueError(
-            "every layer with weights has trainable=False, so nothing would be learnt; call "
+            "every layer with weights has trainable=False, so nothing would be learned; call "
             "net.unfreeze()"
         )
 

@@ -314,7 +314,7 @@ def _no_layer(
     return f"{listed}; got {shown(value)}{hint}"
 
 
-def stretch(value: object, kinds: Mapping[str, type[Layer]]) -> list[Layer]:
+def block_layers(value: object, kinds: Mapping[str, type[Layer]]) -> list[Layer]:
     """Return the layers inside a Residual."""
     found = items(value)
     if found is None:
@@ -350,7 +350,7 @@ def layers_of_members(value: object, kinds: Mapping[str, type[Layer]]) -> list[L
             "layers must be a list of layers that ends with a Dense, the output layer of each "
             f"member, such as [Dense(64, 'relu'), Dense(1)]; got {shown(value)}"
         )
-    return [*(stretch(found[:-1], kinds) if len(found) > 1 else []), found[-1]]
+    return [*(block_layers(found[:-1], kinds) if len(found) > 1 else []), found[-1]]
 
 
 def same_width(n_in: int, n_out: int) -> None:

@@ -74,9 +74,10 @@ static int train_labels_f64(fastnn_workspace *workspace, ptrdiff_t rows, const d
     return train(workspace, 64, rows, X, NULL, labels, loss);
 }
 
-static double evaluate(int n, double *x, void *workspace) {
-    fastnn_workspace *room = workspace;
-    return room == NULL || x == NULL ? (double)NAN : room->precision->evaluate(room, n, x);
+static double evaluate(int n, double *x, void *address) {
+    fastnn_workspace *workspace = address;
+    if (workspace == NULL || x == NULL) return (double)NAN;
+    return workspace->precision->evaluate(workspace, n, x);
 }
 
 const fastnn_api fastnn_functions = {

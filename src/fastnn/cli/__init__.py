@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import fastnn
 from fastnn.cli import bench, export, info, predict, train, verify
 from fastnn.cli.options import Parser, UsageError
-from fastnn.cli.output import discard, of_system, print_now, tell
+from fastnn.cli.output import discard, log, of_system, print_now
 
 if TYPE_CHECKING:
     import argparse
@@ -91,7 +91,7 @@ def _after_help(done: SystemExit) -> int:
 
 def _fail(message: str, code: int) -> int:
     """Write an error as one line; return the exit code."""
-    tell(f"fastnn: error: {' '.join(message.split())}")
+    log(f"fastnn: error: {' '.join(message.split())}")
     return code
 
 

@@ -15,7 +15,7 @@ from fastnn import optimizers
 from fastnn.callbacks import Callback, EarlyStopping, ProgressBar
 from fastnn.cli.job import End
 from fastnn.cli.objectives import weights_of
-from fastnn.cli.output import tell
+from fastnn.cli.output import log
 from fastnn.layers import Dense, Dropout, Standardize
 from fastnn.mlp import MLP
 from fastnn.tabular.encoding import measured
@@ -139,5 +139,5 @@ class _Lines(Callback):
     def _show(self) -> None:
         """Write the latest line, unless it has been written already."""
         if self._line:
-            tell(self._line)
+            log(self._line)
             self._last_time, self._line = time.monotonic(), None

@@ -55,7 +55,7 @@ def print_now(text: str) -> None:
         raise OSError(error.errno, error.strerror, "standard output") from error
 
 
-def tell(text: str) -> None:
+def log(text: str) -> None:
     """Write a line to standard error, if there is one."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError):

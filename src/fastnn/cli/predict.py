@@ -15,10 +15,10 @@ from fastnn.cli.options import UsageError, add_form_options, form_of
 from fastnn.cli.output import (
     abbreviated,
     counted,
+    log,
     print_now,
     protect,
     require_ending,
-    tell,
     writing,
 )
 
@@ -101,7 +101,7 @@ def _note_not_finite(outputs: NDArray[Any], spread: NDArray[Any] | None, shown: 
     numbers = outputs if spread is None else np.hstack([outputs, spread])
     n = len(numbers) - int(np.isfinite(numbers).all(axis=1).sum())
     if n:
-        tell(
+        log(
             f"note: numbers of {counted(n, 'prediction')} are not finite{shown}: the rows are far "
             "from those of training"
         )
@@ -110,19 +110,19 @@ def _note_not_finite(outputs: NDArray[Any], spread: NDArray[Any] | None, shown: 
 def _note(table: Table, recipe: Recipe, rows: EncodedRows) -> None:
     """Print which columns are not used, and which hold texts or missing values unlike training."""
     for note in table.notes:
-        tell(f"note: {note}")
+        log(f"note: {note}")
     extra = [name for name in table.others if name != recipe.target and name not in recipe.ignored]
     if extra:
         plural = "s" if len(extra) > 1 else ""
-        tell(
+        log(
             f"note: ignored column{plural} {abbreviated([*map(repr, extra)])}: not used in training"
         )
     for name, count in rows.replaced.items():
-        tell(f"note: column {name!r}: treated {counted(count, 'unknown text')} as missing")
+        log(f"note: column {name!r}: treated {counted(count, 'unknown text')} as missing")
     for name, count in rows.others.items():
         what = "rare or new text" if count == 1 else "rare or new texts"
-        tell(f"note: column {name!r}: {count:,} {what}, which count as (other)")
+        log(f"note: column {name!r}: {count:,} {what}, which count as (other)")
     had = {column.name for column in recipe.columns if column.takes_missing}
     for name, count in rows.n_missing().items():
         if name not in had:
-            tell(f"note: column {name!r}: {count:,} missing, but none in the training rows")
+            log(f"note: column {name!r}: {count:,} missing, but none in the training rows")

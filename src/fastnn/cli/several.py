@@ -20,7 +20,7 @@ from fastnn._precision import POLICIES
 from fastnn.callbacks import EarlyStopping
 from fastnn.cli.fitting import network_of
 from fastnn.cli.objectives import weights_of
-from fastnn.cli.output import counted, tell
+from fastnn.cli.output import counted, log
 from fastnn.many import Fits, fit_many
 from fastnn.tabular.encoding import measured
 from fastnn.tabular.errors import TableError
@@ -265,7 +265,7 @@ def search(common: Common, optimizer: Optimizer) -> tuple[Model, dict[str, Any],
     value, fits, trial = best
     summary = {"search": {"trials": n_done, "val_loss": value, **trial}}
     if not options.quiet:
-        tell(f"best of {counted(n_done, 'trial')}: {described(trial)}")
+        log(f"best of {counted(n_done, 'trial')}: {described(trial)}")
     return Model(fits), summary, interrupted
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastnn import tables
 from fastnn.cli.options import form_of, require_one_kind, stated_kinds
-from fastnn.cli.output import abbreviated, counted, one_line, print_now, tell
+from fastnn.cli.output import abbreviated, counted, log, one_line, print_now
 from fastnn.tabular.codes import is_missing
 from fastnn.tabular.numbers import in_four_digits
 from fastnn.tabular.remedies import option, shell_argument, shell_path
@@ -34,7 +34,7 @@ def show(options: argparse.Namespace) -> int:
         print_now(json.dumps({"table": path, "rows": table.n, "columns": described}) + "\n")
         return 0
     for note in table.notes:
-        tell(f"note: {note}")
+        log(f"note: {note}")
     names = [one_line(column["name"]) for column in described]
     width = max(map(len, names))
     lines = [f"{counted(table.n, 'row')}, {counted(len(described), 'column')}\n\n"]

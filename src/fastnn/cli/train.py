@@ -25,7 +25,7 @@ from fastnn.cli.job import End, Job
 from fastnn.cli.judging import beats_baseline, require_scores
 from fastnn.cli.objectives import check_target, objective_of, weights_of
 from fastnn.cli.options import UsageError, form_of, require_one_kind, stated_kinds
-from fastnn.cli.output import counted, print_now, protect, tell, two_columns, writing
+from fastnn.cli.output import counted, log, print_now, protect, two_columns, writing
 from fastnn.cli.result_text import (
     are_several,
     best_epoch_note,
@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     if not options.quiet:
         _note(job)
         for warning in warnings:
-            tell(f"warning: {warning}")
+            log(f"warning: {warning}")
     began = time.perf_counter()
     model, summary, end = _trained(job)
     record, recipe = _record(job, model, summary), job.recipe
@@ -180,7 +180,7 @@ def _trained_again(job: Job, model: Model, record: dict[str, Any]) -> tuple[Mode
     """
     rows = np.sort(np.concatenate([*job.rows.values()]))
     if not job.options.quiet:
-        tell(f"training again on all {len(rows):,} rows")
+        log(f"training again on all {len(rows):,} rows")
     old = job.recipe
     try:
         recipe = _recipe(job.options, job.table, old.target, old.task, old.classes, rows)
@@ -223,8 +223,8 @@ def _warn_about_scores(job: Job, record: Mapping[str, Any], end: End) -> list[st
     n_epochs, warnings = job.options.epochs, []
     last_is_best = end is End.EPOCHS and record["best_epoch"] == record["epochs"]
     if last_is_best and not job.options.quiet:
-        tell(f"note: the validation loss was still falling after --epochs {n_epochs}; more epochs "
-             f"may help: --epochs {2 * n_epochs}")  # fmt: skip
+        log(f"note: the validation loss was still falling after --epochs {n_epochs}; more epochs "
+            f"may help: --epochs {2 * n_epochs}")  # fmt: skip
     if not beats_baseline(record, job.objective.loss):
         baseline = baseline_name(job.objective.loss, job.recipe.classes is None)
         ours = "the network is no better than its"
@@ -234,7 +234,7 @@ def _warn_about_scores(job: Job, record: Mapping[str, Any], end: End) -> list[st
             f"{ours} baseline ({baseline}) on the test rows; the columns may carry no information "
             f"about {job.recipe.target!r}, or the rows may be too few"
         )
-        tell(f"warning: {warnings[0]}")
+        log(f"warning: {warnings[0]}")
     return warnings
 
 
@@ -280,18 +280,18 @@ def _ended(result: _Result, end: End, unmet: list[Condition], failures: list[Exc
         found = ", ".join(filter(None, (each.score_in(result.record) for each in unmet)))
         which = ", ".join(map(str, unmet)) + (f": {found}" if found else "")
         ours = "networks do" if are_several(result.record) else "network does"
-        tell(f"fastnn: error: the {ours} not meet --require {which}; {left}")
+        log(f"fastnn: error: the {ours} not meet --require {which}; {left}")
     is_cut = end in (End.INTERRUPTED, End.INTERRUPTED_AFTER_SCORES)
     what = f"has {_left(result.record, end)}" if is_cut else "is complete"
     if failures:
         if result.saved is not None:
             instead = f", saved instead of {options.out}," if result.saved != options.out else ""
-            tell(f"fastnn: {result.saved}{instead} {what}{no_report}")
+            log(f"fastnn: {result.saved}{instead} {what}{no_report}")
         raise failures[0]
     if unmet:
         return 3
     if is_cut or no_report:
-        tell(f"fastnn: interrupted; {options.out} {what}{no_report}")
+        log(f"fastnn: interrupted; {options.out} {what}{no_report}")
         return 130
     return 0
 
@@ -347,28 +347,28 @@ def _note(job: Job) -> None:
     """Print which rows and columns are not used, and which columns may be used by mistake."""
     options = job.options
     for note in job.table.notes:
-        tell(f"note: {note}")
+        log(f"note: {note}")
     n_known = int((~np.isnan(job.y) if job.recipe.classes is None else job.y >= 0).sum())
     if n_known < job.table.n:
         names = " or ".join(map(repr, filter(None, (job.recipe.target, options.by))))
-        tell(f"note: left out {counted(job.table.n - n_known, 'row')} without {names}")
+        log(f"note: left out {counted(job.table.n - n_known, 'row')} without {names}")
     unscored = n_known - sum(map(len, job.rows.values()))
     if unscored:
-        tell(f"note: left out {counted(unscored, 'test row')}, whose {options.by!r} occurs in no "
-             "training row and so has no network")  # fmt: skip
+        log(f"note: left out {counted(unscored, 'test row')}, whose {options.by!r} occurs in no "
+            "training row and so has no network")  # fmt: skip
     target = job.table.columns.get(job.recipe.target or "")
     doubtful = doubt(target, job.recipe.task or "") if target and not options.task else None
     if doubtful:
-        tell(f"note: {doubtful}")
+        log(f"note: {doubtful}")
     for name, why in job.recipe.ignored.items():
-        tell(f"note: ignored column {name!r}: {why}")
+        log(f"note: ignored column {name!r}: {why}")
     for name, n in job.encoded.replaced.items():
-        tell(f"note: column {name!r}: {counted(n, 'value')} not among the texts of the training "
-             "rows, treated as missing")  # fmt: skip
+        log(f"note: column {name!r}: {counted(n, 'value')} not among the texts of the training "
+            "rows, treated as missing")  # fmt: skip
     for name in job.recipe.kinds:
         if tables.counts_rows(job.table.columns[name]):
-            tell(f"note: column {name!r} just numbers the rows; if it has no other meaning, leave "
-                 f"it out: {remedies.drop(job.table.path, [name])}")  # fmt: skip
+            log(f"note: column {name!r} just numbers the rows; if it has no other meaning, leave "
+                f"it out: {remedies.drop(job.table.path, [name])}")  # fmt: skip
 
 
 # ---- results ------------------------------------------------------------------------------------

@@ -33,16 +33,16 @@ cdef inline bint overlap(object a, object b) noexcept:
             and start_b < start_a + cnp.PyArray_NBYTES(a))
 
 
-cdef inline int put(const Net *net, const Buffers *buffers, const real[:, ::1] source,
-                    real *panels) except -1:
+cdef inline int copy_to_panels(const Net *net, const Buffers *buffers, const real[:, ::1] source,
+                               real *panels) except -1:
     """Copy the rows of an array into panels of the buffers."""
     net.ops.gather(source.shape[0], source.shape[1], &source[0, 0], NULL, panels,
                    buffers.stride * PANEL)
     return 0
 
 
-cdef inline int take(const Net *net, const Buffers *buffers, const real *panels,
-                     real[:, ::1] out) except -1:
+cdef inline int copy_from_panels(const Net *net, const Buffers *buffers, const real *panels,
+                                 real[:, ::1] out) except -1:
     """Copy panels of the buffers into an array."""
     net.ops.scatter(out.shape[0], out.shape[1], panels, buffers.stride * PANEL, &out[0, 0])
     return 0

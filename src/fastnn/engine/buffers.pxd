@@ -18,9 +18,9 @@ from fastnn.engine.leaves cimport (
     real,
 )
 from fastnn.engine.net cimport (
-    DEEP,
     DERIVATIVES,
     INFERENCE,
+    STRIP_PANELS,
     TRAINING,
     TRANSPOSED,
     Buffers,
@@ -63,16 +63,16 @@ cdef inline Py_ssize_t lay_out(Buffers *buffers, const Net *net, int n_threads, 
     at = place(<real **>&buffers.penalty, base, at, net.n_tiles * doubles)
     if purpose != INFERENCE and clips_norm(net):
         at = place(<real **>&buffers.squares, base, at, 2 * net.n_tiles * doubles)
-    buffers.scratch_stretch = TRANSPOSED * panels_of(widest) * PANEL * PANEL
+    buffers.scratch_size = TRANSPOSED * panels_of(widest) * PANEL * PANEL
     if purpose != INFERENCE and have_strips(net, buffers.rows):
-        buffers.scratch_stretch = (2 + DEEP * panels_of(widest)) * PANEL * PANEL
-    at = place(&buffers.scratch, base, at, n_threads * buffers.scratch_stretch)
+        buffers.scratch_size = (2 + STRIP_PANELS * panels_of(widest)) * PANEL * PANEL
+    at = place(&buffers.scratch, base, at, n_threads * buffers.scratch_size)
     if purpose != INFERENCE and lowest_with_parameters(net).skips_zeros:
-        buffers.lists_stretch = panels_of(
+        buffers.lists_size = panels_of(
             (rows + SLICE - 1) // SLICE * sizeof(fastnn_column_lists) // sizeof(real)
         ) * PANEL
-        buffers.strips_stretch = buffers.lists_stretch + STRIP * PANEL * PANEL
-        at = place(&buffers.strips, base, at, n_threads * buffers.strips_stretch)
+        buffers.strips_size = buffers.lists_size + STRIP * PANEL * PANEL
+        at = place(&buffers.strips, base, at, n_threads * buffers.strips_size)
     return at + PANEL * PANEL  # read, not used, by leaves that take LANES rows at a time
 
 
@@ -213,11 +213,11 @@ cdef inline bint reserve_nonzeros(Nonzeros *nonzeros, Py_ssize_t n) noexcept nog
     cdef int rank
     for rank in range(nonzeros.n_threads):
         columns = &nonzeros.columns[rank]
-        if columns.room < n:
-            n = max(n, columns.room + columns.room // 2)
+        if columns.capacity < n:
+            n = max(n, columns.capacity + columns.capacity // 2)
             entries = <fastnn_entry *>realloc(columns.entries, n * sizeof(fastnn_entry))
             if entries == NULL:
                 return False
-            memset(entries + columns.room, 0, (n - columns.room) * sizeof(fastnn_entry))
-            columns.entries, columns.room = entries, n
+            memset(entries + columns.capacity, 0, (n - columns.capacity) * sizeof(fastnn_entry))
+            columns.entries, columns.capacity = entries, n
     return True

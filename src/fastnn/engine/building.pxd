@@ -69,7 +69,8 @@ cdef inline bint has_operands(const Net *net) noexcept:
 
 
 cdef inline int build_net(Net *net, const Kind *kinds, dict spec) except -1:
-    """Build the network from `spec` (see `Parameters`); call `free_net` even after an error."""
+    """Build the network from the arguments of `Parameters` (_kernels.pyx), as a dict; call
+    `free_net` even after an error."""
     choose_set(net, find_set(spec["isa"]), spec["optimizer"])
     net.hyper = hyper_parameters(spec["hyper"])
     net.is_mean, net.scales_penalties = spec["mean"], spec["scale_penalties"]
@@ -80,7 +81,7 @@ cdef inline int build_net(Net *net, const Kind *kinds, dict spec) except -1:
     net.momentum = spec["average"] or 0.0
     net.n_blocks = 1 + net.optimizer.n_moments + net.has_ema
     build_stages(net, kinds, spec["n_in"], spec["stages"])
-    # The sets are equal but for products of bfloat16: the activations found above may stay.
+    # The two sets differ only in products of bfloat16, so stages keep the activations found above.
     if net.ops.multiplies_tiles and has_operands(net) and not fastnn_allow_tiles():
         choose_set(net, find_set("avx512bf16"), spec["optimizer"])
     net.loss = find_loss(net.ops, spec["loss"], (<Dense *>net.last.own).activation.name)
@@ -141,7 +142,7 @@ cdef inline int build_stages(Net *net, const Kind *kinds, n_in, list specs) exce
         raise MemoryError("cannot allocate the layers")
     for i, spec in enumerate(specs):
         stage = &net.stages[i]
-        stage.kind, stage.place = find_kind(kinds, spec["kind"]), i
+        stage.kind, stage.index = find_kind(kinds, spec["kind"]), i
         stage.n_in = n_in if i == 0 else net.stages[i - 1].n_out
         stage.frozen = spec.get("frozen", False)
         stage.rate_multiplier = spec.get("rate_multiplier", 1.0)
@@ -179,8 +180,8 @@ cdef inline void shape_parameters(Net *net) noexcept:
 
 
 cdef inline void find_zeros(Net *net, bint zeros) noexcept:
-    """Clear Stage.skips_zeros of stages that zeros of the inputs do not reach, or of all stages if
-    `zeros` is False. Only the lowest stage with parameters may keep it."""
+    """Clear Stage.skips_zeros of the stages that zeros of the inputs do not reach, or of all stages
+    if `zeros` is False. At most the lowest stage with parameters keeps it."""
     cdef Stage *stage
     cdef Py_ssize_t i
     for i in range(net.n_stages):

@@ -33,11 +33,11 @@ from fastnn.engine.evaluation cimport evaluate_task, net_to_predict, next_slice
 from fastnn.engine.leaves cimport (
     fastnn_allocate,
     fastnn_free,
-    fastnn_leave_alone,
     fastnn_model,
     fastnn_precision,
+    fastnn_release_exclusive,
     fastnn_run,
-    fastnn_take_alone,
+    fastnn_take_exclusive,
     fastnn_workspace,
     real,
 )
@@ -54,11 +54,11 @@ from fastnn.engine.parameters cimport parameter_count
 from fastnn.engine.passes cimport begin_pass, forward, write_outputs
 from fastnn.engine.rows cimport (
     Rows,
-    gather_inputs,
     are_accepted,
-    take_labels,
-    take_reals,
-    take_rows_of_reals,
+    describe_dense_rows,
+    gather_inputs,
+    set_labels,
+    set_real_targets,
     targets_fit,
 )
 from fastnn.engine.run cimport DIVERGED, Evaluation, Run, reduced
@@ -118,24 +118,24 @@ cdef inline int new_workspace(fastnn_model *model, Py_ssize_t rows, int training
     return FASTNN_OK
 
 
-cdef inline bint allocate_training(Workspace *made) noexcept nogil:
+cdef inline bint allocate_training(Workspace *workspace) noexcept nogil:
     """Allocate the buffers for training batches; return False if there is not enough memory."""
-    cdef const Net *net = made.net
+    cdef const Net *net = workspace.net
     if net.tiny.layers != NULL:
-        made.before = <real *>fastnn_allocate(net.n_blocks * net.block * sizeof(real))
-        if made.before == NULL:
+        workspace.before = <real *>fastnn_allocate(net.n_blocks * net.block * sizeof(real))
+        if workspace.before == NULL:
             return False
-    return allocate_buffers(&made.training, net, min(made.rows, round_rows(net)), 1, TRAINING,
-                            made.rows > round_rows(net))
+    return allocate_buffers(&workspace.training, net, min(workspace.rows, round_rows(net)), 1,
+                            TRAINING, workspace.rows > round_rows(net))
 
 
-cdef inline void free_workspace(fastnn_workspace *workspace) noexcept nogil:
-    cdef Workspace *made = <Workspace *>workspace
-    free_buffers(&made.inference)
-    free_buffers(&made.training)
-    fastnn_free(made.before)
-    fastnn_free(made.row)
-    free(made)
+cdef inline void free_workspace(fastnn_workspace *handle) noexcept nogil:
+    cdef Workspace *workspace = <Workspace *>handle
+    free_buffers(&workspace.inference)
+    free_buffers(&workspace.training)
+    fastnn_free(workspace.before)
+    fastnn_free(workspace.row)
+    free(workspace)
 
 
 cdef inline int check_rows(const Net *net, Py_ssize_t rows, const void *X) noexcept nogil:
@@ -149,33 +149,33 @@ cdef inline int check_rows(const Net *net, Py_ssize_t rows, const void *X) noexc
     return FASTNN_OK
 
 
-cdef inline int predict(fastnn_workspace *workspace, Py_ssize_t rows, const void *X,
+cdef inline int predict(fastnn_workspace *handle, Py_ssize_t rows, const void *X,
                         void *out) noexcept nogil:
-    cdef Workspace *made = <Workspace *>workspace
+    cdef Workspace *workspace = <Workspace *>handle
     cdef Net copy
-    cdef Net *net = net_to_predict(made.net, False, &copy)
-    cdef Evaluation asked
+    cdef Net *net = net_to_predict(workspace.net, False, &copy)
+    cdef Evaluation evaluation
     cdef int status = check_rows(net, rows, X)
     if status != FASTNN_OK:
         return status
-    asked.net, asked.buffers = net, &made.inference
-    take_rows_of_reals(&asked.rows, rows, <const real *>X)
-    asked.out, asked.chunk_losses, asked.stop = <real *>out, NULL, 0
-    asked.skips_zeros = predicts_zeros(net, &asked.rows, False)
-    while next_slice(&asked, made.inference.rows):
-        fastnn_run(1, evaluate_task, &asked)
+    evaluation.net, evaluation.buffers = net, &workspace.inference
+    describe_dense_rows(&evaluation.rows, rows, <const real *>X)
+    evaluation.out, evaluation.chunk_losses, evaluation.stop = <real *>out, NULL, 0
+    evaluation.skips_zeros = predicts_zeros(net, &evaluation.rows, False)
+    while next_slice(&evaluation, workspace.inference.rows):
+        fastnn_run(1, evaluate_task, &evaluation)
     return FASTNN_OK
 
 
-cdef inline int train(fastnn_workspace *workspace, Py_ssize_t rows, const void *X,
+cdef inline int train(fastnn_workspace *handle, Py_ssize_t rows, const void *X,
                       const void *targets, const int64_t *labels, double *loss) noexcept nogil:
-    cdef Workspace *made = <Workspace *>workspace
-    cdef Net *net = made.net
+    cdef Workspace *workspace = <Workspace *>handle
+    cdef Net *net = workspace.net
     cdef Run run
     cdef int status
-    if made.rows == 0:
+    if workspace.rows == 0:
         return FASTNN_NOT_FOR_TRAINING
-    if rows > made.rows:
+    if rows > workspace.rows:
         return FASTNN_ROWS
     if (labels != NULL) != net.targets.labels:
         return FASTNN_KIND_OF_TARGET
@@ -183,54 +183,54 @@ cdef inline int train(fastnn_workspace *workspace, Py_ssize_t rows, const void *
     if status != FASTNN_OK:
         return status
     memset(&run, 0, sizeof(Run))
-    run.net, run.buffers = net, &made.training
-    take_rows_of_reals(&run.rows, rows, <const real *>X)
+    run.net, run.buffers = net, &workspace.training
+    describe_dense_rows(&run.rows, rows, <const real *>X)
     if labels != NULL:
-        take_labels(&run.rows, net.loss, labels)
+        set_labels(&run.rows, net.loss, labels)
     else:
-        take_reals(&run.rows, net.loss, <const real *>targets)
+        set_real_targets(&run.rows, net.loss, <const real *>targets)
     if not targets_fit(net, &run.rows):
         return FASTNN_TARGETS
-    if not fastnn_take_alone(&net.claim):
+    if not fastnn_take_exclusive(&net.claim):
         return FASTNN_BUSY
     run.batch = run.stop = run.end = rows
-    run.tiny = rows == 1 and made.before != NULL
+    run.tiny = rows == 1 and workspace.before != NULL
     begin_training(net)
     prepare_run(&run)
     if run.tiny:
-        train_tiny_slice(&run, made.before)
+        train_tiny_slice(&run, workspace.before)
     if not run.tiny:
         fastnn_run(1, train_task, &run)
     end_training(net)
-    fastnn_leave_alone(&net.claim)
+    fastnn_release_exclusive(&net.claim)
     if run.ended == DIVERGED:
         return FASTNN_DIVERGED
     loss[0] = reduced(net, run.loss, run.total)
     return FASTNN_OK
 
 
-cdef inline double evaluate(fastnn_workspace *workspace, Py_ssize_t n,
+cdef inline double evaluate(fastnn_workspace *handle, Py_ssize_t n,
                             const double *x) noexcept nogil:
     """The first output for one row x (n,); NaN if the row cannot be predicted."""
-    cdef Workspace *made = <Workspace *>workspace
+    cdef Workspace *workspace = <Workspace *>handle
     cdef Net copy
-    cdef const Net *net = net_to_predict(made.net, False, &copy)
+    cdef const Net *net = net_to_predict(workspace.net, False, &copy)
     cdef Py_ssize_t i
     cdef Rows rows
     cdef Pass work
     if n != net.n_in:
         return NAN
     for i in range(n):
-        made.row[i] = <real>x[i]
-    if check_rows(net, 1, made.row) != FASTNN_OK:
+        workspace.row[i] = <real>x[i]
+    if check_rows(net, 1, workspace.row) != FASTNN_OK:
         return NAN
-    take_rows_of_reals(&rows, 1, made.row)
-    gather_inputs(net, &rows, &made.inference, 0, 0, 1)
-    begin_pass(&work, net, &made.inference, 0, NULL)
+    describe_dense_rows(&rows, 1, workspace.row)
+    gather_inputs(net, &rows, &workspace.inference, 0, 0, 1)
+    begin_pass(&work, net, &workspace.inference, 0, NULL)
     work.rows = net.members
     forward(&work)
-    write_outputs(&work, made.inference.target)  # unused by predictions, and large enough
-    return made.inference.target[0]
+    write_outputs(&work, workspace.inference.target)  # unused by predictions, and large enough
+    return workspace.inference.target[0]
 
 
 cdef inline void define_precision(fastnn_precision *precision) noexcept:

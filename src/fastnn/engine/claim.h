@@ -18,22 +18,22 @@
  * The lower half of `state` has the number of readers and the two bits below. */
 typedef struct {
     uint64_t state;
-    const void *owner; /* the address of the owner's fastnn_held, while one thread holds it alone */
+    const void *owner; /* the address of the owner's fastnn_held, while the claim is exclusive */
     bool is_lent;      /* other threads change the memory for the owner */
-    uint64_t left;     /* how many times a thread that held it alone has released it */
+    uint64_t releases; /* how many times an exclusive claim has been released */
 } fastnn_claim;
 
-#define FASTNN_ALONE 0x80000000U  /* one thread holds it alone */
-#define FASTNN_WANTED 0x40000000U /* a thread waits to hold it alone: no new readers */
+#define FASTNN_EXCLUSIVE 0x80000000U /* one thread holds it, to change the memory */
+#define FASTNN_WANTED 0x40000000U    /* a thread waits for an exclusive claim: no new readers */
 
-/* How many claims this thread holds alone. */
+/* How many claims this thread holds exclusively. */
 static _Thread_local int fastnn_held;
 
 static inline bool fastnn_is_owner(const fastnn_claim *claim) {
     return fastnn_held > 0 && __atomic_load_n(&claim->owner, __ATOMIC_RELAXED) == &fastnn_held;
 }
 
-static inline uint64_t fastnn_era(void) { return (uint64_t)fastnn_forks() << 32; }
+static inline uint64_t fastnn_fork_tag(void) { return (uint64_t)fastnn_forks() << 32; }
 
 /* The lower half of a state; 0 if the thread that took the claim was lost in a fork. */
 static inline uint32_t fastnn_users(const fastnn_claim *claim, uint64_t state, uint64_t era) {
@@ -45,23 +45,24 @@ static inline bool fastnn_replace(fastnn_claim *claim, uint64_t *state, uint64_t
     return __atomic_compare_exchange_n(&claim->state, state, by, false, order, __ATOMIC_RELAXED);
 }
 
-/* Take the claim alone; return false if any thread holds it. */
-static inline bool fastnn_try_alone(fastnn_claim *claim) {
-    uint64_t era = fastnn_era(), state = __atomic_load_n(&claim->state, __ATOMIC_RELAXED);
+/* Take the claim exclusively; return false if any thread holds it. */
+static inline bool fastnn_try_exclusive(fastnn_claim *claim) {
+    uint64_t era = fastnn_fork_tag(), state = __atomic_load_n(&claim->state, __ATOMIC_RELAXED);
     do {
         if ((fastnn_users(claim, state, era) & ~FASTNN_WANTED) != 0) return false;
-    } while (!fastnn_replace(claim, &state, era | FASTNN_ALONE, __ATOMIC_ACQUIRE));
+    } while (!fastnn_replace(claim, &state, era | FASTNN_EXCLUSIVE, __ATOMIC_ACQUIRE));
     fastnn_held++;
     __atomic_store_n(&claim->owner, &fastnn_held, __ATOMIC_RELAXED);
     return true;
 }
 
-/* Wait for all readers and take the claim alone; return false if another thread holds it alone. */
-static inline bool fastnn_take_alone(fastnn_claim *claim) {
-    while (!fastnn_try_alone(claim)) {
+/* Wait for all readers and take the claim exclusively; return false if another thread holds it
+ * exclusively. */
+static inline bool fastnn_take_exclusive(fastnn_claim *claim) {
+    while (!fastnn_try_exclusive(claim)) {
         uint64_t state = __atomic_load_n(&claim->state, __ATOMIC_RELAXED);
-        uint32_t users = fastnn_users(claim, state, fastnn_era());
-        if (users & FASTNN_ALONE) return false;
+        uint32_t users = fastnn_users(claim, state, fastnn_fork_tag());
+        if (users & FASTNN_EXCLUSIVE) return false;
         if (users != 0) fastnn_replace(claim, &state, state | FASTNN_WANTED, __ATOMIC_RELAXED);
         sched_yield();
     }
@@ -72,35 +73,35 @@ static inline bool fastnn_take_alone(fastnn_claim *claim) {
  * releases the claim, it may not read the memory either. */
 static inline void fastnn_lend(fastnn_claim *claim) { claim->is_lent = true; }
 
-/* Release a claim held alone. The next thread that takes it sees all that this one has written. */
-static inline void fastnn_leave_alone(fastnn_claim *claim) {
+/* Release an exclusive claim. The next thread that takes it sees all that this one has written. */
+static inline void fastnn_release_exclusive(fastnn_claim *claim) {
     __atomic_store_n(&claim->owner, NULL, __ATOMIC_RELAXED);
     claim->is_lent = false;
     fastnn_held--;
-    __atomic_store_n(&claim->left, claim->left + 1, __ATOMIC_RELAXED);
-    __atomic_store_n(&claim->state, fastnn_era(), __ATOMIC_RELEASE);
+    __atomic_store_n(&claim->releases, claim->releases + 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&claim->state, fastnn_fork_tag(), __ATOMIC_RELEASE);
 }
 
-/* A number that grows after each change of the memory, when the claim is released. */
-static inline uint64_t fastnn_times_left(const fastnn_claim *claim) {
-    return __atomic_load_n(&claim->left, __ATOMIC_ACQUIRE);
+/* How many times an exclusive claim has been released: the memory is unchanged while this is. */
+static inline uint64_t fastnn_releases(const fastnn_claim *claim) {
+    return __atomic_load_n(&claim->releases, __ATOMIC_ACQUIRE);
 }
 
-/* Take the claim for reading; return false if another thread holds it alone or waits to. The owner
- * itself may read, in a signal handler between two updates, unless it has lent the claim. */
+/* Take the claim for reading; return false if another thread holds it exclusively or waits to. The
+ * owner itself may read, in a signal handler between two updates, unless it has lent the claim. */
 static inline bool fastnn_take_shared(fastnn_claim *claim) {
-    uint64_t era = fastnn_era(), state = __atomic_load_n(&claim->state, __ATOMIC_RELAXED);
+    uint64_t era = fastnn_fork_tag(), state = __atomic_load_n(&claim->state, __ATOMIC_RELAXED);
     uint32_t users;
     if (fastnn_is_owner(claim)) return !claim->is_lent;
     do {
         users = fastnn_users(claim, state, era);
-        if (users & (FASTNN_ALONE | FASTNN_WANTED)) return false;
+        if (users & (FASTNN_EXCLUSIVE | FASTNN_WANTED)) return false;
     } while (!fastnn_replace(claim, &state, era | (users + 1), __ATOMIC_ACQUIRE));
     return true;
 }
 
 /* Release a claim taken for reading. Changes by the next owner come after all reads of this one. */
-static inline void fastnn_leave_shared(fastnn_claim *claim) {
+static inline void fastnn_release_shared(fastnn_claim *claim) {
     if (!fastnn_is_owner(claim)) __atomic_fetch_sub(&claim->state, 1, __ATOMIC_RELEASE);
 }
 

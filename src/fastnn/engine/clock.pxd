@@ -12,7 +12,7 @@ cdef enum Phase:                  # of a training step
     N_PHASES
 
 cdef struct Clock:
-    double since                  # when the present phase began
+    double since                  # when the current phase began
     double[N_PHASES] seconds
 
 

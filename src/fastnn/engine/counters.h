@@ -10,14 +10,14 @@ static inline ptrdiff_t fastnn_take_next(ptrdiff_t *counter) {
     return __atomic_fetch_add(counter, 1, __ATOMIC_ACQ_REL);
 }
 
-/* Set a number that other threads read with fastnn_look. A thread that reads the new value also
+/* Store a number that other threads read with fastnn_load. A thread that reads the new value also
  * sees everything that was written before it. */
-static inline void fastnn_put(ptrdiff_t *place, ptrdiff_t value) {
-    __atomic_store_n(place, value, __ATOMIC_RELEASE);
+static inline void fastnn_store(ptrdiff_t *number, ptrdiff_t value) {
+    __atomic_store_n(number, value, __ATOMIC_RELEASE);
 }
 
-static inline ptrdiff_t fastnn_look(const ptrdiff_t *place) {
-    return __atomic_load_n(place, __ATOMIC_ACQUIRE);
+static inline ptrdiff_t fastnn_load(const ptrdiff_t *number) {
+    return __atomic_load_n(number, __ATOMIC_ACQUIRE);
 }
 
 static _Thread_local char fastnn_here;

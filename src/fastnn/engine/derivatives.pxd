@@ -22,9 +22,9 @@ cdef inline Py_ssize_t forward_chunk(Pass *work, const Rows *rows,
     return n
 
 
-cdef inline void copy_outputs(const Pass *work, Py_ssize_t place, real *out) noexcept nogil:
+cdef inline void copy_outputs(const Pass *work, Py_ssize_t index, real *out) noexcept nogil:
     """Copy the outputs of a stage to out (work.rows, n_out of the stage)."""
-    work.net.ops.scatter(work.rows, work.net.stages[place].n_out, work.buffers.stages[place].z,
+    work.net.ops.scatter(work.rows, work.net.stages[index].n_out, work.buffers.stages[index].z,
                          work.buffers.stride * PANEL, out)
 
 

@@ -8,7 +8,7 @@ from libc.string cimport memcpy
 
 from fastnn.engine.evaluation cimport evaluate_rows, evaluation_team, judged_net
 from fastnn.engine.gradients cimport penalties_of
-from fastnn.engine.metrics cimport Judged, has_nan, judging_room, value_of
+from fastnn.engine.metrics cimport Judged, has_nan, metric_scratch_size, value_of
 from fastnn.engine.net cimport Net
 from fastnn.engine.orders cimport draw_order
 from fastnn.engine.rows cimport Rows, index_of
@@ -36,7 +36,7 @@ cdef inline void begin_epoch(Run *run) noexcept nogil:
 
 
 cdef inline void compound(Run *run) noexcept nogil:
-    """Apply the order that was drawn to the order of the last epoch."""
+    """Apply the permutation that was drawn to the order of the epoch before."""
     cdef Py_ssize_t i
     if run.epoch > 0:
         for i in range(run.rows.n):
@@ -70,7 +70,7 @@ cdef inline void judge(const Judge *judge, const Net *net, const Rows *rows,
                        Py_ssize_t epoch) noexcept nogil:
     """Compute the metrics of rows from their outputs in judge.out."""
     cdef Judged judged
-    cdef Py_ssize_t i, needed = judging_room(rows.n, net.n_out)
+    cdef Py_ssize_t i, needed = metric_scratch_size(rows.n, net.n_out)
     cdef double *values
     cdef double most = 0.0
     if judge.n_metrics == 0:
@@ -78,13 +78,13 @@ cdef inline void judge(const Judge *judge, const Net *net, const Rows *rows,
     values = judge.values + epoch * judge.n_metrics
     judged.n, judged.n_out, judged.y = rows.n, net.n_out, judge.out
     judged.T, judged.labels, judged.order = rows.T, rows.labels, rows.order
-    judged.n_weights, judged.w, judged.room = 0, judge.room + needed, judge.room
+    judged.n_weights, judged.w, judged.scratch = 0, judge.scratch + needed, judge.scratch
     if judge.sample_weight != NULL:
         judged.n_weights = 1
         for i in range(rows.n):
             most = max(most, <double>judge.sample_weight[index_of(rows, i)])
         for i in range(rows.n):
-            judge.room[needed + i] = <double>judge.sample_weight[index_of(rows, i)] / most
+            judge.scratch[needed + i] = <double>judge.sample_weight[index_of(rows, i)] / most
     for i in range(judge.n_metrics):
         values[i] = NAN if has_nan(&judged) else value_of(&judge.metrics[i], &judged)
 
@@ -110,17 +110,18 @@ cdef inline bint try_last(Run *run) noexcept nogil:
 
 cdef inline bint validate(Run *run, double *value) noexcept nogil:
     """Compute the loss of the validation rows; False if a signal ended the evaluation."""
-    cdef Evaluation *asked = &run.watch.validation
+    cdef Evaluation *evaluation = &run.watch.validation
     cdef double loss = 0.0, total = 0.0
     cdef Net judged
+    cdef int threads
     cdef bint is_done
     if not run.watch.has_validation:
         return True
     judged = judged_net(run.net, run.watch.judges_averages)
-    asked.net = &judged
-    is_done = evaluate_rows(run, asked, evaluation_team(run.net, &asked.rows, run.most_threads),
-                            &loss, &total)
-    asked.net = run.net
+    evaluation.net = &judged
+    threads = evaluation_team(run.net, &evaluation.rows, run.most_threads)
+    is_done = evaluate_rows(run, evaluation, threads, &loss, &total)
+    evaluation.net = run.net
     if not is_done:
         return False
     value[0] = reduced_with_penalties(&judged, loss, total)

@@ -41,9 +41,9 @@ cdef inline Net judged_net(const Net *net, bint averages) noexcept nogil:
     """Return the network that validation evaluates, for forward passes: `net` or its copy whose
     parameters are the last block of the arena.
 
-    The copy is returned if `evaluates_average`. The last block has the moving averages; of an
-    optimizer that averages, its average in training and its parameters outside of training
-    (averages.pxd). Frozen stages keep their parameters.
+    The copy is returned if `evaluates_average`. The last block has the moving averages; if the
+    optimizer averages the parameters itself, it has the average in training and the parameters
+    outside of training (averages.pxd). Frozen stages keep their parameters.
     """
     cdef Net judged = net[0]
     if evaluates_average(net, averages):
@@ -55,8 +55,9 @@ cdef inline Net judged_net(const Net *net, bint averages) noexcept nogil:
 cdef inline Net *net_to_predict(Net *net, bint averages, Net *copy) noexcept nogil:
     """Return the network that predictions evaluate: `net`, or `copy`, which gets its averages.
 
-    While an optimizer that averages trains `net`, as a signal handler and other threads may see it,
-    the two points are exchanged: without `averages`, the copy is returned then, and only then.
+    While an optimizer that averages trains `net`, the parameters and their average are exchanged,
+    which a signal handler and other threads may observe. Without `averages`, the copy is returned
+    in this case only.
     """
     if averages == net.in_training:
         return net
@@ -70,13 +71,13 @@ cdef inline int evaluation_team(const Net *net, const Rows *rows, int n_threads)
 
 
 cdef enum:
-    CHUNKS_OF_NONZEROS = 8        # that are predicted at a time, at most
+    CHUNKS_OF_NONZEROS = 8        # the most chunks of rows that are predicted at a time
 
 cdef inline Py_ssize_t prediction_rows(const Net *net, bint nonzeros) noexcept nogil:
     """Return the most rows of a chunk of predictions.
 
-    If rows are given as nonzeros and the caches near a core cannot hold W, a chunk has more rows:
-    they share the part of W that is near (sparse.h).
+    If rows are given as nonzeros and the caches near a core cannot hold W, a chunk has more rows,
+    which share the part of W that the caches hold (sparse.h).
     """
     cdef const Stage *stage = lowest_with_parameters(net)
     cdef Py_ssize_t chunk = chunk_rows(net), bytes_of_z
@@ -87,43 +88,44 @@ cdef inline Py_ssize_t prediction_rows(const Net *net, bint nonzeros) noexcept n
                        max(<Py_ssize_t>1, FASTNN_NEAR_BYTES // bytes_of_z))
 
 
-cdef inline bint evaluate_rows(Run *run, Evaluation *asked, int threads, double *loss,
+cdef inline bint evaluate_rows(Run *run, Evaluation *evaluation, int threads, double *loss,
                                double *total) noexcept nogil:
     """Add up the losses of all rows, and their weights; False if a signal ended the run."""
+    cdef const Net *net = evaluation.net
     cdef Py_ssize_t stride = inference_rows(run.net, threads,
-                                            run.net.row_flops - asked.rows.flops_less)
-    asked.stop = 0
-    if asked.buffers.nonzeros != NULL:
-        asked.buffers.nonzeros.whole = run.buffers.nonzeros.whole
-    asked.skips_zeros = (
-        run.skips_zeros and have_zeros(asked.net, &asked.rows, 0, asked.rows.n, False)
-        and (asked.net == run.net or is_finite(asked.net, lowest_with_parameters(asked.net))))
-    while next_slice(asked, stride):
-        fastnn_run(threads, evaluate_task, asked)
-        if asked.stop < asked.rows.n and run.interrupted(run.owner):
+                                            run.net.row_flops - evaluation.rows.flops_less)
+    evaluation.stop = 0
+    if evaluation.buffers.nonzeros != NULL:
+        evaluation.buffers.nonzeros.whole = run.buffers.nonzeros.whole
+    evaluation.skips_zeros = (
+        run.skips_zeros and have_zeros(net, &evaluation.rows, 0, evaluation.rows.n, False)
+        and (net == run.net or is_finite(net, lowest_with_parameters(net))))
+    while next_slice(evaluation, stride):
+        fastnn_run(threads, evaluate_task, evaluation)
+        if evaluation.stop < evaluation.rows.n and run.interrupted(run.owner):
             run.ended = INTERRUPTED
             return False
-    add_up(asked, loss, total)
+    add_up(evaluation, loss, total)
     return True
 
 
-cdef inline bint next_slice(Evaluation *asked, Py_ssize_t rows) noexcept nogil:
+cdef inline bint next_slice(Evaluation *evaluation, Py_ssize_t rows) noexcept nogil:
     """Go on to the next slice, of at most `rows` rows; False if there is none."""
-    asked.first, asked.taken = asked.stop, 0
-    asked.stop = min(asked.rows.n, asked.first + rows)
-    return asked.first < asked.stop
+    evaluation.first, evaluation.taken = evaluation.stop, 0
+    evaluation.stop = min(evaluation.rows.n, evaluation.first + rows)
+    return evaluation.first < evaluation.stop
 
 
-cdef inline void add_up(const Evaluation *asked, double *loss, double *total) noexcept nogil:
+cdef inline void add_up(const Evaluation *evaluation, double *loss, double *total) noexcept nogil:
     """Add up the losses of all chunks, and the weights of all rows."""
     cdef Py_ssize_t i
-    for i in range(chunks_of(asked.net, asked.rows.n)):
-        loss[0] += asked.chunk_losses[i]
-    if asked.rows.n_weights == 0:
-        total[0] += asked.rows.n
+    for i in range(chunks_of(evaluation.net, evaluation.rows.n)):
+        loss[0] += evaluation.chunk_losses[i]
+    if evaluation.rows.n_weights == 0:
+        total[0] += evaluation.rows.n
     else:
-        for i in range(asked.rows.n):
-            total[0] += row_weight(&asked.rows, index_of(&asked.rows, i))
+        for i in range(evaluation.rows.n):
+            total[0] += row_weight(&evaluation.rows, index_of(&evaluation.rows, i))
 
 
 cdef inline void evaluate_task(void *context, fastnn_team *team, int rank) noexcept nogil:
@@ -134,29 +136,30 @@ cdef inline void evaluate_task(void *context, fastnn_team *team, int rank) noexc
     since losses are summed by chunks; chunks of predictions have other numbers of rows. In buffers
     for training, outputs have dropout, with the masks of the next step.
     """
-    cdef Evaluation *asked = <Evaluation *>context
-    cdef const Net *net = asked.net
+    cdef Evaluation *evaluation = <Evaluation *>context
+    cdef const Net *net = evaluation.net
     cdef Py_ssize_t size = fastnn_team_size(team), most = chunk_rows(net), chunk = most
     cdef Py_ssize_t number, row, rows, k = net.members
     cdef Pass work
-    if asked.chunk_losses == NULL:
-        most = prediction_rows(net, are_nonzeros(&asked.rows))
-        chunk = min(most, (asked.stop - asked.first + size - 1) // size)
-    begin_pass(&work, net, asked.buffers, rank * most * k,
-               asked.rows.loss if asked.chunk_losses != NULL else NULL)
-    work.step, work.skips_zeros = net.step, asked.skips_zeros
+    if evaluation.chunk_losses == NULL:
+        most = prediction_rows(net, are_nonzeros(&evaluation.rows))
+        chunk = min(most, (evaluation.stop - evaluation.first + size - 1) // size)
+    begin_pass(&work, net, evaluation.buffers, rank * most * k,
+               evaluation.rows.loss if evaluation.chunk_losses != NULL else NULL)
+    work.step, work.skips_zeros = net.step, evaluation.skips_zeros
     number = rank
-    while asked.first + number * chunk < asked.stop:
-        row = asked.first + number * chunk
-        rows = min(chunk, asked.stop - row)
+    while evaluation.first + number * chunk < evaluation.stop:
+        row = evaluation.first + number * chunk
+        rows = min(chunk, evaluation.stop - row)
         work.rows, work.before = rows * k, row * k - work.at
-        gather_inputs(net, &asked.rows, asked.buffers, row, work.at, rows)
+        gather_inputs(net, &evaluation.rows, evaluation.buffers, row, work.at, rows)
         forward(&work)
-        if asked.out != NULL:
-            write_outputs(&work, asked.out + row * net.n_out)
-        if asked.chunk_losses != NULL:
-            gather_targets(net, &asked.rows, asked.buffers, row, work.at, rows)
-            weigh(net, &asked.rows, asked.buffers, 1.0, row, work.at, rows)
+        if evaluation.out != NULL:
+            write_outputs(&work, evaluation.out + row * net.n_out)
+        if evaluation.chunk_losses != NULL:
+            gather_targets(net, &evaluation.rows, evaluation.buffers, row, work.at, rows)
+            weigh(net, &evaluation.rows, evaluation.buffers, 1.0, row, work.at, rows)
             output_loss(&work)
-            asked.chunk_losses[row // most] = sum_of(asked.buffers.loss + work.at, work.rows)
-        number = number + 1 if size == 1 else size + fastnn_take_next(&asked.taken)
+            evaluation.chunk_losses[row // most] = sum_of(evaluation.buffers.loss + work.at,
+                                                          work.rows)
+        number = number + 1 if size == 1 else size + fastnn_take_next(&evaluation.taken)

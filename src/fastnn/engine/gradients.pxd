@@ -57,11 +57,11 @@ cdef inline void prepare(Update *update, const Net *net, double rate_multiplier)
     update.rate_multiplier = rate_multiplier
 
 
-cdef inline void turn_to(const Net *net, const Stage *stage, Update *update) noexcept nogil:
+cdef inline void begin_stage(const Net *net, const Stage *stage, Update *update) noexcept nogil:
     """Set the constants of the update for a stage.
 
-    If they change, the deferred update of the previous tile is made first, with its own constants;
-    also if the previous tile has operands and this stage has none.
+    If they change, the deferred update of the previous tile is made first, with its own constants.
+    It is also made first if the previous tile has operands and this stage has none.
     """
     cdef bint has_own = stage.rate_multiplier != update.rate_multiplier
     if has_own or (update.pending_operands != NULL and stage.operands == NULL):
@@ -163,7 +163,7 @@ cdef inline void finish_gradient(const Net *net, const Tile *tile, double scale,
 
 cdef inline const fastnn_step *constants_of(const Tile *tile, const Update *update) noexcept nogil:
     """Return the constants for the tile's W: without weight decay for vectors and some matrices."""
-    if tile.stage.is_vector or tile.stage.keeps_size:
+    if tile.stage.is_vector or tile.stage.no_weight_decay:
         return &update.biases
     return &update.weights
 
@@ -199,8 +199,8 @@ cdef inline void update_biases_by_rows(const Net *net, const Update *update, Py_
                                        const real *delta, real *b) noexcept nogil:
     """Update PANEL parameters of b by the sum of `rows` rows of a panel of delta.
 
-    A single row is not added to 0, which would make -0 +0, where Kind.update_on_line takes it as it
-    is. Such networks don't clip, so that delta stays as it is.
+    A single row is used as it is, as in Kind.update_on_line: adding it to 0 would turn -0 into +0.
+    Networks that are `on_line` do not clip, which would change delta.
     """
     cdef real *g = update.scratch
     if rows == 1 and net.on_line:

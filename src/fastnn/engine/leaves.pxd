@@ -392,8 +392,8 @@ cdef extern from "capi/precision.h" nogil:
 
 cdef extern from "engine/counters.h" nogil:
     Py_ssize_t fastnn_take_next(Py_ssize_t *counter)
-    void fastnn_put(Py_ssize_t *place, Py_ssize_t value)
-    Py_ssize_t fastnn_look(const Py_ssize_t *place)
+    void fastnn_store(Py_ssize_t *number, Py_ssize_t value)
+    Py_ssize_t fastnn_load(const Py_ssize_t *number)
     void *fastnn_thread()
 
 cdef extern from "engine/prefetch.h" nogil:
@@ -406,14 +406,14 @@ cdef extern from "engine/prefetch.h" nogil:
 cdef extern from "engine/claim.h" nogil:
     ctypedef struct fastnn_claim:
         pass
-    bint fastnn_try_alone(fastnn_claim *claim)
-    bint fastnn_take_alone(fastnn_claim *claim)
-    void fastnn_leave_alone(fastnn_claim *claim)
+    bint fastnn_try_exclusive(fastnn_claim *claim)
+    bint fastnn_take_exclusive(fastnn_claim *claim)
+    void fastnn_release_exclusive(fastnn_claim *claim)
     void fastnn_lend(fastnn_claim *claim)
     bint fastnn_take_shared(fastnn_claim *claim)
-    void fastnn_leave_shared(fastnn_claim *claim)
+    void fastnn_release_shared(fastnn_claim *claim)
     bint fastnn_is_owner(const fastnn_claim *claim)
-    uint64_t fastnn_times_left(const fastnn_claim *claim)
+    uint64_t fastnn_releases(const fastnn_claim *claim)
 
 cdef extern from "engine/subnormals.h" nogil:
     uint64_t fastnn_modes()

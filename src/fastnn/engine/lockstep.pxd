@@ -39,7 +39,7 @@ cdef struct Lockstep:
     Py_ssize_t left[MOST_LANES]   # (PANEL,) rows of its slice still to train
 
 
-cdef inline bint keeps_step(const Run *run) noexcept nogil:
+cdef inline bint fits_lane(const Run *run) noexcept nogil:
     """Whether a run can be trained in a lane: plain descent on squared errors, row by row."""
     cdef const Net *net = run.net
     return (run.tiny and run.losses != NULL and net.schedule.rule == NULL
@@ -65,27 +65,28 @@ cdef inline bint have_one_shape(const Net *one, const Net *other) noexcept nogil
 
 # ---- memory -------------------------------------------------------------------------------------
 
-cdef inline bint make_lockstep(Lockstep *step, const Net *net) noexcept nogil:
+cdef inline bint make_lockstep(Lockstep *lockstep, const Net *net) noexcept nogil:
     """Allocate PANEL lanes for networks of the shape of `net`; False without enough memory."""
     cdef Py_ssize_t n = net.tiny.n_layers
-    memset(step, 0, sizeof(Lockstep))
-    step.net = net
-    step.layers = <fastnn_lockstep_layer *>fastnn_allocate(n * sizeof(fastnn_lockstep_layer))
-    step.rows = <fastnn_lockstep_rows *>fastnn_allocate(PANEL * sizeof(fastnn_lockstep_rows))
-    step.loss = <double *>fastnn_allocate(PANEL * sizeof(double))
-    step.rate = <real *>fastnn_allocate(lockstep_size(net) * sizeof(real))
-    if step.layers == NULL or step.rows == NULL or step.loss == NULL or step.rate == NULL:
-        free_lockstep(step)
+    memset(lockstep, 0, sizeof(Lockstep))
+    lockstep.net = net
+    lockstep.layers = <fastnn_lockstep_layer *>fastnn_allocate(n * sizeof(fastnn_lockstep_layer))
+    lockstep.rows = <fastnn_lockstep_rows *>fastnn_allocate(PANEL * sizeof(fastnn_lockstep_rows))
+    lockstep.loss = <double *>fastnn_allocate(PANEL * sizeof(double))
+    lockstep.rate = <real *>fastnn_allocate(lockstep_size(net) * sizeof(real))
+    if (lockstep.layers == NULL or lockstep.rows == NULL or lockstep.loss == NULL
+            or lockstep.rate == NULL):
+        free_lockstep(lockstep)
         return False
-    place_lockstep(step)
+    place_lockstep(lockstep)
     return True
 
 
-cdef inline void free_lockstep(Lockstep *step) noexcept nogil:
-    fastnn_free(step.layers)
-    fastnn_free(step.rows)
-    fastnn_free(step.loss)
-    fastnn_free(step.rate)
+cdef inline void free_lockstep(Lockstep *lockstep) noexcept nogil:
+    fastnn_free(lockstep.layers)
+    fastnn_free(lockstep.rows)
+    fastnn_free(lockstep.loss)
+    fastnn_free(lockstep.rate)
 
 
 cdef inline Py_ssize_t lockstep_size(const Net *net) noexcept nogil:
@@ -96,74 +97,74 @@ cdef inline Py_ssize_t lockstep_size(const Net *net) noexcept nogil:
     return n * PANEL
 
 
-cdef inline void place_lockstep(Lockstep *step) noexcept nogil:
+cdef inline void place_lockstep(Lockstep *lockstep) noexcept nogil:
     """Place all arrays of reals in the memory that begins with the rates."""
     cdef const fastnn_tiny_layer *tiny
     cdef fastnn_lockstep_layer *layer
-    cdef real *at = step.rate + PANEL
+    cdef real *at = lockstep.rate + PANEL
     cdef Py_ssize_t i, size
-    for i in range(step.net.tiny.n_layers):
-        tiny, layer = &step.net.tiny.layers[i], &step.layers[i]
+    for i in range(lockstep.net.tiny.n_layers):
+        tiny, layer = &lockstep.net.tiny.layers[i], &lockstep.layers[i]
         layer.n_in, layer.n_out, layer.alpha = tiny.n_in, tiny.n_out, tiny.alpha
-        layer.activation = &step.net.ops.activations[tiny.activation]
+        layer.activation = &lockstep.net.ops.activations[tiny.activation]
         size = tiny.n_out * PANEL
         layer.W, at = at, at + size * tiny.n_in
         layer.b = at if tiny.b != NULL else NULL
         layer.z, layer.slope, layer.delta = at + size, at + 2 * size, at + 3 * size
         at += 4 * size
-    step.nets.n_layers, step.nets.layers, step.nets.rows = (
-        step.net.tiny.n_layers, step.layers, step.rows)
-    step.nets.rate, step.nets.loss = step.rate, step.loss
-    step.nets.x, step.nets.t = at, at + LOCKSTEP_ROWS * step.net.n_in * PANEL
+    lockstep.nets.n_layers, lockstep.nets.layers, lockstep.nets.rows = (
+        lockstep.net.tiny.n_layers, lockstep.layers, lockstep.rows)
+    lockstep.nets.rate, lockstep.nets.loss = lockstep.rate, lockstep.loss
+    lockstep.nets.x, lockstep.nets.t = at, at + LOCKSTEP_ROWS * lockstep.net.n_in * PANEL
 
 
 # ---- slices -------------------------------------------------------------------------------------
 
-cdef inline void enter_lane(Lockstep *step, int l, Run *run) noexcept nogil:
+cdef inline void enter_lane(Lockstep *lockstep, int l, Run *run) noexcept nogil:
     """Put a run's next slice, from run.first to run.stop, into lane l."""
-    cdef fastnn_lockstep_rows *rows = &step.rows[l]
+    cdef fastnn_lockstep_rows *rows = &lockstep.rows[l]
     cdef fastnn_step constants
-    step.runs[l], step.left[l] = run, run.stop - run.first
+    lockstep.runs[l], lockstep.left[l] = run, run.stop - run.first
     rows.X, rows.T, rows.labels = run.rows.X, run.rows.T, run.rows.labels
     rows.order, rows.first = run.rows.order, run.first
     run.net.optimizer.prepare(&run.net.hyper, <double>(run.net.step + 1), &constants)
-    step.rate[l], step.loss[l] = constants.rate, run.loss
-    copy_lane(step, l, True)
+    lockstep.rate[l], lockstep.loss[l] = constants.rate, run.loss
+    copy_lane(lockstep, l, True)
 
 
-cdef inline void leave_lane(Lockstep *step, int l) noexcept nogil:
-    """Copy the parameters of a finished slice to its network, and keep those from before it.
+cdef inline void leave_lane(Lockstep *lockstep, int l) noexcept nogil:
+    """Copy the parameters of a finished slice to its network; run.keep gets those from before it.
 
-    If the loss is not finite, the network stays as it was before the slice and run.tiny is
-    switched off, so that the general step finds the loss, as in train_tiny_slice.
+    If the loss is not finite, the network stays as it was before the slice and run.tiny is cleared,
+    so that the general step repeats the slice and finds the row, as in train_tiny_slice.
     """
-    cdef Run *run = step.runs[l]
+    cdef Run *run = lockstep.runs[l]
     cdef Py_ssize_t n = run.stop - run.first
-    if isfinite(step.loss[l]):
+    if isfinite(lockstep.loss[l]):
         memcpy(run.keep.memory, run.net.arena, run.net.block * sizeof(real))
         run.keep.step, run.keep.rows = run.net.step, KEEP_ROWS
-        copy_lane(step, l, False)
-        run.loss = step.loss[l]
+        copy_lane(lockstep, l, False)
+        run.loss = lockstep.loss[l]
         run.total += <double>n
         run.net.step += n
         run.first = run.stop
     else:
         run.tiny = False
-    empty_lane(step, l)
+    empty_lane(lockstep, l)
 
 
-cdef inline void empty_lane(Lockstep *step, int l) noexcept nogil:
-    """Mark lane l as empty: it is still computed, with a learning rate of 0, and ignored."""
-    step.runs[l], step.rows[l].X, step.rate[l] = NULL, NULL, 0
+cdef inline void empty_lane(Lockstep *lockstep, int l) noexcept nogil:
+    """Mark lane l as empty: it is still computed, with a learning rate of 0, and not used."""
+    lockstep.runs[l], lockstep.rows[l].X, lockstep.rate[l] = NULL, NULL, 0
 
 
-cdef inline void copy_lane(Lockstep *step, int l, bint enters) noexcept nogil:
+cdef inline void copy_lane(Lockstep *lockstep, int l, bint enters) noexcept nogil:
     """Copy the parameters of lane l's network into the lane, or back."""
     cdef const fastnn_tiny_layer *tiny
     cdef fastnn_lockstep_layer *layer
     cdef Py_ssize_t i, j, k
-    for i in range(step.nets.n_layers):
-        tiny, layer = &step.runs[l].net.tiny.layers[i], &step.layers[i]
+    for i in range(lockstep.nets.n_layers):
+        tiny, layer = &lockstep.runs[l].net.tiny.layers[i], &lockstep.layers[i]
         for j in range(layer.n_out):
             for k in range(layer.n_in):
                 copy_number(&tiny.W[k * PANEL + j], &layer.W[(j * layer.n_in + k) * PANEL + l],
@@ -179,26 +180,26 @@ cdef inline void copy_number(real *here, real *there, bint enters) noexcept nogi
         here[0] = there[0]
 
 
-cdef inline void train_lanes(Lockstep *step, Py_ssize_t most) noexcept nogil:
+cdef inline void train_lanes(Lockstep *lockstep, Py_ssize_t most) noexcept nogil:
     """Train all lanes until the first slice ends, for `most` steps at most."""
     cdef Py_ssize_t n = most
     cdef uint64_t before
     cdef int l
     for l in range(PANEL):
-        if step.runs[l] != NULL:
-            n = min(n, step.left[l])
+        if lockstep.runs[l] != NULL:
+            n = min(n, lockstep.left[l])
     before = fastnn_flush_subnormals()  # as train_batch does
-    step.net.ops.lockstep(&step.nets, n)
+    lockstep.net.ops.lockstep(&lockstep.nets, n)
     fastnn_restore_subnormals(before)
     for l in range(PANEL):
-        if step.runs[l] != NULL:
-            step.left[l] -= n
-            step.rows[l].first += n
+        if lockstep.runs[l] != NULL:
+            lockstep.left[l] -= n
+            lockstep.rows[l].first += n
 
 
-cdef inline bint is_empty(const Lockstep *step) noexcept nogil:
+cdef inline bint is_empty(const Lockstep *lockstep) noexcept nogil:
     cdef int l
     for l in range(PANEL):
-        if step.runs[l] != NULL:
+        if lockstep.runs[l] != NULL:
             return False
     return True

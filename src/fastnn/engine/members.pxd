@@ -18,9 +18,9 @@ from fastnn.engine.leaves cimport (
     PANEL,
     fastnn_allocate,
     fastnn_free,
-    fastnn_look,
-    fastnn_put,
+    fastnn_load,
     fastnn_sleep_ns,
+    fastnn_store,
     fastnn_take_next,
     fastnn_team,
     fastnn_team_size,
@@ -43,10 +43,10 @@ from fastnn.engine.lockstep cimport (
     Lockstep,
     empty_lane,
     enter_lane,
+    fits_lane,
     free_lockstep,
     have_one_shape,
     is_empty,
-    keeps_step,
     leave_lane,
     make_lockstep,
     train_lanes,
@@ -66,7 +66,7 @@ from fastnn.engine.tasks cimport advance, begin_slice, end_slice, prepare_run
 from fastnn.engine.team cimport training_rows
 from fastnn.engine.watch cimport begin_best, restore_best
 
-# The calling thread handles signals at intervals of at least this many seconds.
+# The thread that called fit_many handles signals at intervals of at least this many seconds.
 cdef inline double POLL_SECONDS() noexcept nogil:
     return 0.02
 
@@ -78,7 +78,7 @@ cdef struct MemberBuffers:        # a thread's buffers for the members that it t
 
 cdef struct Member:
     Run *run
-    bint begun                    # training has begun: the end of the run must settle parameters
+    bint begun                    # begin_training has been called; end_member ends the training
     Kept *kept                    # the parameters to which a diverged run returns
     real first_moment             # initial value of the optimizer's first moment
     real *before                  # during the run, a copy of the arena from before it
@@ -109,20 +109,21 @@ cdef inline void members_task(void *context, fastnn_team *team, int rank) noexce
     cdef MemberBuffers *buffers = &work.buffers[rank]
     cdef Py_ssize_t i, lanes = (work.n + fastnn_team_size(team) - 1) // fastnn_team_size(team)
     i = fastnn_take_next(&work.begun)
-    while i < work.n and not fastnn_look(&work.stopping):
+    while i < work.n and not fastnn_load(&work.stopping):
         if can_train_together(work, i, min(lanes, PANEL)):
             i = train_together(work, i, min(lanes, PANEL), buffers)
         else:
             train_member(work, i, buffers)
             i = fastnn_take_next(&work.begun)
     fastnn_take_next(&work.left)
-    while rank == 0 and fastnn_look(&work.left) < fastnn_team_size(team):
+    while rank == 0 and fastnn_load(&work.left) < fastnn_team_size(team):
         fastnn_sleep_ns(2000000)
-        is_stopped(work)
+        check_signals(work)
 
 
-cdef inline bint is_stopped(void *context) noexcept nogil:
-    """Whether to abandon the members in progress; the calling thread handles signals first."""
+cdef inline bint check_signals(void *context) noexcept nogil:
+    """Handle signals, if this is the thread that called fit_many and POLL_SECONDS have passed;
+    return whether to abandon the members in progress."""
     cdef Members *work = <Members *>context
     cdef double now
     if work.caller == fastnn_thread():
@@ -130,8 +131,8 @@ cdef inline bint is_stopped(void *context) noexcept nogil:
         if now - work.polled >= POLL_SECONDS():
             work.polled = now
             if work.poll(work.owner):
-                fastnn_put(&work.stopping, 1)
-    return fastnn_look(&work.stopping)
+                fastnn_store(&work.stopping, 1)
+    return fastnn_load(&work.stopping)
 
 
 cdef inline void train_member(Members *work, Py_ssize_t i, MemberBuffers *buffers) noexcept nogil:
@@ -171,12 +172,12 @@ cdef inline void train_rest(Members *work, Py_ssize_t i) noexcept nogil:
     cdef Py_ssize_t rows = training_rows(1, run.net.row_flops)
     while run.epoch < run.epochs and run.ended == NOT_YET:
         advance(run, rows)
-        give_up(work, run)
+        end_if_stopping(work, run)
 
 
-cdef inline void give_up(Members *work, Run *run) noexcept nogil:
+cdef inline void end_if_stopping(Members *work, Run *run) noexcept nogil:
     """Mark an unfinished run as interrupted if members in progress are to be abandoned."""
-    if is_stopped(work) and run.epoch < run.epochs and run.ended == NOT_YET:
+    if check_signals(work) and run.epoch < run.epochs and run.ended == NOT_YET:
         run.ended = INTERRUPTED
 
 
@@ -191,8 +192,8 @@ cdef inline void end_member(Members *work, Py_ssize_t i) noexcept nogil:
     member.seconds += monotonic()
     if (has_diverged(member.run) and work.stops_at_divergence
             and not member.run.watch.settles_divergence):
-        fastnn_put(&work.stopping, 1)
-    fastnn_put(&work.finished[fastnn_take_next(&work.n_finished)], i)
+        fastnn_store(&work.stopping, 1)
+    fastnn_store(&work.finished[fastnn_take_next(&work.n_finished)], i)
 
 
 cdef inline void set_final_parameters(Member *member) noexcept nogil:
@@ -249,19 +250,19 @@ cdef enum:
 
 cdef inline bint can_train_together(const Members *work, Py_ssize_t i,
                                     Py_ssize_t lanes) noexcept nogil:
-    """Whether enough members from i on have one shape, and can be trained side by side."""
+    """Whether FEWEST_TOGETHER members from i on have one shape and can be trained side by side."""
     cdef Py_ssize_t k
     if lanes < FEWEST_TOGETHER or i + FEWEST_TOGETHER > work.n:
         return False
     for k in range(FEWEST_TOGETHER):
-        if not fits_lockstep(work, i + k, work.all[i].run.net):
+        if not can_join(work, i + k, work.all[i].run.net):
             return False
     return True
 
 
-cdef inline bint fits_lockstep(const Members *work, Py_ssize_t i, const Net *net) noexcept nogil:
+cdef inline bint can_join(const Members *work, Py_ssize_t i, const Net *net) noexcept nogil:
     """Whether there is a member i, and it can be trained in a lane beside `net`."""
-    return (i < work.n and keeps_step(work.all[i].run)
+    return (i < work.n and fits_lane(work.all[i].run)
             and have_one_shape(work.all[i].run.net, net))
 
 
@@ -270,57 +271,58 @@ cdef inline Py_ssize_t train_together(Members *work, Py_ssize_t i, Py_ssize_t la
     """Train member i and later ones of its shape, `lanes` at a time; return the index of the
     next member, which this thread must begin.
     """
-    cdef Lockstep step
+    cdef Lockstep lockstep
     cdef Py_ssize_t[MOST_LANES] members
     cdef Py_ssize_t most
     cdef int l
-    if not make_lockstep(&step, work.all[i].run.net):
+    if not make_lockstep(&lockstep, work.all[i].run.net):
         train_member(work, i, buffers)
         return fastnn_take_next(&work.begun)
-    most = max(1, training_rows(1, step.net.row_flops) // PANEL)
+    most = max(1, training_rows(1, lockstep.net.row_flops) // PANEL)
     while True:
         for l in range(lanes):
-            while (step.runs[l] == NULL and fits_lockstep(work, i, step.net)
-                    and not fastnn_look(&work.stopping)):
+            while (lockstep.runs[l] == NULL and can_join(work, i, lockstep.net)
+                    and not fastnn_load(&work.stopping)):
                 members[l] = i
-                enter(work, i, buffers, &step, l)
+                begin_in_lane(work, i, buffers, &lockstep, l)
                 i = fastnn_take_next(&work.begun)
-        if is_empty(&step):
+        if is_empty(&lockstep):
             break
-        train_lanes(&step, most)
-        is_stopped(work)
+        train_lanes(&lockstep, most)
+        check_signals(work)
         for l in range(lanes):
-            if step.runs[l] != NULL and (step.left[l] == 0 or fastnn_look(&work.stopping)):
-                leave(work, members[l], &step, l)
-    free_lockstep(&step)
+            if lockstep.runs[l] != NULL and (lockstep.left[l] == 0 or fastnn_load(&work.stopping)):
+                end_slice_in_lane(work, members[l], &lockstep, l)
+    free_lockstep(&lockstep)
     return i
 
 
-cdef inline void enter(Members *work, Py_ssize_t i, MemberBuffers *buffers, Lockstep *step,
-                       int l) noexcept nogil:
+cdef inline void begin_in_lane(Members *work, Py_ssize_t i, MemberBuffers *buffers,
+                               Lockstep *lockstep, int l) noexcept nogil:
     """Begin the run of member i in lane l, or end it if there is nothing to train."""
     if begin_member(work, i, buffers):
         begin_slice(work.all[i].run)
-        enter_lane(step, l, work.all[i].run)
+        enter_lane(lockstep, l, work.all[i].run)
     else:
         end_member(work, i)
 
 
-cdef inline void leave(Members *work, Py_ssize_t i, Lockstep *step, int l) noexcept nogil:
+cdef inline void end_slice_in_lane(Members *work, Py_ssize_t i, Lockstep *lockstep,
+                                   int l) noexcept nogil:
     """Finish or abandon the slice in lane l; begin the member's next slice, or end the member."""
     cdef Run *run = work.all[i].run
-    if step.left[l] > 0:
+    if lockstep.left[l] > 0:
         run.ended = INTERRUPTED
-        empty_lane(step, l)
+        empty_lane(lockstep, l)
     else:
-        leave_lane(step, l)
+        leave_lane(lockstep, l)
         end_slice(run)
-        give_up(work, run)
+        end_if_stopping(work, run)
     if run.ended == NOT_YET and not run.tiny:
         train_rest(work, i)
     if run.ended == NOT_YET and run.epoch < run.epochs:
         begin_slice(run)
-        enter_lane(step, l, run)
+        enter_lane(lockstep, l, run)
     else:
         end_member(work, i)
 

@@ -27,8 +27,8 @@ cdef enum MetricKind:             # named as in metrics/, except for ALL_CORRECT
 cdef struct Metric:
     MetricKind kind
     Py_ssize_t k                  # of TOP_K_ACCURACY
-    bint is_macro                 # PRECISION, RECALL, F1: average over two classes, too;
-    double zero_division          # and the value of 0 / 0
+    bint is_macro                 # of PRECISION, RECALL, F1: average over classes even if two
+    double zero_division          # of the same metrics: the value of 0 / 0
     bint are_classes              # targets are classes: labels, or rows of probabilities
     const double *targets         # (rows, n_out) to use instead of T, or NULL
 
@@ -40,7 +40,7 @@ cdef struct Judged:               # rows and their outputs
     const int64_t *order          # (n,) the row of T or labels for each output; NULL: 0, 1, ...
     const double *w               # (n, n_weights) sample weights, from 0 to 1
     Py_ssize_t n_weights          # per row: 1, or one for each output; 0: all weights are 1
-    double *room                  # (judging_room(n, n_out),) scratch memory
+    double *scratch               # (metric_scratch_size(n, n_out),) scratch memory
 
 cdef struct Confusion:            # of one class; each number is a total weight of rows
     double hits                   # rows of the class that are predicted as the class
@@ -52,7 +52,7 @@ cdef struct Scored:
     Py_ssize_t place
 
 
-cdef inline Py_ssize_t judging_room(Py_ssize_t n, Py_ssize_t n_out) noexcept nogil:
+cdef inline Py_ssize_t metric_scratch_size(Py_ssize_t n, Py_ssize_t n_out) noexcept nogil:
     """The size of the scratch memory that a metric of n rows needs, in doubles."""
     return n * max(<Py_ssize_t>4, n_out) + 2 * n_out
 
@@ -160,10 +160,10 @@ cdef inline double mean_of_rows(const Metric *metric, const Judged *rows) noexce
     cdef Py_ssize_t i
     for i in range(rows.n):
         if metric.kind == LOG_LOSS:
-            rows.room[i] = log_loss(metric, rows, i)
+            rows.scratch[i] = log_loss(metric, rows, i)
         else:
-            rows.room[i] = is_correct(metric, rows, i)
-    return average(rows.room, rows.w if rows.n_weights == 1 else NULL, rows.n)
+            rows.scratch[i] = is_correct(metric, rows, i)
+    return average(rows.scratch, rows.w if rows.n_weights == 1 else NULL, rows.n)
 
 
 cdef inline double log_loss(const Metric *metric, const Judged *rows,
@@ -206,23 +206,23 @@ cdef inline bint is_correct(const Metric *metric, const Judged *rows, Py_ssize_t
 # ---- metrics of single outputs ------------------------------------------------------------------
 
 cdef inline double mean_of_terms(const Metric *metric, const Judged *rows) noexcept nogil:
-    """The weighted mean over rows and outputs of the terms from `take_terms`."""
-    cdef double *room = rows.room
+    """The weighted mean over rows and outputs of the terms from `compute_terms`."""
+    cdef double *scratch = rows.scratch
     cdef double *terms
     cdef Py_ssize_t i, n = rows.n, m = rows.n_out
     if rows.n_weights > 1:
         for i in range(n):
-            take_terms(metric, rows, i, room + i * m)
-        return average(room, rows.w, n * m)
-    terms = room + n
+            compute_terms(metric, rows, i, scratch + i * m)
+        return average(scratch, rows.w, n * m)
+    terms = scratch + n
     for i in range(n):
-        take_terms(metric, rows, i, terms)
-        room[i] = pairwise(terms, m) / m
-    return average(room, rows.w if rows.n_weights == 1 else NULL, n)
+        compute_terms(metric, rows, i, terms)
+        scratch[i] = pairwise(terms, m) / m
+    return average(scratch, rows.w if rows.n_weights == 1 else NULL, n)
 
 
-cdef inline void take_terms(const Metric *metric, const Judged *rows, Py_ssize_t i,
-                            double *terms) noexcept nogil:
+cdef inline void compute_terms(const Metric *metric, const Judged *rows, Py_ssize_t i,
+                               double *terms) noexcept nogil:
     """Compute the terms (n_out,) of row i, one for each output."""
     cdef Py_ssize_t k
     cdef double t, y, e
@@ -242,7 +242,7 @@ cdef inline void take_terms(const Metric *metric, const Judged *rows, Py_ssize_t
 cdef inline double mean_of_outputs(const Metric *metric, const Judged *rows) noexcept nogil:
     """The mean over outputs, or over classes, of R2 or of the area under the ROC curve."""
     cdef Py_ssize_t k, first = 0, n = rows.n_out
-    cdef double *values = rows.room + judging_room(rows.n, rows.n_out) - rows.n_out
+    cdef double *values = rows.scratch + metric_scratch_size(rows.n, rows.n_out) - rows.n_out
     if metric.kind == ROC_AUC and metric.are_classes and rows.n_out == 2:
         first, n = 1, 1
     for k in range(n):
@@ -255,7 +255,7 @@ cdef inline double mean_of_outputs(const Metric *metric, const Judged *rows) noe
 
 cdef inline double r2(const Metric *metric, const Judged *rows, Py_ssize_t k) noexcept nogil:
     """R2 of output k: 1 - squared errors / squared deviations of the targets from their mean."""
-    cdef double *e = rows.room
+    cdef double *e = rows.scratch
     cdef double *t = e + rows.n
     cdef double *products = t + rows.n
     cdef double *weights = products + rows.n
@@ -293,14 +293,15 @@ cdef inline double r2(const Metric *metric, const Judged *rows, Py_ssize_t k) no
 # ---- metrics of predicted classes ---------------------------------------------------------------
 
 cdef inline double from_confusions(const Metric *metric, const Judged *rows) noexcept nogil:
-    """Precision, recall, F1 or balanced accuracy of classes, or averaged over sigmoid outputs."""
-    cdef Confusion *classes = <Confusion *>rows.room
+    """Precision, recall, F1 or balanced accuracy of classes, or its mean over sigmoid outputs, each
+    of which is a problem of two classes."""
+    cdef Confusion *classes = <Confusion *>rows.scratch
     cdef Py_ssize_t k, n_classes = max(<Py_ssize_t>2, rows.n_out) if metric.are_classes else 2
-    cdef Py_ssize_t questions = 1 if metric.are_classes else rows.n_out, known = 0
+    cdef Py_ssize_t n_problems = 1 if metric.are_classes else rows.n_out, known = 0
     cdef bint is_mean = n_classes > 2 or metric.kind == BALANCED_ACCURACY
     cdef double value, total = 0.0
-    is_mean = is_mean or (metric.is_macro and questions == 1)
-    for k in range(questions):
+    is_mean = is_mean or (metric.is_macro and n_problems == 1)
+    for k in range(n_problems):
         count(metric, rows, k, classes, n_classes)
         if is_mean:
             value = mean_of_classes(metric, classes, n_classes)
@@ -374,7 +375,7 @@ cdef inline double area(const Metric *metric, const Judged *rows, Py_ssize_t k) 
 
     Without weights all terms are multiples of 1/2, so their sum is exact.
     """
-    cdef Scored *all = <Scored *>rows.room
+    cdef Scored *all = <Scored *>rows.scratch
     cdef Py_ssize_t i, place, n = 0
     cdef double hits = 0.0, misses = 0.0, found = 0.0, tied_hits, tied_misses, weight
     cdef bint positive

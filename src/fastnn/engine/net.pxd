@@ -57,13 +57,13 @@ cdef enum:
     TRANSPOSED = 2
 
 
-# Rows of a batch from which gradients are computed strip by strip, if the instruction set prefers
-# that, and the most panels of z_prev in a strip. Measured on a Xeon (model 167) in float64,
-# relative to the time tile by tile: 784-256-128-10 with 256 rows 0.93, with 1,024 0.86;
+# Gradients of batches of STRIP_ROWS rows or more are computed strip by strip, if the instruction
+# set prefers that. A strip has up to STRIP_PANELS panels of z_prev. Measured on a Xeon (model 167)
+# in float64, relative to the time tile by tile: 784-256-128-10 with 256 rows 0.93, with 1,024 0.86;
 # 784-1024-1024-10 1.0 and 0.87; 1024-4096-1024 with 256 rows 0.9. In float32, strips gain nothing.
 cdef enum:
     STRIP_ROWS = 256
-    DEEP = 4
+    STRIP_PANELS = 4
 
 
 # ---- stages -------------------------------------------------------------------------------------
@@ -122,8 +122,8 @@ cdef struct Kind:                 # the functions of a kind of stage
     Py_ssize_t (*strip_tile)(const Stage *stage, Py_ssize_t i) noexcept nogil
     # For stages with strips (has_strips) or that skip zeros (Stage.skips_zeros). Compute the
     # gradients of a strip, which begins with tile i in the order of strips and ends before `stop`,
-    # and add them to the stored gradients of W at `before` (NULL: to 0). Set strip.deep, and return
-    # the number of tiles in the strip.
+    # and add them to the stored gradients of W at `before` (NULL: to 0). Set strip.n_panels, and
+    # return the number of tiles in the strip.
     Py_ssize_t (*add_strip)(const Net *net, const Stage *stage, const StageBuffers *buffers,
                             Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t i, Py_ssize_t stop,
                             const real *before, Strip *strip) noexcept nogil
@@ -149,9 +149,9 @@ cdef struct Stage:
     const Kind *kind
     void *own                     # the kind's own data, one block of memory
     Py_ssize_t n_in, n_out
-    Py_ssize_t place              # index among the network's stages
+    Py_ssize_t index              # index among the network's stages
     Py_ssize_t members            # members of the ensemble, if the stage tells them apart; or 0
-    bint is_apart                 # a tile's gradient sums over the rows of one member
+    bint tiles_by_member          # a tile's gradient sums over the rows of one member
     bint frozen                   # its parameters are never updated
     real *W                       # parameters (W_rows, W_columns) in panels, or NULL
     # Parameters (b_columns,), or (b_rows, b_columns) if b_rows > 0, in panels; or NULL. They have
@@ -165,7 +165,7 @@ cdef struct Stage:
     Py_ssize_t rows_read          # rows of W that a row of inputs reads, for Kind.index_rows
     bint transposed               # W is stored transposed: it is (W_columns, W_rows) for Python
     bint is_vector                # W is (W_columns,) for Python, and has no weight decay
-    bint keeps_size               # W has no weight decay
+    bint no_weight_decay          # W has no weight decay
     bint skips_zeros              # products may skip the zeros of z_prev
     bint by_columns               # threads may divide its columns
     double keep_rate              # fraction of its inputs that the stage does not set to zero
@@ -214,7 +214,7 @@ cdef struct Net:
     Clip clip
     real bound
     bint averaged                 # the last block of the arena is an average of the parameters
-    bint has_ema                  # the average is a moving average, not the optimizer's own
+    bint has_ema                  # the average is a moving average, not that of the optimizer
     double momentum               # of the moving average
     bint in_training              # block 0 has the parameters, not the optimizer's average of them
     Stage *averaged_stages        # copies of `stages` whose parameters are the averages; or NULL
@@ -239,8 +239,8 @@ cdef struct Net:
 # ---- buffers of a batch's rows ------------------------------------------------------------------
 
 cdef struct Columns:              # a thread's index of the nonzeros in a round of rows, by columns
-    fastnn_entry *entries         # (room,) grouped by column, and ordered by rows within a column
-    Py_ssize_t room
+    fastnn_entry *entries         # (capacity,) grouped by column, ordered by rows within a column
+    Py_ssize_t capacity
     Py_ssize_t *first             # (n_in,) index of the first entry of each column
     int32_t *count                # (n_in,) number of entries of each column
     int32_t *used                 # (n_in + 1,) the n_used columns that have entries
@@ -248,7 +248,7 @@ cdef struct Columns:              # a thread's index of the nonzeros in a round 
     bint ordered                  # `used` is sorted, and `first` is set for all columns
     bint whole                    # zeros must be multiplied, too, since a delta is not finite
 
-cdef enum Resting:                # of a row of W, if an update with gradient 0 changes nothing then
+cdef enum Resting:                # whether an update with gradient 0 leaves a row of W as it is
     NOT_KNOWN
     RESTS
     MOVES
@@ -263,8 +263,8 @@ cdef struct Nonzeros:
     bint whole                    # zeros must be multiplied, too, since a weight is not finite
     # ---- where updates are postponed (postponed.pxd)
     bint postpones                # a row of W is updated when it is read, not in each step
-    bint rests                    # updates with gradient 0 change nothing in some rows of W:
-    uint8_t *resting              # (n_in,) whether in this row, whose moments are 0: Resting
+    bint rests                    # updates with gradient 0 may leave rows of W as they are
+    uint8_t *resting              # (n_in,) for each row of W: a value of Resting
     # (n_in,) number of updates made of each row of W, modulo 2^16. Fewer than PAST updates of a row
     # are postponed.
     uint16_t *done
@@ -274,7 +274,7 @@ cdef struct Nonzeros:
 
 cdef struct Strip:                # tiles of a thread that share panels of z_prev
     Py_ssize_t most               # the most tiles that `g` has room for
-    Py_ssize_t deep               # panels of z_prev; each has tiles with the same panels of delta
+    Py_ssize_t n_panels           # panels of z_prev; each has tiles with the same panels of delta
     real *g                       # (tiles, PANEL, PANEL) the gradients, in the order of strips
     # ---- to skip zeros
     fastnn_column_lists *lists    # lists of nonzeros, one for SLICE rows each; NULL: skip none
@@ -290,7 +290,7 @@ cdef struct StageBuffers:         # of one stage, for the rows of a batch, in pa
     # needs for rows; or NULL.
     real *kept
     real *kept_rows               # (rows,) stored for the backward pass: one number for each row
-    real *apart                   # copies of the rows, grouped by member of an ensemble
+    real *by_member               # copies of the rows, grouped by member of an ensemble
     fastnn_pair *z_by_columns     # z_prev rounded to bfloat16, in pairs of columns
     fastnn_pair *z_by_rows        # z_prev rounded to bfloat16, in pairs of rows
     fastnn_pair *delta_by_columns  # delta rounded to bfloat16, in pairs of columns
@@ -310,10 +310,10 @@ cdef struct Buffers:              # room for the rows of a batch
     double *squares               # (n_tiles, 2) sums of squared gradients, of W and of b
     real *gradient                # stored gradients, laid out as the parameters are; or NULL
     real *scratch                 # memory for each thread: panels of W.T, or tiles of dW
-    Py_ssize_t scratch_stretch    # reals of it for each thread
+    Py_ssize_t scratch_size       # reals of it for each thread
     real *strips                  # memory for each thread: lists and gradients of a Strip; or NULL
-    Py_ssize_t strips_stretch     # reals of it for each thread
-    Py_ssize_t lists_stretch      # reals of the lists in it
+    Py_ssize_t strips_size        # reals of it for each thread
+    Py_ssize_t lists_size         # reals of the lists in it
 
 cdef struct Pass:                 # a pass of rows `at`, ... of the buffers through all stages
     const Net *net
@@ -399,7 +399,7 @@ cdef inline Py_ssize_t round_rows(const Net *net) noexcept nogil:
 cdef inline Py_ssize_t rows_of_tiles(const Net *net, const Stage *stage,
                                      Py_ssize_t rows) noexcept nogil:
     """Return the rows that the gradient of a tile sums over, for `rows` rows of inputs."""
-    return rows if stage.is_apart else rows * net.members
+    return rows if stage.tiles_by_member else rows * net.members
 
 
 cdef inline const Stage *lowest_with_parameters(const Net *net) noexcept nogil:

@@ -148,7 +148,7 @@ static inline bool fastnn_pace_tries_larger(const fastnn_pace *pace) {
 }
 
 /* A window of the size in use is over: begin a trial if one is due. */
-static inline void fastnn_pace_look_round(fastnn_pace *pace) {
+static inline void fastnn_pace_begin_due_trial(fastnn_pace *pace) {
     int size = fastnn_pace_kth(pace->most, pace->at);
     bool is_crowded = pace->waited_ns > FASTNN_PACE_CROWDED * pace->ns * (size - 1);
     if (size > 1 && pace->since_smaller * (is_crowded ? 8 : 1) >= pace->pause_smaller)
@@ -178,7 +178,7 @@ static inline bool fastnn_pace_is_over(const fastnn_pace *pace) {
 static inline void fastnn_pace_decide(fastnn_pace *pace) {
     bool is_faster = pace->records[pace->tried].speed > fastnn_pace_needed(pace);
     if (pace->state == FASTNN_PACE_USE)
-        fastnn_pace_look_round(pace);
+        fastnn_pace_begin_due_trial(pace);
     else if (!is_faster)
         fastnn_pace_fail(pace, pace->ns);
     else if (pace->state == FASTNN_PACE_TRIAL && pace->tried > pace->at)

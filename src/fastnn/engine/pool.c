@@ -52,7 +52,7 @@ enum {
     PARTING_NS = 300000, /* woken ranks move to other CPUs: 40 to 130 us were measured */
     POLLS = 64, /* reads of a gate between two reads of the clock: up to a few microseconds */
     STACK_BYTES = 1 << 20,
-    TAKEN_BITS = 16, /* for the number of portions taken; the rest counts intervals for ages */
+    TAKEN_BITS = 16, /* for the number of portions taken; the other 48 count intervals */
 };
 
 /* ---- Gates: wait until a counter changes ---- */

@@ -80,7 +80,7 @@ cdef inline void add_entry(Columns *columns, Py_ssize_t column, Py_ssize_t row,
     """Add an entry to a column, if there is room: another thread may have changed the inputs since
     the entries were counted."""
     cdef Py_ssize_t i = columns.first[column] + columns.count[column]
-    if i < columns.room:
+    if i < columns.capacity:
         columns.entries[i].row = <uint16_t>row
         columns.entries[i].lane = <uint16_t>(column % PANEL)
         columns.entries[i].value = value

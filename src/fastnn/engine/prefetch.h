@@ -1,4 +1,4 @@
-/* Hints to the CPU that memory will soon be read; also past the end of an array. */
+/* Hints to the CPU that memory will soon be read. They may reach past the end of an array. */
 #ifndef FASTNN_PREFETCH_H
 #define FASTNN_PREFETCH_H
 
@@ -7,7 +7,7 @@
 
 enum {
     FASTNN_CACHE_LINE = 64,
-    FASTNN_NEAR_BYTES = 1 << 20, /* what the caches near a core hold, about */
+    FASTNN_NEAR_BYTES = 1 << 20, /* about the size of the caches near a core: L1 and L2 */
     FASTNN_LONG_ROW = 1024       /* bytes from which `gather` prefetches rows itself */
 };
 

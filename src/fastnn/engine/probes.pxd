@@ -6,10 +6,10 @@ from libc.stdint cimport int64_t
 
 from fastnn.engine.leaves cimport (
     PANEL,
-    fastnn_look,
+    fastnn_load,
     fastnn_now_ns,
     fastnn_ops,
-    fastnn_put,
+    fastnn_store,
     fastnn_team,
     fastnn_team_size,
     real,
@@ -45,29 +45,29 @@ cdef inline void reading_task(void *context, fastnn_team *team, int rank) noexce
 
 
 cdef struct Bounce:               # a number that two threads pass back and forth
-    Py_ssize_t ball               # the number: how often it has been passed
-    Py_ssize_t ways
-    Py_ssize_t given_up           # written by rank 0 alone, so that no late write undoes it
-    int64_t give_up               # nanoseconds to wait, in case the other thread gets no CPU
+    Py_ssize_t ball               # the number: how many times it has been passed
+    Py_ssize_t passes             # the measurement ends after so many passes
+    Py_ssize_t timed_out          # written by rank 0 alone, so that no late write undoes it
+    int64_t timeout               # nanoseconds to wait, in case the other thread gets no CPU
     double ns                     # time of one pass; NaN: not known
 
 
 cdef inline void bounce_task(void *context, fastnn_team *team, int rank) noexcept nogil:
     cdef Bounce *bounce = <Bounce *>context
-    cdef Py_ssize_t way = rank
+    cdef Py_ssize_t turn = rank
     cdef int64_t began = fastnn_now_ns()
     if rank == 0:
         bounce.ns = NAN
     if rank > 1 or fastnn_team_size(team) == 1:
         return
-    while way < bounce.ways:
-        if fastnn_look(&bounce.ball) == way:
-            fastnn_put(&bounce.ball, way + 1)
-            way += 2
-        elif fastnn_look(&bounce.given_up):
+    while turn < bounce.passes:
+        if fastnn_load(&bounce.ball) == turn:
+            fastnn_store(&bounce.ball, turn + 1)
+            turn += 2
+        elif fastnn_load(&bounce.timed_out):
             return
-        elif rank == 0 and fastnn_now_ns() - began > bounce.give_up:
-            fastnn_put(&bounce.given_up, 1)
+        elif rank == 0 and fastnn_now_ns() - began > bounce.timeout:
+            fastnn_store(&bounce.timed_out, 1)
             return
     if rank == 0:
-        bounce.ns = <double>(fastnn_now_ns() - began) / <double>bounce.ways
+        bounce.ns = <double>(fastnn_now_ns() - began) / <double>bounce.passes

@@ -1,6 +1,6 @@
 # The gradient of each row's loss. Each thread of a team computes the forward pass, the loss and the
 # deltas of a chunk of rows. Then, for each row, it computes the gradients of all tiles and copies
-# them to one vector. The gradients equal those of a batch of this row alone, to the bit. Not here:
+# them to one vector. The gradients are bit for bit those of a batch of this row alone. Not here:
 # penalties, sample weights.
 
 from libc.stdint cimport uint64_t
@@ -40,29 +40,29 @@ cdef struct RowGradients:         # the arguments of row_gradients_task
 
 cdef inline void row_gradients_task(void *context, fastnn_team *team, int rank) noexcept nogil:
     """Compute the slice chunk by chunk, each thread in its own rows of the buffers."""
-    cdef RowGradients *asked = <RowGradients *>context
-    cdef const Net *net = asked.net
+    cdef RowGradients *args = <RowGradients *>context
+    cdef const Net *net = args.net
     cdef Py_ssize_t size = fastnn_team_size(team), most = chunk_rows(net), k = net.members
-    cdef Py_ssize_t row = asked.first + rank * most, rows, r
-    cdef real *block = asked.blocks + rank * net.block
+    cdef Py_ssize_t row = args.first + rank * most, rows, r
+    cdef real *block = args.blocks + rank * net.block
     cdef Pass work
     cdef uint64_t before = fastnn_flush_subnormals()  # as in training
-    begin_pass(&work, net, asked.buffers, rank * most * k, asked.rows.loss)
+    begin_pass(&work, net, args.buffers, rank * most * k, args.rows.loss)
     work.few = k <= FEW_ROWS  # as in a batch of one row
-    work.scratch = asked.buffers.scratch + rank * asked.buffers.scratch_stretch
-    while row < asked.stop:
-        rows = min(most, asked.stop - row)
+    work.scratch = args.buffers.scratch + rank * args.buffers.scratch_size
+    while row < args.stop:
+        rows = min(most, args.stop - row)
         work.rows = rows * k
-        gather_inputs(net, &asked.rows, asked.buffers, row, work.at, rows)
-        gather_targets(net, &asked.rows, asked.buffers, row, work.at, rows)
-        weigh_rows(net, &asked.rows, asked.buffers, 1.0, row, work.at, rows)
+        gather_inputs(net, &args.rows, args.buffers, row, work.at, rows)
+        gather_targets(net, &args.rows, args.buffers, row, work.at, rows)
+        weigh_rows(net, &args.rows, args.buffers, 1.0, row, work.at, rows)
         forward(&work)
         output_loss(&work)
         backward(&work, net.first_parameters)
         begin_gradients(net)
         for r in range(rows):
-            add_row_gradient(net, asked.buffers, rank * most + r, block)
-            flatten(net, block, asked.out + (row + r) * asked.n_parameters)
+            add_row_gradient(net, args.buffers, rank * most + r, block)
+            flatten(net, block, args.out + (row + r) * args.n_parameters)
         end_gradients(net)
         row += size * most
     fastnn_restore_subnormals(before)

@@ -62,18 +62,18 @@ cdef inline bint is_interrupted(Run *run, const ThreadState *thread) noexcept no
     return ends
 
 
-cdef inline void weigh_in_batch(const Run *run, const ThreadState *thread, const Round *now,
+cdef inline void weigh_in_batch(const Run *run, const ThreadState *thread, const Round *round,
                                 Py_ssize_t row, Py_ssize_t at, Py_ssize_t rows) noexcept nogil:
     """Compute the factors of `rows` rows of a round in the loss; users' weights may be
     subnormal."""
     if run.rows.n_weights > 0:
         fastnn_restore_subnormals(thread.modes)
-    weigh(run.net, &run.rows, run.buffers, now.divisor, now.position + row, at, rows)
+    weigh(run.net, &run.rows, run.buffers, round.divisor, round.position + row, at, rows)
     if run.rows.n_weights > 0:
         fastnn_flush_subnormals()
 
 
-cdef inline double train_rows(Run *run, const ThreadState *thread, const Round *now,
+cdef inline double train_rows(Run *run, const ThreadState *thread, const Round *round,
                               Py_ssize_t first, Py_ssize_t stop) noexcept nogil:
     """Compute outputs, losses and deltas of rows first ... stop of a round; return their loss.
 
@@ -81,27 +81,27 @@ cdef inline double train_rows(Run *run, const ThreadState *thread, const Round *
     """
     cdef const Net *net = run.net
     cdef Py_ssize_t row = first, rows, ahead, k = net.members, most = chunk_rows(net)
-    cdef Py_ssize_t position = now.position
+    cdef Py_ssize_t position = round.position
     cdef Pass work
     cdef double loss
     begin_pass(&work, net, run.buffers, first * k, run.rows.loss)
-    work.step, work.before, work.few = now.t - 1, now.before * k, now.few
+    work.step, work.before, work.few = round.t - 1, round.before * k, round.few
     work.scratch = thread.scratch
     work.skips_zeros = run.skips_zeros
     while row < stop:
         rows = min(most, stop - row)
-        work.at, work.rows, work.last = row * k, rows * k, row + rows == now.rows
+        work.at, work.rows, work.last = row * k, rows * k, row + rows == round.rows
         work.shift = work.at - first * k if net.stages[0].has_operands else 0
         gather_inputs(net, &run.rows, run.buffers, position + row, work.at - work.shift, rows)
         gather_targets(net, &run.rows, run.buffers, position + row, work.at, rows)
-        ahead = position + (row + rows if row + rows < stop else now.rows + first)
+        ahead = position + (row + rows if row + rows < stop else round.rows + first)
         prefetch_rows(net, &run.rows, ahead, min(ahead + most, run.end))
         record_time(thread.clock, INPUT)
         forward(&work)
         record_time(thread.clock, FORWARD)
         if run.out != NULL:
             write_outputs(&work, run.out + (position + row) * net.n_out)
-        weigh_in_batch(run, thread, now, row, work.at, rows)
+        weigh_in_batch(run, thread, round, row, work.at, rows)
         output_loss(&work)
         record_time(thread.clock, LOSS)
         row += rows
@@ -113,7 +113,7 @@ cdef inline double train_rows(Run *run, const ThreadState *thread, const Round *
         run.ended = DIVERGED
     elif stop > first:
         work.at, work.rows, work.shift = first * k, (stop - first) * k, 0
-        work.last = stop == now.rows
+        work.last = stop == round.rows
         backward(&work, net.first_updated if run.gradient == NULL else net.first_parameters)
     record_time(thread.clock, DELTA)
     return loss
@@ -142,22 +142,22 @@ cdef inline bint trains_by_columns(const Run *run, int size) noexcept nogil:
 
 
 cdef inline double train_columns(Run *run, fastnn_team *team, const ThreadState *thread,
-                                 const Round *now) noexcept nogil:
+                                 const Round *round) noexcept nogil:
     """Compute outputs, losses and deltas of all rows of a round, by columns in wide stages; return
     the loss of this thread's rows."""
     cdef const Net *net = run.net
-    cdef Py_ssize_t i, position = now.position, rows = now.rows, ahead
+    cdef Py_ssize_t i, position = round.position, rows = round.rows, ahead
     cdef Py_ssize_t first = row_share(net, rows, thread.rank, thread.size)
     cdef Py_ssize_t stop = row_share(net, rows, thread.rank + 1, thread.size)
     cdef Pass work
     cdef double loss
     begin_pass(&work, net, run.buffers, first, run.rows.loss)
-    work.step, work.before, work.few = now.t - 1, now.before, now.few
+    work.step, work.before, work.few = round.t - 1, round.before, round.few
     work.scratch = thread.scratch
     work.rank, work.size, work.rows = thread.rank, thread.size, stop - first
     run.rows.gather_inputs(net, &run.rows, run.buffers, position + first, first, work.rows)
     run.rows.gather_targets(net, &run.rows, run.buffers, position + first, first, work.rows)
-    weigh_in_batch(run, thread, now, first, first, work.rows)
+    weigh_in_batch(run, thread, round, first, first, work.rows)
     ahead = position + rows + first
     prefetch_rows(net, &run.rows, ahead, min(ahead + work.rows, run.end))
     record_time(thread.clock, INPUT)
@@ -172,7 +172,7 @@ cdef inline double train_columns(Run *run, fastnn_team *team, const ThreadState 
     if not isfinite(loss) and run.gradient == NULL:
         run.ended = DIVERGED
     if divides_columns(net.last, thread.size):
-        meet(team, thread, LOSS)  # the loss is divided by rows: now all rows of delta are known
+        meet(team, thread, LOSS)  # the loss is divided by rows: all rows of delta are known
     backward_parts(run, &work, team, thread, first, stop, rows)
     record_time(thread.clock, DELTA)
     return loss

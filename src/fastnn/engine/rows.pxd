@@ -89,7 +89,7 @@ cdef inline void spread(const Net *net, const Buffers *buffers, Py_ssize_t colum
 
 # ---- inputs -------------------------------------------------------------------------------------
 
-cdef inline void take_rows_of_reals(Rows *rows, Py_ssize_t n, const real *X) noexcept nogil:
+cdef inline void describe_dense_rows(Rows *rows, Py_ssize_t n, const real *X) noexcept nogil:
     """Describe n rows of X, in the network's precision, without targets."""
     memset(rows, 0, sizeof(Rows))
     rows.n, rows.X, rows.gather_inputs = n, X, gather_reals
@@ -129,10 +129,10 @@ cdef inline bint are_accepted(const Net *net, Py_ssize_t n, const real *X) noexc
 # rows are gathered into panels. If another thread writes to that memory during the call, results
 # may be wrong, but no access is out of bounds.
 
-cdef inline void take_rows_of_nonzeros(Rows *rows, const Net *net, Py_ssize_t n,
-                                       const real *values, const int32_t *columns,
-                                       Py_ssize_t n_values, const int64_t *starts,
-                                       bint panels) noexcept nogil:
+cdef inline void describe_csr_rows(Rows *rows, const Net *net, Py_ssize_t n,
+                                   const real *values, const int32_t *columns,
+                                   Py_ssize_t n_values, const int64_t *starts,
+                                   bint panels) noexcept nogil:
     """Describe n rows of CSR, in the network's precision, without targets; with `panels`, they are
     gathered into panels in any case."""
     memset(rows, 0, sizeof(Rows))
@@ -236,9 +236,9 @@ cdef inline void index_columns(const Net *net, const Rows *rows, Py_ssize_t posi
 
 # ---- prefetching --------------------------------------------------------------------------------
 
-# Bytes of inputs that are not in the last cache.
+# Inputs of more bytes do not fit in the last cache.
 cdef enum:
-    FAR = 1 << 24
+    FAR_INPUT_BYTES = 1 << 24
 
 
 cdef inline void prefetch_rows(const Net *net, const Rows *rows, Py_ssize_t position,
@@ -252,7 +252,7 @@ cdef inline void prefetch_rows(const Net *net, const Rows *rows, Py_ssize_t posi
     """
     cdef Py_ssize_t size = net.n_in * <Py_ssize_t>sizeof(real), n = stop - position
     if (rows.order == NULL or rows.X == NULL or n < 2 or size >= FASTNN_LONG_ROW
-            or rows.n * size < FAR):
+            or rows.n * size < FAR_INPUT_BYTES):
         return
     fastnn_prefetch_rows(n, rows.order + position, rows.X, size)
     if rows.T != NULL:
@@ -263,7 +263,8 @@ cdef inline void prefetch_rows(const Net *net, const Rows *rows, Py_ssize_t posi
 
 # ---- targets ------------------------------------------------------------------------------------
 
-cdef inline void take_reals(Rows *rows, const fastnn_loss *loss, const real *T) noexcept nogil:
+cdef inline void set_real_targets(Rows *rows, const fastnn_loss *loss,
+                                  const real *T) noexcept nogil:
     rows.loss, rows.T, rows.gather_targets = loss, T, gather_real_targets
 
 
@@ -273,8 +274,8 @@ cdef inline void gather_real_targets(const Net *net, const Rows *rows, const Buf
     gather(net, rows, buffers, position, n, rows.T, net.n_out, buffers.target + at * PANEL)
 
 
-cdef inline void take_labels(Rows *rows, const fastnn_loss *loss,
-                             const int64_t *labels) noexcept nogil:
+cdef inline void set_labels(Rows *rows, const fastnn_loss *loss,
+                            const int64_t *labels) noexcept nogil:
     rows.loss, rows.labels, rows.gather_targets = loss, labels, gather_labels
 
 
@@ -304,7 +305,7 @@ cdef inline bint targets_fit(const Net *net, const Rows *rows) noexcept nogil:
     return net.ops.first_nonfinite(rows.n * net.n_out, rows.T) < 0
 
 
-cdef inline void take_last_rows(const Net *net, Rows *rows, Py_ssize_t n) noexcept nogil:
+cdef inline void keep_last_rows(const Net *net, Rows *rows, Py_ssize_t n) noexcept nogil:
     """Restrict `rows` to the last n of them, or to all if there are fewer."""
     cdef Py_ssize_t skipped = max(0, rows.n - n)
     rows.n -= skipped
@@ -325,12 +326,12 @@ cdef inline void take_last_rows(const Net *net, Rows *rows, Py_ssize_t n) noexce
 
 # ---- sample weights -----------------------------------------------------------------------------
 
-cdef inline void take_sample_weight(Rows *rows, const real *sample_weight) noexcept nogil:
+cdef inline void set_sample_weight(Rows *rows, const real *sample_weight) noexcept nogil:
     rows.n_weights, rows.sample_weight = 1, sample_weight
 
 
-cdef inline bint take_output_weights(Rows *rows, const Net *net,
-                                     const real *sample_weight) noexcept nogil:
+cdef inline bint set_output_weights(Rows *rows, const Net *net,
+                                    const real *sample_weight) noexcept nogil:
     """Set weights (n, n_out) of each output; False if rows.loss is not a sum over the outputs."""
     rows.n_weights, rows.sample_weight = net.n_out, sample_weight
     rows.loss = by_output(net.ops, rows.loss)

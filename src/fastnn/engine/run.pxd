@@ -22,7 +22,7 @@ cdef enum End:                    # why a run ends before its last step
     DIVERGED                      # a loss isn't finite; its step was not made, unless `overflowed`
     LAST_DIVERGED                 # the loss after the last update of an epoch isn't finite
     STOPPED                       # a rule ended it, or Watch.stop was set: after a complete epoch
-    INTERRUPTED                   # a signal arrived, or the members of a fit_many are given up
+    INTERRUPTED                   # a signal arrived, or the members of a fit_many are abandoned
     NO_MEMORY
 
 cdef struct Kept:                 # parameters that are known to have given a finite loss
@@ -36,11 +36,11 @@ cdef struct Evaluation:           # rows whose outputs, losses or both are compu
     const Net *net
     const Buffers *buffers
     Rows rows
-    Py_ssize_t first, stop        # positions of the present slice
-    Py_ssize_t taken              # chunks that are taken, beyond the first of each thread
+    Py_ssize_t first, stop        # positions of the current slice
+    Py_ssize_t taken              # chunks taken so far, besides the first of each thread
     real *out                     # (n, n_out) predictions, or NULL
     double *chunk_losses          # (chunks,) sums of the losses of each chunk, or NULL
-    bint skips_zeros              # the inputs have many, and the lowest W is finite
+    bint skips_zeros              # the inputs have many zeros, and the lowest W is finite
 
 cdef struct Judge:                # metrics of the rows of an epoch
     Py_ssize_t n_metrics
@@ -48,7 +48,7 @@ cdef struct Judge:                # metrics of the rows of an epoch
     const real *sample_weight     # (rows,) all above 0, without class weights; or NULL
     double *values                # (until, n_metrics)
     real *out                     # (n, n_out) memory for the outputs of these rows
-    double *room                  # working memory of the metrics
+    double *scratch               # working memory of the metrics
 
 cdef enum RuleKind:
     STOPS                         # stops the run, like the callback EarlyStopping
@@ -103,7 +103,7 @@ cdef struct Watch:
     Py_ssize_t n_rules
     Rule *rules
     bint settles_divergence       # divergence is not an error, since a rule handles it
-    const int *stop_flag          # nonzero: end the run after the present epoch
+    const int *stop_flag          # nonzero: end the run after the current epoch
 
 
 # ---- a run --------------------------------------------------------------------------------------
@@ -120,7 +120,7 @@ cdef struct Run:
     Py_ssize_t epochs             # number of epochs in all
     Py_ssize_t until              # train up to this number of epochs: `losses` has room for them
     Py_ssize_t epoch              # number of finished epochs
-    bint begun                    # the present epoch has begun, and has its order
+    bint begun                    # the current epoch has begun, and its order has been drawn
     bitgen_t *generator           # draws the order of each epoch; NULL: rows.order in each
     const int64_t *numbers        # (rows.n,) the rows that take part; NULL: all, as they are stored
     int64_t *order                # (rows.n,) room for the order of an epoch
@@ -136,7 +136,7 @@ cdef struct Run:
     int most_threads              # threads for any task, at most
     Py_ssize_t slice_rows         # rows of a slice: signals are handled between slices
     bint tiny                     # tiny.c makes the steps
-    bint skips_zeros              # the inputs have many, and the lowest W is finite
+    bint skips_zeros              # the inputs have many zeros, and the lowest W is finite
     bint by_columns               # a team divides columns, unless zeros are skipped
     Kept *keep                    # where parameters with a finite loss are kept, or NULL
     real *gradient                # memory for the gradient, if no update is wanted; or NULL
@@ -146,9 +146,9 @@ cdef struct Run:
     bint (*interrupted)(void *owner) noexcept nogil  # handles signals; returns whether to end
     void *owner                   # the argument of `interrupted`
     # ---- its position
-    Py_ssize_t first, stop        # positions of the present slice
+    Py_ssize_t first, stop        # positions of the current slice
     real *copy_to                 # where the slice's first step copies the parameters; or NULL
-    int64_t epoch_step            # updates made before the present epoch
+    int64_t epoch_step            # updates made before the current epoch
     double loss                   # sum of the batches' losses in the epoch; of means, times weight
     double total                  # sum of the weights of the epoch's rows
     double row_loss               # sum over the epoch's rows of the loss of their batch

@@ -5,7 +5,7 @@
 from libc.stdint cimport int64_t
 
 from fastnn.engine.leaves cimport fastnn_allocate, fastnn_free, real
-from fastnn.engine.metrics cimport judging_room
+from fastnn.engine.metrics cimport metric_scratch_size
 from fastnn.engine.net cimport Net, chunks_of
 from fastnn.engine.run cimport Judge, Kept, Run, Watch
 from fastnn.engine.watch cimport keeps_best
@@ -51,8 +51,8 @@ cdef inline void allocate_judge(Judge *judge, Py_ssize_t n, Py_ssize_t n_out,
     """Allocate memory for n outputs and their metrics, if any."""
     if judge.n_metrics > 0:
         judge.out = <real *>memory_of(judge.out, n * n_out * sizeof(real), fits)
-        judge.room = <double *>memory_of(
-            judge.room, (n + judging_room(n, n_out)) * sizeof(double), fits)
+        judge.scratch = <double *>memory_of(
+            judge.scratch, (n + metric_scratch_size(n, n_out)) * sizeof(double), fits)
 
 
 cdef inline bint allocate_kept(Kept *kept, const Net *net, bint is_tiny) noexcept nogil:
@@ -81,5 +81,5 @@ cdef inline void free_run_memory(Run *run) noexcept nogil:
 
 cdef inline void free_judge(Judge *judge) noexcept nogil:
     fastnn_free(judge.out)
-    fastnn_free(judge.room)
-    judge.out, judge.room = NULL, NULL
+    fastnn_free(judge.scratch)
+    judge.out, judge.scratch = NULL, NULL

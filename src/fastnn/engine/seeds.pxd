@@ -1,7 +1,7 @@
-# The random numbers of NumPy's default_rng, to the bit: SeedSequence, which mixes a seed (M. E.
-# O'Neill's seed_seq), and the generator PCG64 (O'Neill, HMC-CS-2014-0905). A generator made here
-# takes less than a microsecond to make, and its numbers do not change with NumPy's version. Not
-# here: orders of rows (orders.pxd).
+# The random numbers of NumPy's default_rng, bit for bit: SeedSequence, which mixes a seed (M. E.
+# O'Neill's seed_seq), and the generator PCG64 (O'Neill, HMC-CS-2014-0905). Making a generator here
+# takes less than a microsecond, and its numbers do not change with NumPy's version. Not here:
+# orders of rows (orders.pxd).
 
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -35,8 +35,8 @@ cdef inline void mix_into(Seeds *seeds, Py_ssize_t i, uint32_t word) noexcept no
     seeds.pool[i] = value ^ (value >> 16)
 
 
-cdef inline void take_seed(Seeds *seeds, const uint32_t *entropy, Py_ssize_t n,
-                           uint32_t child) noexcept nogil:
+cdef inline void mix_seed(Seeds *seeds, const uint32_t *entropy, Py_ssize_t n,
+                          uint32_t child) noexcept nogil:
     """Mix SeedSequence(entropy, spawn_key=(child,)); entropy has n words, the lowest first."""
     cdef Py_ssize_t i, j
     seeds.constant = <uint32_t>0x43b0d7e5

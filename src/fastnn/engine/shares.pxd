@@ -56,10 +56,10 @@ cdef struct ThreadState:          # the private state of a thread of the team
     uint64_t modes                # floating-point modes, between steps
 
 cdef struct TileShare:            # tiles of the parameters: those of a thread, or a portion of them
-    bint by_columns               # divided by the columns of each stage,
-    int team                      # for a team of this size:
-    int number, count             # share `number` of `count`
-    Py_ssize_t first, stop        # otherwise these, counted over all stages
+    bint by_columns               # each stage's columns are divided, not the tiles of all stages
+    int team                      # number of threads
+    int number, count             # this is share `number` of `count`
+    Py_ssize_t first, stop        # its tiles, counted over all stages; unused if `by_columns`
 
 
 # ---- rounds and portions ------------------------------------------------------------------------
@@ -74,10 +74,10 @@ cdef inline ThreadState thread_state(const Run *run, fastnn_team *team, int rank
     thread.modes = fastnn_modes()
     thread.rank, thread.size = rank, fastnn_team_size(team)
     thread.polls = run.polls and rank == 0
-    thread.scratch = run.buffers.scratch + rank * run.buffers.scratch_stretch
+    thread.scratch = run.buffers.scratch + rank * run.buffers.scratch_size
     thread.strips = NULL
     if run.buffers.strips != NULL:
-        thread.strips = run.buffers.strips + rank * run.buffers.strips_stretch
+        thread.strips = run.buffers.strips + rank * run.buffers.strips_size
     thread.columns = NULL
     if run.buffers.nonzeros != NULL or postpones_updates(run):
         thread.columns = &run.buffers.indexed.columns[rank]
@@ -94,43 +94,47 @@ cdef inline Round round_from(const Run *run, int64_t t, Py_ssize_t position, Py_
     `position`, for a team of `size` threads."""
     cdef const Net *net = run.net
     cdef Py_ssize_t most = round_rows(net)
-    cdef Round now
-    now.t, now.position, now.before, now.divisor = t, position + before, before, divisor
-    now.rows, now.few = min(most, rows - before), rows * net.members <= FEW_ROWS
-    now.first, now.last = before == 0, rows - before <= most
-    now.penalty_scale = 1.0
+    cdef Round round
+    round.t, round.position, round.before, round.divisor = t, position + before, before, divisor
+    round.rows, round.few = min(most, rows - before), rows * net.members <= FEW_ROWS
+    round.first, round.last = before == 0, rows - before <= most
+    round.penalty_scale = 1.0
     if net.scales_penalties:
-        now.penalty_scale = 1.0 / divisor if divisor > 0 else 0.0
-    now.skips_zeros = run.skips_zeros  # read here by all threads; one may clear it later
-    now.by_columns = run.by_columns and not now.skips_zeros and size > 1
-    now.postpones = postpones_updates(run)
-    now.row_portions = now.tile_portions = 1
+        round.penalty_scale = 1.0 / divisor if divisor > 0 else 0.0
+    round.skips_zeros = run.skips_zeros  # read here by all threads; one may clear it later
+    round.by_columns = run.by_columns and not round.skips_zeros and size > 1
+    round.postpones = postpones_updates(run)
+    round.row_portions = round.tile_portions = 1
     if size > 1:
-        set_portions(run, &now, size)
-    return now
+        set_portions(run, &round, size)
+    return round
 
 
-cdef inline void set_portions(const Run *run, Round *now, int size) noexcept nogil:
-    """Decide into how many portions the rows and the tiles of each thread are divided, if any.
+cdef inline void set_portions(const Run *run, Round *round, int size) noexcept nogil:
+    """Set the numbers of portions into which the rows and the tiles of each thread are divided.
 
-    Rows are divided if each thread has several chunks, which are the portions: deltas read W again
-    for each portion. Tiles are not divided if updates are postponed: each thread updates its own
-    part of the rows of W in use.
+    Rows are divided into portions of whole chunks, and only if each thread has several chunks,
+    since the deltas of each portion read W again. Tiles are not divided if updates are postponed:
+    each thread updates its own part of the rows of W in use.
     """
     cdef Py_ssize_t chunk = chunk_rows(run.net) * size
-    cdef int most = <int>min(MOST_PORTIONS, now.rows * run.net.row_flops / (PORTION_FLOPS() * size))
+    cdef double flops = round.rows * run.net.row_flops
+    cdef int most = <int>min(MOST_PORTIONS, flops / (PORTION_FLOPS() * size))
     if most < 2:
         return
-    if now.rows >= SEVERAL_CHUNKS * chunk:
-        now.row_portions = <int>min(most, (now.rows + chunk - 1) // chunk)
-    if not now.postpones:
-        now.tile_portions = most
+    if round.rows >= SEVERAL_CHUNKS * chunk:
+        round.row_portions = <int>min(most, (round.rows + chunk - 1) // chunk)
+    if not round.postpones:
+        round.tile_portions = most
 
 
 cdef inline int next_portion(fastnn_team *team, const ThreadState *thread, int portions,
                              int before) noexcept nogil:
-    """Return the portion of work that this thread does after portion `before`, -1 for its first; -1
-    if nothing is left. Each thread has `portions` portions; a single one is never another's."""
+    """Return the portion of work that this thread does after portion `before`; -1 if none is left.
+
+    `before` is -1 for the first portion. Each thread has `portions` portions. If that is 1, no
+    thread takes the portion of another.
+    """
     if portions > 1:
         return fastnn_team_take(team, thread.rank, portions)
     return thread.rank if before < 0 else -1
@@ -138,15 +142,18 @@ cdef inline int next_portion(fastnn_team *team, const ThreadState *thread, int p
 
 # ---- tiles --------------------------------------------------------------------------------------
 
-cdef inline TileShare share_of_tiles(const Net *net, const Round *now, int team, int number,
+cdef inline TileShare share_of_tiles(const Net *net, const Round *round, int team, int number,
                                      int portions) noexcept nogil:
     """Return portion `number` of the tiles, counted over all threads of a team, each of which has
-    `portions`; with now.by_columns, a thread's tiles are those of the columns that it computes."""
+    `portions`.
+
+    With round.by_columns, a thread's tiles are those of the columns that it computes.
+    """
     cdef TileShare part
-    part.by_columns, part.team = now.by_columns, team
+    part.by_columns, part.team = round.by_columns, team
     part.number, part.count = number, team * portions
-    part.first = first_tile(net, number, part.count, now)
-    part.stop = first_tile(net, number + 1, part.count, now)
+    part.first = first_tile(net, number, part.count, round)
+    part.stop = first_tile(net, number + 1, part.count, round)
     return part
 
 
@@ -167,7 +174,7 @@ cdef inline (Py_ssize_t, Py_ssize_t) tiles_of(const TileShare *part, const Stage
 
 
 cdef inline Py_ssize_t first_tile(const Net *net, int number, int count,
-                                  const Round *now) noexcept nogil:
+                                  const Round *round) noexcept nogil:
     """Return the first tile of share `number` of `count`, among all tiles; n_tiles if that is
     `count`."""
     cdef const Stage *stage
@@ -175,11 +182,11 @@ cdef inline Py_ssize_t first_tile(const Net *net, int number, int count,
     if number == 0 or number == count:
         return 0 if number == 0 else net.n_tiles
     for i in range(net.n_stages):
-        work += tile_cost(net, &net.stages[i], now) * net.stages[i].n_tiles
+        work += tile_cost(net, &net.stages[i], round) * net.stages[i].n_tiles
     work = share(work, number, count)
     for i in range(net.n_stages):
         stage = &net.stages[i]
-        rows = tile_cost(net, stage, now)
+        rows = tile_cost(net, stage, round)
         if work < stage.n_tiles * rows:
             return before + work // rows
         work -= stage.n_tiles * rows
@@ -188,9 +195,12 @@ cdef inline Py_ssize_t first_tile(const Net *net, int number, int count,
 
 
 cdef inline Py_ssize_t tile_cost(const Net *net, const Stage *stage,
-                                 const Round *now) noexcept nogil:
-    """Return the relative cost of a tile's gradient: half of the usual one if zeros are skipped, 0
-    if the tile is frozen or its rows in use are divided among the threads apart from tiles."""
-    if stage.frozen or (now.postpones and stage == lowest_with_parameters(net)):
+                                 const Round *round) noexcept nogil:
+    """Return the relative cost of a tile's gradient.
+
+    It is half of the usual cost if zeros are skipped. It is 0 if the stage is frozen, or if updates
+    of its W are postponed, since threads then divide the rows of W in use instead of the tiles.
+    """
+    if stage.frozen or (round.postpones and stage == lowest_with_parameters(net)):
         return 0
-    return stage.tile_rows // 2 if now.skips_zeros and stage.skips_zeros else stage.tile_rows
+    return stage.tile_rows // 2 if round.skips_zeros and stage.skips_zeros else stage.tile_rows

@@ -15,7 +15,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-/* The thread's modes. */
+/* The floating-point modes of this thread. */
 static inline uint64_t fastnn_modes(void) { return _mm_getcsr(); }
 
 /* Returns the modes from before, for fastnn_restore_subnormals. */

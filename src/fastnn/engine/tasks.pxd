@@ -151,12 +151,12 @@ cdef inline void train_tiny_slice(Run *run, real *before) noexcept nogil:
 
 # ---- the beginning of a run ---------------------------------------------------------------------
 
-# Operations of the update of a weight, which are most of a step if the inputs are nonzeros.
+# Flops of the update of a weight. Updates are most of a step if the inputs are nonzeros.
 cdef enum:
     UPDATE_FLOPS = 10
 
 
-cdef inline void arrange(Run *run) noexcept nogil:
+cdef inline void plan_run(Run *run) noexcept nogil:
     """Decide how a run is carried out, from the shapes of the network and its batches."""
     cdef const Net *net = run.net
     cdef double flops, row_flops = net.row_flops - run.rows.flops_less
@@ -177,13 +177,13 @@ cdef inline void arrange(Run *run) noexcept nogil:
 cdef inline void prepare_run(Run *run) noexcept nogil:
     """Decide what a run does with zeros and with postponed updates, in its buffers.
 
-    begin_training comes before: the W that is trained must be finite, not its average. What was
-    known of W is forgotten last, since the two answers use it and the steps change W.
+    Call begin_training first: the W that is trained must be finite, not its average. finite_until
+    is cleared last, since multiplies_zeros and trains_on_zeros read it; the steps then change W.
     """
     if run.buffers.nonzeros != NULL:
         run.buffers.nonzeros.whole = multiplies_zeros(run.net)
     run.skips_zeros = trains_on_zeros(run)
-    arrange_updates(run)
+    plan_updates(run)
     run.net.finite_until = 0
 
 
@@ -195,7 +195,7 @@ cdef inline void prepare_run(Run *run) noexcept nogil:
 cdef enum:
     POSTPONING = 4
 
-cdef inline void arrange_updates(const Run *run) noexcept nogil:
+cdef inline void plan_updates(const Run *run) noexcept nogil:
     """Decide whether updates of the lowest W are postponed until its rows are read.
 
     They are if a batch reads few rows of W. They are not with penalties, clipping by a norm, or

@@ -14,18 +14,18 @@ cdef inline double SLICE_FLOPS() noexcept nogil:
     return 4e8
 
 
-# Flops of a portion of a step at least, about 0.4 ms: a thread that is done takes portions of other
-# threads' work, which costs a transfer between caches.
+# The fewest flops of a portion of a step, about 0.4 ms: a thread that takes a portion of another
+# thread's work transfers data between caches.
 cdef inline double PORTION_FLOPS() noexcept nogil:
     return 4e7
 
 
 cdef enum:
     MOST_PORTIONS = 8             # of a thread's rows or tiles
-    SEVERAL_CHUNKS = 4            # of rows for each thread, from which on rows are divided
+    SEVERAL_CHUNKS = 4            # rows are divided into portions from this many chunks a thread
 
 
-# Calls of fewer flops, some microseconds, keep the GIL: to release and acquire it takes 10 % of a
+# Calls of fewer flops, some microseconds, keep the GIL: releasing and acquiring it takes 10 % of a
 # prediction of one row of 16-64-64-1.
 cdef inline double BRIEF_FLOPS() noexcept nogil:
     return 2e5

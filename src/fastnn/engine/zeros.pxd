@@ -6,7 +6,7 @@
 
 from libc.stdint cimport uint64_t
 
-from fastnn.engine.leaves cimport fastnn_is_owner, fastnn_times_left
+from fastnn.engine.leaves cimport fastnn_is_owner, fastnn_releases
 from fastnn.engine.net cimport Net, Stage, W_size, lowest_with_parameters
 from fastnn.engine.rows cimport Rows, are_nonzeros, index_of
 from fastnn.engine.run cimport Run
@@ -35,13 +35,13 @@ cdef inline bint trains_on_zeros(const Run *run) noexcept nogil:
 cdef inline bint predicts_zeros(Net *net, const Rows *rows, bint dropout) noexcept nogil:
     """Whether predictions of these rows skip zeros.
 
-    To check that W is finite takes as long as the prediction of some rows. So it is not checked for
+    Checking that W is finite takes as long as the prediction of some rows, so it is not checked for
     a first call with few rows after a change of the parameters.
     """
     cdef uint64_t now
     if not lowest_with_parameters(net).skips_zeros:  # most calls of small networks end here
         return False
-    now = fastnn_times_left(&net.claim) + 1
+    now = fastnn_releases(&net.claim) + 1
     if not have_zeros(net, rows, 0, rows.n, dropout):
         return False
     if rows.n < SKIPPING_ROWS and net.finite_until != now and net.predicts_until != now:
@@ -81,7 +81,7 @@ cdef inline bint multiplies_zeros(Net *net) noexcept nogil:
     If W is finite, net.finite_until records that until the parameters change. A thread that owns
     the claim may be changing them, as in a signal's handler during a run, and records nothing.
     """
-    cdef uint64_t now = fastnn_times_left(&net.claim) + 1  # 0: nothing is known
+    cdef uint64_t now = fastnn_releases(&net.claim) + 1  # 0: nothing is known
     if net.finite_until != now:
         if not is_finite(net, lowest_with_parameters(net)):
             return True
@@ -90,6 +90,7 @@ cdef inline bint multiplies_zeros(Net *net) noexcept nogil:
     return False
 
 
-cdef inline void keep_finite(Net *net) noexcept nogil:
-    """Record that W is finite, as of when the thread that has changed it leaves its claim."""
-    net.finite_until = fastnn_times_left(&net.claim) + 2
+cdef inline void record_finite(Net *net) noexcept nogil:
+    """Record that W is finite, for the time after this thread, which has changed W, releases its
+    claim."""
+    net.finite_until = fastnn_releases(&net.claim) + 2

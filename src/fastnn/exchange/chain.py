@@ -215,8 +215,8 @@ class Join(Operation):
 
     def put(self, layers: list[list[Layer]], l2: float) -> None:
         """Replace the innermost open residual by a Residual layer."""
-        stretch = layers.pop()
-        layers[-1].append(_checks.built(self.place, Residual, stretch))
+        block = layers.pop()
+        layers[-1].append(_checks.built(self.place, Residual, block))
 
 
 class Chain:
@@ -432,11 +432,11 @@ class Chain:
 
     def join(self, place: str) -> None:
         """End the innermost residual: add its inputs to its outputs."""
-        stretch = self.operations[self._splits.pop() :]
+        block = self.operations[self._splits.pop() :]
         remedy = "put layers between them"
-        _checks.expressible(place, stretch, "adds its inputs to themselves", remedy)
-        taken = next((o.n_in for o in stretch if o.n_in is not None), None)
-        given = next((o.n_out for o in reversed(stretch) if o.n_out is not None), taken)
+        _checks.expressible(place, block, "adds its inputs to themselves", remedy)
+        taken = next((o.n_in for o in block if o.n_in is not None), None)
+        given = next((o.n_out for o in reversed(block) if o.n_out is not None), taken)
         problem = f"adds {taken} inputs to {given} outputs"
         remedy = "fastnn's residuals have as many outputs as inputs"
         _checks.expressible(place, given == taken, problem, remedy)
@@ -457,10 +457,10 @@ class Chain:
         `output` is an activation to append, `l2` the penalty of every layer.
         """
         self._end(output)
-        stretches: list[list[Layer]] = [[]]
+        blocks: list[list[Layer]] = [[]]
         for operation in self.operations:
-            operation.put(stretches, l2)
-        [layers] = stretches
+            operation.put(blocks, l2)
+        [layers] = blocks
         if self.standardization is not None:
             layers.insert(0, Standardize())
         if loss is None:

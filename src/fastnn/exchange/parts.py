@@ -1,4 +1,4 @@
-"""A network as a list of parts: layers with their learnt values.
+"""A network as a list of parts: layers with their learned values.
 
 A module that writes networks has a table ``RULES`` with one entry for each kind of layer: a
 function that writes it, or a `Refusal`. `rule_for` looks a part up; a kind without an entry raises
@@ -92,7 +92,7 @@ def _standardization(net: "MLP") -> dict[str, Array]:
     return {"mean": mean, "scale": scale}
 
 
-#: For a kind of layer, the function that returns learnt values other than parameters, by name.
+#: For a kind of layer, the function that returns learned values other than parameters, by name.
 _LEARNT: dict[type[Layer], Callable[["MLP"], dict[str, Array]]] = {Standardize: _standardization}
 
 

@@ -376,7 +376,7 @@ def to_torch(net: MLP | Estimator) -> Any:
     -----
     PyTorch has no modules for some layers, which become modules of new classes; unpickling these
     requires fastnn. They are ``Standardization``, with the buffers ``mean`` and ``scale``;
-    ``Residual``, whose ``stretch`` is a Sequential; and those of embeddings.
+    ``Residual``, whose ``block`` is a Sequential; and those of embeddings.
 
     Examples
     --------
@@ -388,14 +388,14 @@ def to_torch(net: MLP | Estimator) -> Any:
     """
     torch = _checks.package("torch", "to_torch")
     net = network_of(net)
-    stretches: _Modules = [[]]
+    blocks: _Modules = [[]]
     for part in parts(net):
-        rule_for(RULES, part, "to_torch cannot write")(torch, stretches, part)
-    [modules] = stretches
+        rule_for(RULES, part, "to_torch cannot write")(torch, blocks, part)
+    [modules] = blocks
     return torch.nn.Sequential(*modules).to(getattr(torch, net.dtype.name)).eval()
 
 
-def _dense(torch: Any, stretches: _Modules, part: Part[Dense]) -> None:
+def _dense(torch: Any, blocks: _Modules, part: Part[Dense]) -> None:
     """Append a Linear, made without drawing initial weights, and its activation."""
     W, b = torch.from_numpy(np.ascontiguousarray(part.arrays["W"].T)), part.arrays.get("b")
     linear = torch.nn.utils.skip_init(
@@ -405,11 +405,11 @@ def _dense(torch: Any, stretches: _Modules, part: Part[Dense]) -> None:
         linear.weight.copy_(W)
         if b is not None:
             linear.bias.copy_(torch.from_numpy(b))
-    stretches[-1].append(linear.requires_grad_(part.layer.trainable))
-    _activate(torch, stretches, part)
+    blocks[-1].append(linear.requires_grad_(part.layer.trainable))
+    _activate(torch, blocks, part)
 
 
-def _activate(torch: Any, stretches: _Modules, part: Part[Any]) -> None:
+def _activate(torch: Any, blocks: _Modules, part: Part[Any]) -> None:
     """Append an activation's module."""
     activation = activations.get(part.layer.activation)
     if activation.is_linear:
@@ -419,35 +419,35 @@ def _activate(torch: Any, stretches: _Modules, part: Part[Any]) -> None:
     problem = f"has {activation}, for which PyTorch has no module"
     _checks.expressible(part.place, make is not None, problem, remedy)
     assert make is not None
-    stretches[-1].append(make(torch.nn, activation.parameter))
+    blocks[-1].append(make(torch.nn, activation.parameter))
 
 
-def _dropout(torch: Any, stretches: _Modules, part: Part[Dropout]) -> None:
-    stretches[-1].append(torch.nn.Dropout(part.layer.rate))
+def _dropout(torch: Any, blocks: _Modules, part: Part[Dropout]) -> None:
+    blocks[-1].append(torch.nn.Dropout(part.layer.rate))
 
 
-def _standardize(torch: Any, stretches: _Modules, part: Part[Standardize]) -> None:
+def _standardize(torch: Any, blocks: _Modules, part: Part[Standardize]) -> None:
     """Append a module: folded into float32 weights, large means would cost digits."""
     mean, scale = (torch.from_numpy(np.array(a)) for a in part.arrays.values())  # writable
-    stretches[-1].append(_standardization(torch.nn)(mean, scale))
+    blocks[-1].append(_standardization(torch.nn)(mean, scale))
 
 
-def _norm(torch: Any, stretches: _Modules, part: Part[LayerNorm]) -> None:
+def _norm(torch: Any, blocks: _Modules, part: Part[LayerNorm]) -> None:
     gain, bias = (torch.from_numpy(array) for array in part.arrays.values())
     norm = torch.nn.LayerNorm(part.n_in, part.layer.epsilon, dtype=gain.dtype)
     with torch.no_grad():
         norm.weight.copy_(gain)
         norm.bias.copy_(bias)
-    stretches[-1].append(norm.requires_grad_(part.layer.trainable))
+    blocks[-1].append(norm.requires_grad_(part.layer.trainable))
 
 
-def _fork(torch: Any, stretches: _Modules, part: Part[Fork]) -> None:
-    stretches.append([])
+def _fork(torch: Any, blocks: _Modules, part: Part[Fork]) -> None:
+    blocks.append([])
 
 
-def _sum(torch: Any, stretches: _Modules, part: Part[Sum]) -> None:
-    stretch = torch.nn.Sequential(*stretches.pop())
-    stretches[-1].append(_residual(torch.nn)(stretch))
+def _sum(torch: Any, blocks: _Modules, part: Part[Sum]) -> None:
+    block = torch.nn.Sequential(*blocks.pop())
+    blocks[-1].append(_residual(torch.nn)(block))
 
 
 @functools.cache
@@ -455,16 +455,16 @@ def _residual(nn: Any) -> Any:
     """Return the module class of a Residual, made on demand since PyTorch may be missing."""
 
     class Residual(nn.Module):  # type: ignore[misc]  # nn is an argument
-        """The inputs of a stretch of modules added to its outputs."""
+        """The inputs of a block of modules added to its outputs."""
 
         __qualname__ = "Residual"
 
-        def __init__(self, stretch: Any) -> None:
+        def __init__(self, block: Any) -> None:
             super().__init__()
-            self.stretch = stretch
+            self.block = block
 
         def forward(self, z: Any) -> Any:
-            return z + self.stretch(z)
+            return z + self.block(z)
 
     return Residual
 
@@ -499,24 +499,24 @@ def __getattr__(name: str) -> Any:
     return _CLASSES[name](_checks.package("torch", f"a {name} of to_torch").nn)
 
 
-def _embedding(torch: Any, stretches: _Modules, part: Part[Embedding]) -> None:
-    stretches[-1].append(torch_embeddings.embedding(torch, part))
+def _embedding(torch: Any, blocks: _Modules, part: Part[Embedding]) -> None:
+    blocks[-1].append(torch_embeddings.embedding(torch, part))
 
 
-def _piecewise(torch: Any, stretches: _Modules, part: Part[PiecewiseEncoding]) -> None:
-    stretches[-1].append(torch_embeddings.piecewise(torch, part))
+def _piecewise(torch: Any, blocks: _Modules, part: Part[PiecewiseEncoding]) -> None:
+    blocks[-1].append(torch_embeddings.piecewise(torch, part))
 
 
-def _periodic(torch: Any, stretches: _Modules, part: Part[PeriodicEncoding]) -> None:
-    stretches[-1].append(torch_embeddings.periodic(torch, part))
+def _periodic(torch: Any, blocks: _Modules, part: Part[PeriodicEncoding]) -> None:
+    blocks[-1].append(torch_embeddings.periodic(torch, part))
 
 
-def _block_dense(torch: Any, stretches: _Modules, part: Part[BlockDense]) -> None:
+def _block_dense(torch: Any, blocks: _Modules, part: Part[BlockDense]) -> None:
     """Append one module, which includes the activation."""
     within: _Modules = [[]]
     _activate(torch, within, part)
     [activation] = within[0] or [torch.nn.Identity()]
-    stretches[-1].append(torch_embeddings.block_dense(torch, part, activation))
+    blocks[-1].append(torch_embeddings.block_dense(torch, part, activation))
 
 
 #: For each kind of layer, the function that appends its modules.

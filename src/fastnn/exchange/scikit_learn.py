@@ -207,7 +207,7 @@ def _scale(chain: Chain, name: str, scaler: Any) -> None:
     if hasattr(scaler, "min_"):  # MinMaxScaler
         chain.scale(place, 0.0, 1 / scaler.scale_)
         chain.scale(place, -scaler.min_)
-    else:  # its parameters may say that it ignores what it has learnt
+    else:  # its parameters may say that it ignores what it has learned
         centers = getattr(scaler, "with_mean", False) or getattr(scaler, "with_centering", False)
         scales = getattr(scaler, "with_std", True) and getattr(scaler, "with_scaling", True)
         mean = getattr(scaler, "mean_", getattr(scaler, "center_", 0.0))

@@ -40,7 +40,7 @@ class Residual(Layer):
     name: ClassVar[str] = "residual"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "layers", tuple(_checks.stretch(self.layers, KINDS)))
+        object.__setattr__(self, "layers", tuple(_checks.block_layers(self.layers, KINDS)))
 
     def width(self, n_in: int) -> int:
         """Return the number of inputs, which is also the number of outputs."""

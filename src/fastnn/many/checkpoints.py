@@ -95,7 +95,8 @@ class Checkpoint:
                     raise self._not_readable(error) from error
         digest_of = digests.OfNetworks().of
         for number in np.flatnonzero((theirs_of_networks != starts).any(axis=1)).tolist():
-            outcome = found.get(number)  # networks trained in place are as after their training
+            # A network that was trained in place may still have the state after its training.
+            outcome = found.get(number)
             digest = outcome and digest_of(outcome.specification, outcome.snapshot)
             _checks.same_network(self.path, number, digest == starts[number].tobytes())
         for number, outcome in found.items():

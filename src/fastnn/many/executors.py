@@ -46,13 +46,13 @@ _PATIENCE = 5.0
 #: Seconds that the idle processes of an executor of this module are given to end.
 _CLOSING = 1.0
 
-#: Attempts to start processes that can run a task, after which the call is given up.
+#: Attempts to start processes that can run a task, after which the call fails.
 _STARTS = 3
 
 #: Seconds that a call waits for the first worker of a Dask cluster.
 _WAIT = 300
 
-#: Losses of workers, with no portion finished in between, after which the call is given up.
+#: Losses of workers, with no portion finished in between, after which the call fails.
 _MOST_LOSSES = 50
 
 
@@ -324,7 +324,7 @@ class _Threads:
 
 
 class _Rescue:
-    """Makes futures fail that a broken executor would never end.
+    """Makes the futures fail that a broken executor would never complete.
 
     A worker that is killed while it writes a result leaves the executor waiting for the rest of the
     result. The executor notices once all processes, including this one, have closed the writing end
@@ -443,7 +443,7 @@ class _Processes:
         """Shut down the executor that was made.
 
         If a worker is killed at this moment, it may keep the lock of the queue of tasks, and the
-        other workers wait for the lock for ever: idle processes get _CLOSING seconds to end.
+        other workers wait for the lock forever. So idle processes get _CLOSING seconds to end.
         """
         made = self.made
         if made is None:

@@ -57,7 +57,7 @@ _COLUMNS = (*_TABLES, "seed", "learning_rate", "step", "epoch", "dropout_seed", 
 
 _NOT_FINITE = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}
 
-# ---- files ----------------------------------------------------------------------------------
+# ---- files --------------------------------------------------------------------------------------
 
 
 def read(path: str) -> tuple[Tensors, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Ctrl-C while a call of `fit_many` ends: what must be done before the call returns is done."""
+"""Clean-up at the end of a call of `fit_many`, completed without delay in spite of Ctrl-C."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class _SharedData:
 
 @dataclass(eq=False, repr=False, slots=True)
 class _Prepared:
-    """A member prepared for the engine, with the state to restore if its training is given up."""
+    """A member prepared for the engine, with the state to restore if its training is abandoned."""
 
     number: int
     state: State
@@ -239,7 +239,7 @@ class Unattended:
                 arrays = members.validation
             found = sources.source(state, *arrays, where=where, classes=classes)
             by_class = plan.weights_of_classes(state, members.class_weight, classes, None)
-            found = sources.weighed(found, by_class, spec.dtype)
+            found = sources.with_class_weights(found, by_class, spec.dtype)
             self._sources[key] = found if type(found) is Rows else None
         return self._sources[key]
 
@@ -354,9 +354,9 @@ class Unattended:
         )
 
     def _train(self, kernels: Any, some: list[_Prepared], n_threads: int) -> None:
-        def report(places: list[int]) -> None:
-            for place in places:
-                self._finish(some[place])
+        def report(indices: list[int]) -> None:
+            for i in indices:
+                self._finish(some[i])
             self.progress.show()
 
         kernels.train_members([each.fit for each in some], report, n_threads, self.raises)
@@ -411,9 +411,9 @@ class Unattended:
 
     def _restored_epoch(self, fit: WholeFit) -> int | None:
         """Return the epoch whose weights the network has, if a rule restored one."""
-        for place, callback in enumerate(whole.rules_of(self._shared_callbacks or ())):
+        for i, callback in enumerate(whole.rules_of(self._shared_callbacks or ())):
             if isinstance(callback, EarlyStopping) and callback.restore_best_weights:
-                best: int | None = fit.state_of_rules()[place]["best_epoch"]
+                best: int | None = fit.state_of_rules()[i]["best_epoch"]
                 return best
         return None
 

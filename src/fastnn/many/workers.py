@@ -313,8 +313,8 @@ def train(shared_data: InFile | InMemory, portion: bytes) -> Result:
             one = Trained(number, o.snapshot, o.metadata, o.status, *history, o.best_epoch)
             trained.append(one)
     if error is not None:
-        place, cause = error
-        error = None if place is None else numbers[place], _sendable(cause)
+        index, cause = error
+        error = None if index is None else numbers[index], _sendable(cause)
     return Result(trained, seconds, error)
 
 

@@ -78,8 +78,8 @@ def if_stochastic(method: Method) -> Method:
 _LEARNT = ("n_features_in_", "feature_names_in_", "n_outputs_", "classes_", "_label_binarizer")
 
 
-def copy_learnt_attributes(source: Any, *, to: Any) -> None:
-    """Replace what an estimator learnt from its rows by what another one learnt."""
+def copy_learned_attributes(source: Any, *, to: Any) -> None:
+    """Replace what an estimator learned from its rows by what another one learned."""
     for name in _LEARNT:
         vars(to).pop(name, None)
         if hasattr(source, name):

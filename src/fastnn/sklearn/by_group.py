@@ -24,7 +24,7 @@ from fastnn.many.members import rows_of_groups
 from fastnn.sklearn.base import (
     BaseMLP,
     all_or_nothing,
-    copy_learnt_attributes,
+    copy_learned_attributes,
     with_valid_parameters,
 )
 from fastnn.sklearn.descent import Descent, run_all
@@ -137,7 +137,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
     estimators_: dict[Any, Any]
     default_: Any
     n_outputs_: int
-    _prototype: Any  # an estimator that has learnt the columns and classes
+    _prototype: Any  # an estimator that has learned the columns and classes
 
     def __init__(
         self,
@@ -238,7 +238,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
         if member.random_state is None:  # one source shared by threads would be a race
             member.random_state = check_random_state(None).randint(np.iinfo(np.int32).max)
         member.n_iter_ = 0
-        copy_learnt_attributes(self._prototype, to=member)
+        copy_learned_attributes(self._prototype, to=member)
         try:
             member._prepare(rows)
             return Descent(member, rows, None)

@@ -20,7 +20,7 @@ from fastnn.many import averages
 from fastnn.sklearn.base import (
     BaseMLP,
     all_or_nothing,
-    copy_learnt_attributes,
+    copy_learned_attributes,
     with_valid_parameters,
 )
 from fastnn.sklearn.classifier import ClassifierOutputs, MLPClassifier
@@ -132,7 +132,7 @@ class BaseEnsemble(HasMembers, TakesSparseRows, Parameters):
         there = there[: self.n_members]
         first = self._new_member(0)
         if there:
-            copy_learnt_attributes(there[0], to=first)
+            copy_learned_attributes(there[0], to=first)
         rows, validation = first._rows(X, y, sample_weight, X_val, y_val, from_scratch=not there)
         self._n_rows = len(rows)
         self._redraws = {}
@@ -142,12 +142,12 @@ class BaseEnsemble(HasMembers, TakesSparseRows, Parameters):
         for i, member in enumerate(members):
             # A member keeps its seed, so that it draws the rows that it knows already.
             member.set_params(**self._member_parameters(member.random_state))
-            copy_learnt_attributes(first, to=member)
+            copy_learned_attributes(first, to=member)
             member._prepare(rows, from_scratch=i >= len(there))
             member.n_iter_ = 0
             descents.append(Descent(member, *self._rows_of_member(member, rows, validation)))
         self._train(members, descents)
-        copy_learnt_attributes(first, to=self)
+        copy_learned_attributes(first, to=self)
         if self.oob_score:
             weight = None
             if sample_weight is not None:  # without the class weights of `rows`

@@ -209,7 +209,7 @@ class BaseTabular(TabularParameters):
         return self._score_of(outputs, targets[known], None if weight is None else weight[known])
 
     def _keep(self, recipe: Recipe) -> None:
-        """Store the recipe, and what the encoder has learnt of the columns, with the networks."""
+        """Store the recipe, and what the encoder has learned of the columns, with the networks."""
         self.recipe_ = self._encoder.recipe_ = recipe
         self.n_iter_ = max(status.epochs for status in self.fits_.statuses)
         self.n_features_in_ = self._encoder.n_features_in_

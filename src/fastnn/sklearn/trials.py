@@ -24,7 +24,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params, _check_sample_weight
 
-from fastnn.sklearn.base import BaseMLP, copy_learnt_attributes
+from fastnn.sklearn.base import BaseMLP, copy_learned_attributes
 from fastnn.sklearn.classifier import MLPClassifier
 from fastnn.sklearn.descent import Descent, run_all
 from fastnn.sklearn.rows import LabelledRows, validated, weights_by_class
@@ -105,7 +105,7 @@ def fraction_correct(classifier: MLPClassifier, X: Any, y: Any) -> float | None:
 
 
 def _have_same_outputs(a: Any, b: Any) -> bool:
-    """Return whether two estimators have learnt the same number of outputs and the same classes."""
+    """Return whether two estimators have learned the same number of outputs and equal classes."""
     if a.n_outputs_ != b.n_outputs_:
         return False
     return not hasattr(a, "classes_") or np.array_equal(a.classes_, b.classes_)
@@ -121,7 +121,7 @@ class Fold:
 
     X: Any
     y: NDArray[Any]
-    prototype: BaseMLP  # has learnt the columns and classes
+    prototype: BaseMLP  # has learned the columns and classes
     sample_weight: NDArray[Any] | None
     validation: tuple[Any, Any] | None
     numbers: NDArray[Any] | None = None
@@ -135,7 +135,7 @@ class Fold:
             est._validate_params()
             candidate.is_valid = True
         est.n_iter_ = 0
-        copy_learnt_attributes(self.prototype, to=est)
+        copy_learned_attributes(self.prototype, to=est)
         key, validation = est._takes_labels(), None
         if key not in self.targets:
             self.targets[key] = est._encoded(self.y)
@@ -255,7 +255,7 @@ class Trials:
             own, others = self._fit_params_of_network()
             self.whole = self._rows(network_of(self.estimator), self.X, self.y, own | others)
         whole, prototype = self.whole, clone(network_of(self.estimator))
-        copy_learnt_attributes(whole.prototype, to=prototype)
+        copy_learned_attributes(whole.prototype, to=prototype)
         if hasattr(prototype, "classes_"):
             del prototype.classes_
         some = whole.y[train]

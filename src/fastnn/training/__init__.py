@@ -3,7 +3,7 @@
 Each module imports only those above it in this list:
 
     specification.py    the checked arguments that define a network
-    own_loss.py         compiled networks whose loss is a user's function
+    custom_loss.py      compiled networks whose loss is a user's function
     binding.py          compiled networks from specifications
     state.py            the state of a network: what is copied, pickled and saved
     weights.py          weights of rows by their classes

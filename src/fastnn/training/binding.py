@@ -1,7 +1,7 @@
 """Binding: make the compiled network of a specification.
 
 If the loss is a user's function, the network is one that calls this function in each step
-(own_loss.py).
+(custom_loss.py).
 
 Not here: the memory and the loops of the compiled network (_kernels.pyx).
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fastnn import _checks, _cpu, losses
 from fastnn._precision import KERNELS, rounds_operands
 from fastnn.layers import stages
-from fastnn.training import own_loss
+from fastnn.training import custom_loss
 
 if TYPE_CHECKING:
     from fastnn._kernels_f32 import Network
@@ -31,7 +31,7 @@ def bind(specification: Specification, dropout_seed: int, n_threads: int) -> Net
     options = {**common, "seed": dropout_seed, "n_threads": n_threads}
     kind: Any = KERNELS[spec.dtype].Network
     if isinstance(loss, losses.CustomLoss):
-        kind, options["function"] = own_loss.KINDS[spec.dtype], loss.function
+        kind, options["function"] = custom_loss.KINDS[spec.dtype], loss.function
     network: Network = kind(spec.n_in, specs, **options)
     if network.n_moments > 0 and spec.optimizer.initial_moment != 0:
         network.fill_moment(1, spec.optimizer.initial_moment)

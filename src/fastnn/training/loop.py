@@ -97,7 +97,7 @@ class Fit:
         plan, source = self.plan, self.plan.source
         return {
             "epoch": self.epoch,
-            "callbacks": [callback.get_state() for callback in self._keepers()],
+            "callbacks": [callback.get_state() for callback in self._checkpointed()],
             "samples": source.n,
             "batch_size": plan.batch_size,
             "shuffle": plan.shuffle is not False,
@@ -112,7 +112,7 @@ class Fit:
 
         After an error of a callback, all callbacks have the attributes that they had before.
         """
-        before = [(callback, vars(callback).copy()) for callback in self._keepers()]
+        before = [(callback, vars(callback).copy()) for callback in self._checkpointed()]
         try:
             for (callback, _), kept in zip(before, state["callbacks"], strict=True):
                 callback.set_state(kept)
@@ -124,7 +124,8 @@ class Fit:
         self.epoch = state["epoch"]
         self.first_rate = state.get("learning_rate", self.first_rate)  # older files lack it
 
-    def _keepers(self) -> list[Callback]:
+    def _checkpointed(self) -> list[Callback]:
+        """Return the listeners whose states a checkpoint keeps."""
         return [self.history, *self.callbacks]
 
     # ---- epochs ---------------------------------------------------------------------------------
@@ -144,7 +145,7 @@ class Fit:
             other = _IN_PROGRESS.setdefault(key, self)
             has_begun = other is self
             _checks.idle(None if has_begun else other)
-            before = _Before(state, self.plan.shuffle, with_weights=resumed is not None)
+            before = _Backup(state, self.plan.shuffle, with_weights=resumed is not None)
             state.fit, state.stop_training = self, False
             state.network.forget()
             if resumed is not None:
@@ -335,7 +336,7 @@ class Fit:
         out, done = totals.empty_outputs(block.n), 0
         in_one_call = not (self.has_batch_hooks or self.has_progress_hooks)
         while True:
-            first, stop = done, block.n if in_one_call else self._end_of_stretch(block, done)
+            first, stop = done, block.n if in_one_call else self._end_of_call(block, done)
             began = time.perf_counter()
             if self.has_batch_hooks:
                 self._train_batch(block, totals, first, stop, out)
@@ -345,7 +346,7 @@ class Fit:
                 return
             done, totals.rows = stop, totals.rows + stop - first
             if not in_one_call and not self.state.stop_training:
-                self._end_stretch(totals, began)
+                self._after_call(totals, began)
             if done == block.n or self.state.stop_training:
                 break
         totals.keep_for_metrics(block, out, done)
@@ -379,14 +380,14 @@ class Fit:
         if tally.failure is None:
             self._notify("on_train_batch_end", batch, {"loss": tally.value})
 
-    def _end_of_stretch(self, block: Block, first: int) -> int:
+    def _end_of_call(self, block: Block, first: int) -> int:
         """Return where the rows that are trained in one call end, if they begin at row `first`."""
         size = block.batch
         if not self.has_batch_hooks:
             size *= self.batches_per_call
         return min(block.n, first + size)
 
-    def _end_stretch(self, totals: Totals, began: float) -> None:
+    def _after_call(self, totals: Totals, began: float) -> None:
         """Adapt the number of rows per call to the time it took; report progress if it is due."""
         now = time.perf_counter()
         if not self.has_batch_hooks:
@@ -414,7 +415,7 @@ class Fit:
             raise self._divergence(loss, overflowed, f"after epoch {epoch + 1}")
 
     def _divergence(self, loss: float, overflowed: bool, when: str) -> FloatingPointError:
-        """Restore the last good weights; return the error that says so.
+        """Restore the last good weights; return the error that reports it.
 
         The arguments are those of `Divergence`.
         """
@@ -429,11 +430,11 @@ class Fit:
         return self.divergence
 
 
-class _Before:
-    """What a fit may change before its first step, to be restored after an error.
+class _Backup:
+    """The state that a fit may change before its first step, to be restored after an error.
 
-    Weights are kept only on request: just a resumed fit replaces them before its first step. A
-    user's numpy generator of orders is restored, too.
+    Weights are kept only on request, since only a resumed fit replaces them before its first step.
+    A user's NumPy generator of orders is restored, too.
     """
 
     def __init__(self, state: State, shuffle: Any, with_weights: bool) -> None:
@@ -465,10 +466,10 @@ class _Before:
             state.shuffler.state = self.orders
 
 
-def fit_as_it_is(
+def fit_without_conversion(
     state: State, X: Any, y: Any, batch_size: int | None, epochs: int, shuffle: Any
 ) -> History | None:
-    """Fit arrays that the kernels can read as they are, without listeners.
+    """Fit arrays that the kernels can read without conversion, without listeners.
 
     The overhead is a few microseconds. Return None if an argument is invalid or needs conversion;
     `Fit` then raises the error or converts it.
@@ -479,7 +480,7 @@ def fit_as_it_is(
     assert batch_size is not None
     if not 0 < batch_size <= sys.maxsize:
         return None
-    fit, history, key, has_begun = _FitAsItIs(state), History(), id(state), True
+    fit, history, key, has_begun = _FitWithoutConversion(state), History(), id(state), True
     try:
         other = _IN_PROGRESS.setdefault(key, fit)
         has_begun = other is fit
@@ -500,15 +501,15 @@ def fit_as_it_is(
     return history
 
 
-class _FitAsItIs:
-    """The entry of `_IN_PROGRESS` for a call of `fit_as_it_is`."""
+class _FitWithoutConversion:
+    """The entry of `_IN_PROGRESS` for a call of `fit_without_conversion`."""
 
     def __init__(self, state: State) -> None:
         self.state, self.thread = state, _thread.get_ident()
 
 
 #: All fits in progress in this process, by the id of the State: one at a time for each network.
-_IN_PROGRESS: dict[int, Fit | _FitAsItIs] = {}
+_IN_PROGRESS: dict[int, Fit | _FitWithoutConversion] = {}
 
 
 def _forget_lost_fits() -> None:

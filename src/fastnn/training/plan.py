@@ -153,7 +153,7 @@ def _rows(
     if split:
         rows, held_out = divide(rows, split)
     by_class = weights_of_classes(state, class_weight, classes, rows)
-    source = _weighed(state, rows, by_class, metrics)
+    source = _with_class_weights(state, rows, by_class, metrics)
     return _Training(source, by_class, held_out, sources.column_names(state, given[0]))
 
 
@@ -172,18 +172,18 @@ def _validation(
         rows = sources.source(state, *given, where="validation ", classes=classes)
     if rows is None:
         return None
-    return _weighed(state, rows, training.by_class, metrics, "validation ")
+    return _with_class_weights(state, rows, training.by_class, metrics, "validation ")
 
 
-def _weighed(
+def _with_class_weights(
     state: State,
     rows: Rows,
     by_class: NDArray[np.float64] | None,
     metrics: dict[str, Resolved],
     where: str = "",
 ) -> Rows:
-    """Return rows with the weights of their classes, on which all metrics are defined."""
-    found = sources.weighed(rows, by_class, state.specification.dtype)
+    """Return rows with the weights of their classes; check that all metrics are defined on them."""
+    found = sources.with_class_weights(rows, by_class, state.specification.dtype)
     sources.check_metrics(metrics.values(), found, where)
     return found
 

@@ -1,8 +1,8 @@
 """Sources of rows: rows in memory, or rows that are converted one block at a time.
 
 A source yields an epoch as blocks: arrays that the kernels can read, each of whole batches, so that
-results do not depend on the source by a bit. Not here: iterables of batches (batches.py), the
-choice of the source for a user's rows (sources.py), checks of arrays (_checks).
+every source gives the same bits. Not here: iterables of batches (batches.py), the choice of the
+source for a user's rows (sources.py), checks of arrays (_checks).
 """
 
 from __future__ import annotations

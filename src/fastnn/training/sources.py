@@ -186,7 +186,8 @@ def batches(
     keeps their names.
     """
     names = column_names(state, validation_X)
-    columns = [] if names is None else [("validation X", names)]  # what has these columns, and them
+    # The first argument that is a data frame, and the names of its columns.
+    columns = [] if names is None else [("validation X", names)]
 
     def check(i: int, item: Any) -> Rows:
         X, y, sample_weight = _checks.batch(f"batch {i}", item)
@@ -201,7 +202,7 @@ def batches(
         # A metric checks targets when it is called, with those of all batches of an epoch.
         for metric in metrics:
             metric.check_weights(f"batch {i} sample_weight", found.sample_weight)
-        return weighed(found, by_class, state.specification.dtype, may_be_zero=True)
+        return with_class_weights(found, by_class, state.specification.dtype, may_be_zero=True)
 
     made = Batches(iterable, steps, check)
     return made
@@ -214,7 +215,7 @@ def check_metrics(metrics: Iterable[Resolved], rows: Rows, where: str = "") -> N
         metric.check_weights(f"{where}sample_weight", rows.sample_weight)
 
 
-def weighed(
+def with_class_weights(
     found: Rows,
     by_class: NDArray[np.float64] | None,
     dtype: np.dtype[Any],

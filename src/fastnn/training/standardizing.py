@@ -88,9 +88,9 @@ def _moments(
         X -= origin
         low, high = np.minimum(low, X.min(axis=0)), np.maximum(high, X.max(axis=0))
         middle = X.mean(axis=0)
-        apart, total = middle - mean, n + len(X)
-        squares = squares + ((X - middle) ** 2).sum(axis=0) + apart**2 * (n * len(X) / total)
-        mean = mean + apart * (len(X) / total)
+        shift, total = middle - mean, n + len(X)
+        squares = squares + ((X - middle) ** 2).sum(axis=0) + shift**2 * (n * len(X) / total)
+        mean = mean + shift * (len(X) / total)
         n = total
     found = origin + mean, np.sqrt(squares / n), origin + low, origin + high
     if exponents is not None:

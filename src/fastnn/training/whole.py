@@ -167,7 +167,7 @@ def pass_epochs(callback: EngineCallback, fit: WholeFit, found: Mapping[str, Any
 
 
 def divergence(state: State, fit: WholeFit, *, steps: int, is_weighted: bool) -> FloatingPointError:
-    """Restore the last good weights of a fit that diverged; return the error that says so.
+    """Restore the last good weights of a fit that diverged; return the error that reports it.
 
     `steps` is the number of steps in an epoch.
     """

@@ -30,23 +30,23 @@ cdef int check(int status) except -1:
 
 cdef class Scorer:
     cdef object net  # keeps the weights that the workspace uses alive
-    cdef fastnn_workspace *room
+    cdef fastnn_workspace *workspace
     cdef Py_ssize_t n_in
 
     def __cinit__(self, net, Py_ssize_t rows=1):
         cdef fastnn_model *model = fastnn_model_of(net)
         self.net, self.n_in = net, fastnn_get(model, FASTNN_N_IN)
-        check(fastnn_workspace_new(model, rows, True, &self.room))
+        check(fastnn_workspace_new(model, rows, True, &self.workspace))
 
     def __dealloc__(self):
-        fastnn_workspace_free(self.room)
+        fastnn_workspace_free(self.workspace)
 
     def predict(self, const float[:, ::1] X, float[::1] out):
         """Write the scores of the rows of X (n, n_in) to out (n,)."""
         cdef int status
         self.check_shape(X)
         with nogil:
-            status = fastnn_predict_f32(self.room, X.shape[0], &X[0, 0], &out[0])
+            status = fastnn_predict_f32(self.workspace, X.shape[0], &X[0, 0], &out[0])
         check(status)
 
     def best(self, const float[:, ::1] candidates):
@@ -57,7 +57,7 @@ cdef class Scorer:
         self.check_shape(candidates)
         with nogil:
             for i in range(candidates.shape[0]):
-                status = fastnn_predict_f32(self.room, 1, &candidates[i, 0], &score)
+                status = fastnn_predict_f32(self.workspace, 1, &candidates[i, 0], &score)
                 if status != FASTNN_OK:
                     break
                 if i == 0 or score > highest:
@@ -71,7 +71,7 @@ cdef class Scorer:
         cdef int status
         self.check_shape(X)
         with nogil:
-            status = fastnn_train_f32(self.room, X.shape[0], &X[0, 0], &y[0], &loss)
+            status = fastnn_train_f32(self.workspace, X.shape[0], &X[0, 0], &y[0], &loss)
         check(status)
         return loss
 
@@ -83,7 +83,7 @@ cdef class Scorer:
         self.check_shape(X)
         with nogil:
             for i in range(times):
-                fastnn_predict_f32(self.room, 1, &X[0, 0], &score)
+                fastnn_predict_f32(self.workspace, 1, &X[0, 0], &score)
         return <double>(clock() - began) / CLOCKS_PER_SEC / times
 
     cdef int check_shape(self, const float[:, ::1] X) except -1:

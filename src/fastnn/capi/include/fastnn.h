@@ -9,11 +9,11 @@
  *     fastnn_model *model = fastnn_model_of(net);
  *     if (model == NULL) return NULL;         // net is no MLP; Python's error is set
  *
- *     fastnn_workspace *room;
- *     int status = fastnn_workspace_new(model, 1, 0, &room);  // 1 row, no training
+ *     fastnn_workspace *workspace;
+ *     int status = fastnn_workspace_new(model, 1, 0, &workspace);  // 1 row, no training
  *     if (status == FASTNN_OK) {
- *         status = fastnn_predict_f32(room, 1, x, out);       // needs no GIL
- *         fastnn_workspace_free(room);                        // before net is deallocated
+ *         status = fastnn_predict_f32(workspace, 1, x, out);       // needs no GIL
+ *         fastnn_workspace_free(workspace);                        // before net is deallocated
  *     }
  *     if (status != FASTNN_OK) puts(fastnn_message(status));
  *

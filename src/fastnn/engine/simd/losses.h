@@ -131,7 +131,7 @@ INLINE vec binary_cross_entropy(vec a, vec t, vec smoothing, vec *slope) {
     t = multiply_add(smoothing, splat((real)0.5) - t, t);
     *slope = vsigmoid(a) - t;
     vec rest = vlog1p(vexp(-vabs(a)));
-    return multiply_add(-t, a, vmax(splat(0), a)) + rest; /* a sure and right a leaves the rest */
+    return multiply_add(-t, a, vmax(splat(0), a)) + rest; /* rest alone if a is right and certain */
 }
 
 ELEMENTWISE_LOSS(binary_cross_entropy)

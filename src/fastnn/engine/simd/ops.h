@@ -548,7 +548,7 @@ typedef void fastnn_lockstep_fn(const fastnn_lockstep *nets, ptrdiff_t n);
 typedef struct {
     int fuses;            /* multiply_add rounds once; all such tables give the same bits */
     int multiplies_pairs; /* one instruction multiplies pairs of bfloat16 */
-    int multiplies_tiles; /* or blocks of them, once the system allows it (fastnn_allow_tiles) */
+    int multiplies_tiles; /* one multiplies blocks of pairs, once the system allows it */
     int prefers_strips;   /* of many rows, outer_strip is faster than outer for each tile */
     FASTNN_LEAVES(FASTNN_POINTER)
     FASTNN_FLOAT_LEAVES(FASTNN_POINTER)

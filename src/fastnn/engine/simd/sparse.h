@@ -307,13 +307,13 @@ static void sparse_outer(ptrdiff_t rows, ptrdiff_t width, const fastnn_entry *z,
 static void sparse_outer_narrow(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t n_out,
                                 const fastnn_entry *z, const ptrdiff_t *first, const int32_t *count,
                                 const real *delta, int whole, int more, real *g) {
-    real turned[PANEL * PANEL] __attribute__((aligned(64))) = {0};
+    real transposed[PANEL * PANEL] __attribute__((aligned(64))) = {0};
     for (ptrdiff_t i = 0; more && i < width; i++)
-        for (ptrdiff_t j = 0; j < n_out; j++) turned[i * PANEL + j] = g[j * PANEL + i];
-    sparse_outer(rows, width, z, first, count, 0, delta, whole, more, turned);
+        for (ptrdiff_t j = 0; j < n_out; j++) transposed[i * PANEL + j] = g[j * PANEL + i];
+    sparse_outer(rows, width, z, first, count, 0, delta, whole, more, transposed);
     memset(g, 0, (size_t)(n_out * PANEL) * sizeof(real));
     for (ptrdiff_t i = 0; i < width; i++)
-        for (ptrdiff_t j = 0; j < n_out; j++) g[j * PANEL + i] = turned[i * PANEL + j];
+        for (ptrdiff_t j = 0; j < n_out; j++) g[j * PANEL + i] = transposed[i * PANEL + j];
 }
 
 /* The products of one column with n panels of delta. Returns whether a result is -0. */

@@ -112,10 +112,10 @@ typedef struct {
     vec W[LANES], b;    /* hidden layer: W[k] are the weights of input k */
     vec V[LANES], c;    /* output layer: V[k] are the weights of hidden unit k */
     vec columns[LANES]; /* columns[j] are those of output j */
-} pair_weights;
+} two_layers;
 
-INLINE void load_pair(const fastnn_tiny_layer *hidden, const fastnn_tiny_layer *output,
-                      pair_weights *p) {
+INLINE void load_two_layers(const fastnn_tiny_layer *hidden, const fastnn_tiny_layer *output,
+                            two_layers *p) {
     memset(p, 0, sizeof *p);
     for (ptrdiff_t k = 0; k < hidden->n_in; k++) p->W[k] = load(hidden->W + k * PANEL);
     for (ptrdiff_t k = 0; k < output->n_in; k++) p->V[k] = load(output->W + k * PANEL);
@@ -125,8 +125,8 @@ INLINE void load_pair(const fastnn_tiny_layer *hidden, const fastnn_tiny_layer *
     if (output->b) p->c = load(output->b);
 }
 
-INLINE void store_pair(const fastnn_tiny_layer *hidden, const fastnn_tiny_layer *output,
-                       const pair_weights *p) {
+INLINE void store_two_layers(const fastnn_tiny_layer *hidden, const fastnn_tiny_layer *output,
+                             const two_layers *p) {
     for (ptrdiff_t k = 0; k < hidden->n_in; k++) store(hidden->W + k * PANEL, p->W[k]);
     for (ptrdiff_t k = 0; k < output->n_in; k++) store(output->W + k * PANEL, p->V[k]);
     if (hidden->b) store(hidden->b, p->b);
@@ -143,7 +143,7 @@ INLINE vec load_few(const real *x, ptrdiff_t n) {
 }
 
 /* x @ W + b, for the first n numbers of x. */
-INLINE vec pair_product(ptrdiff_t n, vec x, const vec W[LANES], vec b) {
+INLINE vec product_in_registers(ptrdiff_t n, vec x, const vec W[LANES], vec b) {
 #pragma GCC unroll 4
     for (int k = 0; k < LANES; k++)
         if (k < n) b = multiply_add(splat(x[k]), W[k], b);
@@ -152,7 +152,7 @@ INLINE vec pair_product(ptrdiff_t n, vec x, const vec W[LANES], vec b) {
 
 /* delta @ V.T, for the first n numbers of delta: the sums of tiny_products. Products past n are +0,
  * so that only with n = LANES all products can be -0. */
-INLINE vec pair_delta(ptrdiff_t n, vec delta, const vec columns[LANES]) {
+INLINE vec delta_in_registers(ptrdiff_t n, vec delta, const vec columns[LANES]) {
     vec zero = {0}, product[LANES], sum;
 #pragma GCC unroll 4
     for (int j = 0; j < LANES; j++) product[j] = multiply_add(splat(delta[j]), columns[j], zero);
@@ -163,19 +163,19 @@ INLINE vec pair_delta(ptrdiff_t n, vec delta, const vec columns[LANES]) {
 }
 
 /* W - rate * x.T @ delta, for the first n numbers of x. */
-INLINE void pair_update(ptrdiff_t n, vec down, vec x, vec delta, vec W[LANES]) {
+INLINE void update_in_registers(ptrdiff_t n, vec down, vec x, vec delta, vec W[LANES]) {
 #pragma GCC unroll 4
     for (int k = 0; k < LANES; k++)
         if (k < n) W[k] = descended(down, splat(x[k]), delta, W[k]);
 }
 
-static double pair_steps(const fastnn_tiny *net, double t, ptrdiff_t n, const real *X,
-                         const real *T, const int64_t *order, double total) {
+static double two_layer_steps(const fastnn_tiny *net, double t, ptrdiff_t n, const real *X,
+                              const real *T, const int64_t *order, double total) {
     const fastnn_tiny_layer hidden = net->layers[0], output = net->layers[1];
     const ptrdiff_t inputs = hidden.n_in, units = hidden.n_out, outputs = output.n_out;
-    pair_weights now;
+    two_layers weights;
     fastnn_step constants;
-    load_pair(&hidden, &output, &now);
+    load_two_layers(&hidden, &output, &weights);
     net->optimizer->prepare(net->hyper, t, &constants);
     vec down = splat(-constants.rate);
     for (ptrdiff_t i = 0; i < n; i++) {
@@ -183,27 +183,29 @@ static double pair_steps(const fastnn_tiny *net, double t, ptrdiff_t n, const re
         vec x = load_few(X + row * inputs, inputs), t = load_few(T + row * outputs, outputs);
         vec slope, y_slope, error, delta, delta_y;
         /* z = h(x @ W + b);  y = sigma(z @ V + c) */
-        vec z = value_and_slope(hidden.activation, pair_product(inputs, x, now.W, now.b),
-                                hidden.alpha, &slope);
-        vec y = value_and_slope(output.activation, pair_product(units, z, now.V, now.c),
-                                output.alpha, &y_slope);
+        vec z = value_and_slope(hidden.activation,
+                                product_in_registers(inputs, x, weights.W, weights.b), hidden.alpha,
+                                &slope);
+        vec y =
+            value_and_slope(output.activation, product_in_registers(units, z, weights.V, weights.c),
+                            output.alpha, &y_slope);
         vec loss = squared_error(y, t, (vec){0}, &error);
         total += (double)sum_lanes(keep(lanes_below(outputs), loss));
         /* delta_y = (y - t) sigma';  delta = (delta_y @ V.T) h' */
         delta_y = keep(lanes_below(outputs), error) * y_slope;
-        delta = pair_delta(outputs, delta_y, now.columns) * slope;
-        pair_update(inputs, down, x, delta, now.W);
-        pair_update(units, down, z, delta_y, now.V);
-        pair_update(outputs, down, delta_y, keep(lanes_below(units), z), now.columns);
-        if (hidden.b) now.b = multiply_add(down, delta, now.b);
-        if (output.b) now.c = multiply_add(down, delta_y, now.c);
+        delta = delta_in_registers(outputs, delta_y, weights.columns) * slope;
+        update_in_registers(inputs, down, x, delta, weights.W);
+        update_in_registers(units, down, z, delta_y, weights.V);
+        update_in_registers(outputs, down, delta_y, keep(lanes_below(units), z), weights.columns);
+        if (hidden.b) weights.b = multiply_add(down, delta, weights.b);
+        if (output.b) weights.c = multiply_add(down, delta_y, weights.c);
     }
-    store_pair(&hidden, &output, &now);
+    store_two_layers(&hidden, &output, &weights);
     return total;
 }
 
-/* Whether pair_steps can train a network. */
-static int is_pair(const fastnn_tiny *net, int plain, int squared) {
+/* Whether two_layer_steps can train a network. */
+static int fits_two_layer_steps(const fastnn_tiny *net, int plain, int squared) {
     const fastnn_tiny_layer *hidden = net->layers, *output = net->layers + 1;
     return net->n_layers == 2 && plain && squared && hidden->n_in <= LANES &&
            hidden->n_out <= LANES && output->n_out <= LANES;
@@ -217,7 +219,8 @@ double TINY_STEPS(const fastnn_tiny *net, double t, ptrdiff_t n, const real *X, 
     int plain = strcmp(net->optimizer->name, "sgd") == 0;
     int squared = strcmp(net->loss->name, "squared_error") == 0;
     int canonical = net->loss->activation != NULL;
-    if (!labels && is_pair(net, plain, squared)) return pair_steps(net, t, n, X, T, order, total);
+    if (!labels && fits_two_layer_steps(net, plain, squared))
+        return two_layer_steps(net, t, n, X, T, order, total);
     double loss;
     real target[PANEL] __attribute__((aligned(64))) = {0}, weight = 1;
     const fastnn_loss_args args = {.rows = 1,

@@ -11,8 +11,8 @@
 #include "bfloat16.h"
 #include "tile.h"
 
-/* The constants of a step, for updates that are made while no products are. */
-INLINE fastnn_step alone(const fastnn_step *step) {
+/* The constants of a step, for updates that are not made between the products of a gradient. */
+INLINE fastnn_step without_products(const fastnn_step *step) {
     fastnn_step constants = *step;
     constants.beside_products = 0;
     return constants;
@@ -239,7 +239,7 @@ INLINE ivec update_vectors(int n, update_rule *rule, int n_moments, const fastnn
     }
     for (int64_t t = u->from; t <= u->to; t++) {
         const fastnn_past *past = &u->past[t % PAST];
-        fastnn_step now = alone(&past->step);
+        fastnn_step now = without_products(&past->step);
 #pragma GCC unroll 4
         for (int k = 0; k < n; k++) {
             rule(&now, g ? load(g + (i + k) * LANES) : (vec){0}, own[k][0], LANES);
@@ -291,7 +291,7 @@ INLINE fastnn_row_result update_row_by(update_rule *rule, int n_moments,
         ptrdiff_t rows, ptrdiff_t width, const fastnn_pair *z, const fastnn_pair *delta, real *g,  \
         ptrdiff_t n, const fastnn_step *step, const real *known, real *w, ptrdiff_t block,         \
         fastnn_pair *operands) {                                                                   \
-        fastnn_step constants = alone(step);                                                       \
+        fastnn_step constants = without_products(step);                                            \
         update_during_pair_outer(RULE, N_MOMENTS, rows, width, z, delta, g, n, &constants, known,  \
                                  w, block, operands);                                              \
     }
@@ -304,18 +304,18 @@ INLINE fastnn_row_result update_row_by(update_rule *rule, int n_moments,
 #define LOOPS(NAME, N_MOMENTS, RULE)                                                               \
     static void NAME##_rule(ptrdiff_t n, const fastnn_step *step, const real *g, real *w,          \
                             ptrdiff_t block) {                                                     \
-        fastnn_step constants = alone(step);                                                       \
+        fastnn_step constants = without_products(step);                                            \
         update_and_fetch(RULE, N_MOMENTS, n, &constants, g, w, block);                             \
     }                                                                                              \
     static void NAME##_rank_one(ptrdiff_t n, const fastnn_step *step, const real *z,               \
                                 const real *delta, real *w, ptrdiff_t block) {                     \
-        fastnn_step constants = alone(step);                                                       \
+        fastnn_step constants = without_products(step);                                            \
         update_by_rank_one(RULE, n, &constants, z, delta, w, block);                               \
     }                                                                                              \
     static void NAME##_outer_and_update(                                                           \
         ptrdiff_t rows, ptrdiff_t width, const real *z, const real *delta, real *g, ptrdiff_t n,   \
         const fastnn_step *step, const real *known, real *w, ptrdiff_t block) {                    \
-        fastnn_step constants = alone(step);                                                       \
+        fastnn_step constants = without_products(step);                                            \
         update_during_outer(RULE, N_MOMENTS, rows, width, z, delta, g, n, &constants, known, w,    \
                             block);                                                                \
     }                                                                                              \

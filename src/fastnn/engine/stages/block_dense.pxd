@@ -30,8 +30,8 @@ from fastnn.engine.stages.blocks cimport (
     align_inputs,
     align_outputs,
     allocate_blocks,
+    copy_other_columns,
     parts_of,
-    pass_on,
     place_blocks,
 )
 
@@ -127,7 +127,7 @@ cdef inline void forward(const Stage *stage, const StageBuffers *buffers,
     cdef const Block *block
     cdef real *x = buffers.kept + shift
     cdef real *z = aligned_z(stage, buffers, stride) + shift
-    pass_on(stage, &own.blocks, work, buffers.z_prev + shift, buffers.z + shift, False)
+    copy_other_columns(stage, &own.blocks, work, buffers.z_prev + shift, buffers.z + shift, False)
     align_inputs(&own.blocks, work, buffers.z_prev + shift, x, False)
     for k in range(n):
         block = &own.blocks.block[k]
@@ -193,7 +193,7 @@ cdef inline void carry_back(const Stage *stage, const StageBuffers *buffers, con
                                  NULL, aligned + (block.panel_in + p) * jump, jump)
             p += 1
     align_inputs(&own.blocks, work, below, aligned, True)
-    pass_on(stage, &own.blocks, work, buffers.delta + shift, below, True)
+    copy_other_columns(stage, &own.blocks, work, buffers.delta + shift, below, True)
 
 
 # ---- parameters ---------------------------------------------------------------------------------

@@ -81,8 +81,8 @@ cdef inline int place_blocks(Stage *stage, Blocks *blocks, list starts, list wid
     return 0
 
 
-cdef inline void pass_on(const Stage *stage, const Blocks *blocks, const Pass *work,
-                         const real *source, real *target, bint back) noexcept nogil:
+cdef inline void copy_other_columns(const Stage *stage, const Blocks *blocks, const Pass *work,
+                                    const real *source, real *target, bint back) noexcept nogil:
     """Copy the columns outside of all blocks to their places in z, or from there if `back`."""
     cdef Py_ssize_t k, stop, column = 0, to = 0, jump = work.buffers.stride * PANEL
     for k in range(blocks.n + 1):

@@ -25,8 +25,8 @@ from fastnn.engine.leaves cimport (
 )
 from fastnn.engine.net cimport (
     BY_VALUE,
-    DEEP,
     INFERENCE,
+    STRIP_PANELS,
     TRANSPOSED,
     Columns,
     Kind,
@@ -85,7 +85,7 @@ cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
 
 
 cdef inline void shape_parameters(Stage *stage) noexcept nogil:
-    # With one panel of inputs there is nothing to gain.
+    # With one panel of inputs, there is nothing to gain from transposed weights.
     stage.transposed = stage.n_out <= NARROW and stage.n_in > PANEL
     stage.W_rows = stage.n_out if stage.transposed else stage.n_in
     stage.W_columns = stage.n_in if stage.transposed else stage.n_out
@@ -96,7 +96,7 @@ cdef inline void shape_parameters(Stage *stage) noexcept nogil:
     stage.by_columns = not stage.transposed and not (<Dense *>stage.own).row_wise
     stage.skips_zeros = (not stage.transposed and stage.n_in >= SKIPPING_IN
                          and stage.n_out > SKIPPING_OUT)
-    # The rank-one product of single rows supports no penalties and no padding of z_prev.
+    # The rank-one update of a single row supports neither penalties nor padding of z_prev.
     stage.on_line = (stage.l1 == 0 and stage.l2 == 0
                      and not (stage.transposed and stage.n_in % PANEL != 0))
 
@@ -170,8 +170,8 @@ cdef inline void multiply_nonzeros(const Stage *stage, const StageBuffers *buffe
                                     nonzeros.whole, z, work.buffers.stride * PANEL)
 
 
-cdef inline (Py_ssize_t, Py_ssize_t) stretches(const Stage *stage,
-                                               const Pass *work) noexcept nogil:
+cdef inline (Py_ssize_t, Py_ssize_t) contiguous_runs(const Stage *stage,
+                                                     const Pass *work) noexcept nogil:
     """Return the number and length of contiguous runs of z: one run if the rows fill the panels."""
     cdef Py_ssize_t panels = panels_here(stage.n_out, work.by_columns, work)
     if work.rows == work.buffers.stride:
@@ -189,7 +189,7 @@ cdef inline void activate(const Stage *stage, const StageBuffers *buffers,
     if dense.row_wise:
         dense.activation.row_forward(work.rows, stage.n_out, jump, buffers.z + work.at * PANEL)
         return
-    runs, n = stretches(stage, work)
+    runs, n = contiguous_runs(stage, work)
     first = first_panel_here(stage.n_out, work.by_columns, work)
     for q in range(first, first + runs):
         shift = q * jump + work.at * PANEL
@@ -209,7 +209,7 @@ cdef inline void differentiate(const Stage *stage, const StageBuffers *buffers,
         dense.activation.row_backward(work.rows, stage.n_out, jump, z + work.at * PANEL,
                                       buffers.delta + work.at * PANEL)
         return
-    runs, n = stretches(stage, work)
+    runs, n = contiguous_runs(stage, work)
     first = first_panel_here(stage.n_out, work.by_columns, work)
     for q in range(first, first + runs):
         shift = q * jump + work.at * PANEL
@@ -228,8 +228,8 @@ cdef inline void carry_back(const Stage *stage, const StageBuffers *buffers,
                             const Pass *work) noexcept nogil:
     """Write delta @ W.T to the delta of the stage below.
 
-    `few` depends on the whole batch, not on this thread's share of it: its product sums in another
-    order, and the bits must not depend on the number of threads.
+    work.few depends on the whole batch, not on this thread's share of it: `dots` sums in another
+    order than `product`, and the bits must not depend on the number of threads.
     """
     cdef Py_ssize_t first, panels, p, i, some, jump = work.buffers.stride * PANEL
     cdef Py_ssize_t apart = panels_of(stage.n_out) * PANEL * PANEL
@@ -376,9 +376,9 @@ cdef inline void update_panels(const Net *net, const Stage *stage, const StageBu
 
 # ---- strips -------------------------------------------------------------------------------------
 #
-# The tiles of a strip follow each other along the panels of delta. So the nonzeros of a panel of
-# z_prev are listed once and multiplied by all panels of delta; or several panels of z_prev are
-# multiplied by each part of delta, before the next part is read.
+# The tiles of a strip follow each other along the panels of delta. If zeros are skipped, the
+# nonzeros of a panel of z_prev are listed once and multiplied by all panels of delta. Otherwise
+# several panels of z_prev are multiplied by each part of delta before the next part is read.
 
 cdef inline Py_ssize_t strip_tile(const Stage *stage, Py_ssize_t i) noexcept nogil:
     cdef Py_ssize_t across = panels_of(stage.n_out)
@@ -388,18 +388,18 @@ cdef inline Py_ssize_t strip_tile(const Stage *stage, Py_ssize_t i) noexcept nog
 cdef inline Py_ssize_t add_strip(const Net *net, const Stage *stage, const StageBuffers *buffers,
                                  Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t i, Py_ssize_t stop,
                                  const real *before, Strip *strip) noexcept nogil:
-    cdef Py_ssize_t across = panels_of(stage.n_out), p = i // across, q = i % across, deep
+    cdef Py_ssize_t across = panels_of(stage.n_out), p = i // across, q = i % across, panels
     cdef Py_ssize_t n = min(strip.most, across - q, stop - i), jump = stride * PANEL
     cdef Py_ssize_t width = min(PANEL, stage.n_in - p * PANEL), column = stage.n_in * PANEL
     cdef const real *z = buffers.z_prev + p * jump
     cdef const real *delta = buffers.delta + q * jump
-    strip.deep = 1
+    strip.n_panels = 1
     if before != NULL:
         before += q * column + p * PANEL * PANEL
     if strip.lists == NULL:
-        deep = min(<Py_ssize_t>DEEP, (stop - i) // n, stage.n_in // PANEL - p)
-        if n == across and deep > 1:  # whole panels of z_prev, each with all panels of delta
-            strip.deep, width = deep, deep * PANEL
+        panels = min(<Py_ssize_t>STRIP_PANELS, (stop - i) // n, stage.n_in // PANEL - p)
+        if n == across and panels > 1:  # whole panels of z_prev, each with all panels of delta
+            strip.n_panels, width = panels, panels * PANEL
     elif strip.panel != p:
         strip.panel = p
         strip.is_sparse = net.ops.list_columns(rows, z, strip.lists) * 2 <= rows * width
@@ -408,7 +408,7 @@ cdef inline Py_ssize_t add_strip(const Net *net, const Stage *stage, const Stage
                                   strip.g)
     else:
         net.ops.outer_strip(rows, width, n, z, delta, jump, before, column, strip.g)
-    return strip.deep * n
+    return strip.n_panels * n
 
 
 cdef inline const real *delta_of_row(const Stage *stage, const StageBuffers *buffers,
@@ -421,7 +421,7 @@ cdef inline bint describe_tiny(const Net *net, const Stage *stage,
     cdef const Dense *dense = <const Dense *>stage.own
     if (stage.n_in > PANEL or stage.n_out > PANEL or stage.l1 > 0 or stage.l2 > 0 or stage.frozen
             or stage.rate_multiplier != 1
-            or (dense.row_wise and not (stage.place == net.n_stages - 1
+            or (dense.row_wise and not (stage.index == net.n_stages - 1
                                         and net.loss.activation != NULL))):
         return False
     layer.n_in, layer.n_out, layer.W, layer.b = stage.n_in, stage.n_out, stage.W, stage.b

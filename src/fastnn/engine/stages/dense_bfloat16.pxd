@@ -34,7 +34,7 @@ from fastnn.engine.net cimport (
 from fastnn.engine.stages cimport dense
 
 cdef enum:
-    BLOCK = 2 * PANEL             # numbers of a block of the depth of a product
+    BLOCK = 2 * PANEL             # numbers in a block of a product's depth (simd/bfloat16.h)
 
 
 cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
@@ -79,7 +79,7 @@ cdef inline void forward(const Stage *stage, const StageBuffers *buffers,
     """Compute z = h(a), or z = a in the last layer if the loss takes pre-activations."""
     cdef Py_ssize_t jump = work.buffers.stride * PANEL, at = work.at - work.shift
     cdef Py_ssize_t by_rows = odd_rows(work.buffers.stride) * PANEL
-    cdef const real *z = buffers.z_prev + (at if stage.place == 0 else work.at) * PANEL
+    cdef const real *z = buffers.z_prev + (at if stage.index == 0 else work.at) * PANEL
     cdef fastnn_pair *operands = buffers.z_by_columns + at * PANEL
     work.net.ops.pair_columns(work.rows, stage.n_in, z, jump, operands, jump)
     if buffers.z_by_rows != NULL:
@@ -112,17 +112,17 @@ cdef inline void carry_back(const Stage *stage, const StageBuffers *buffers,
     """Write bf(delta) @ bf(W).T to the delta of the stage below."""
     cdef Py_ssize_t p = 0, i, some, jump = work.buffers.stride * PANEL
     cdef Py_ssize_t panels = panels_of(stage.n_in), apart = padded_pairs(stage.n_out) * PANEL
-    cdef fastnn_pair *turned = <fastnn_pair *>work.scratch
+    cdef fastnn_pair *W_transposed = <fastnn_pair *>work.scratch
     cdef real *below = (buffers - 1).delta + work.at * PANEL
     while p < panels:
         some = min(<Py_ssize_t>TRANSPOSED, panels - p)
         for i in range(p, p + some):
             work.net.ops.pair_transposed(min(PANEL, stage.n_in - i * PANEL), stage.n_out,
                                          stage.W + i * PANEL * PANEL, stage.n_in * PANEL,
-                                         turned + (i - p) * apart)
+                                         W_transposed + (i - p) * apart)
         work.net.ops.pair_product(work.rows, stage.n_out, some,
-                                  buffers.delta_by_columns + work.at * PANEL, jump, turned, apart,
-                                  NULL, below + p * jump, jump)
+                                  buffers.delta_by_columns + work.at * PANEL, jump, W_transposed,
+                                  apart, NULL, below + p * jump, jump)
         p += some
 
 
@@ -141,7 +141,7 @@ cdef inline void place_tile(const Stage *stage, const StageBuffers *buffers, Py_
 
 cdef inline void add_gradient(const Net *net, const Tile *tile, Py_ssize_t rows, bint more,
                               real *g) noexcept nogil:
-    """Compute the gradient over the rows; the pairs of a tile that has none are made here."""
+    """Compute the gradient over the rows; if the tile has no pairs, make them block by block."""
     cdef fastnn_pair[2 * PANEL * PANEL + PANEL] room
     cdef fastnn_pair *left = room
     cdef fastnn_pair *right

@@ -31,8 +31,8 @@ from fastnn.engine.stages.blocks cimport (
     align_outputs,
     allocate_blocks,
     column_at,
+    copy_other_columns,
     parts_of,
-    pass_on,
     place_blocks,
     starts_of,
 )
@@ -99,7 +99,7 @@ cdef inline void forward(const Stage *stage, const StageBuffers *buffers,
     cdef Py_ssize_t k, jump = work.buffers.stride * PANEL, shift = work.at * PANEL
     cdef const Block *block
     cdef real *z = buffers.kept + shift
-    pass_on(stage, &own.blocks, work, buffers.z_prev + shift, buffers.z + shift, False)
+    copy_other_columns(stage, &own.blocks, work, buffers.z_prev + shift, buffers.z + shift, False)
     for k in range(own.blocks.n):
         block = &own.blocks.block[k]
         work.net.ops.look_up(work.rows, column_at(buffers.z_prev + shift, jump, block.first_in),
@@ -117,7 +117,7 @@ cdef inline void backward(const Stage *stage, const StageBuffers *buffers,
     if work.carry:
         for q in range(panels_of(stage.n_in)):
             memset(below + q * jump + shift, 0, work.rows * PANEL * sizeof(real))
-        pass_on(stage, &own.blocks, work, buffers.delta + shift, below + shift, True)
+        copy_other_columns(stage, &own.blocks, work, buffers.delta + shift, below + shift, True)
 
 
 cdef inline void place_tile(const Stage *stage, const StageBuffers *buffers, Py_ssize_t stride,

@@ -9,7 +9,7 @@
 #         delta_m = dE/dz_m * h'(a_m)       dW_m = x_m.T @ delta_m    dE/dx_m = delta_m @ W_m.T
 #
 # Products and gradients read copies in which the rows of each member are contiguous
-# (StageBuffers.apart). There the rows of member m begin with row m * room.
+# (StageBuffers.by_member). There the rows of member m begin with row m * room.
 
 from libc.string cimport memcpy
 
@@ -35,14 +35,14 @@ cdef inline Py_ssize_t room_of(const Stage *stage, Py_ssize_t stride) noexcept n
     return stride // stage.members | 1
 
 
-cdef inline Py_ssize_t apart_jump(const Stage *stage, Py_ssize_t stride) noexcept nogil:
-    """Return the distance in reals from one panel of `apart` to the next."""
+cdef inline Py_ssize_t by_member_jump(const Stage *stage, Py_ssize_t stride) noexcept nogil:
+    """Return the distance in reals from one panel of `by_member` to the next."""
     return room_of(stage, stride) * stage.members * PANEL
 
 
-cdef inline void move_apart(const Stage *stage, const Pass *work, Py_ssize_t columns, real *rows,
-                            real *apart, bint back) noexcept nogil:
-    """Copy the rows of a pass to `apart`, member by member, or from there if `back`."""
+cdef inline void group_by_member(const Stage *stage, const Pass *work, Py_ssize_t columns,
+                                 real *rows, real *by_member, bint back) noexcept nogil:
+    """Copy the rows of a pass to `by_member`, member by member, or from there if `back`."""
     cdef Py_ssize_t q, r, m, k = stage.members, room = room_of(stage, work.buffers.stride)
     cdef Py_ssize_t first = work.at // k, stop = (work.at + work.rows) // k
     cdef real *here
@@ -50,7 +50,7 @@ cdef inline void move_apart(const Stage *stage, const Pass *work, Py_ssize_t col
     for q in range(panels_of(columns)):
         here = rows + (q * work.buffers.stride + work.at) * PANEL
         for r in range(first, stop):
-            there = apart + (q * k * room + r) * PANEL
+            there = by_member + (q * k * room + r) * PANEL
             for m in range(k):
                 if back:
                     memcpy(here, there, PANEL * sizeof(real))
@@ -60,36 +60,37 @@ cdef inline void move_apart(const Stage *stage, const Pass *work, Py_ssize_t col
                 there += room * PANEL
 
 
-# `apart` has the panels of x, then of delta (in member_dense first of z), then, in member_dense, of
-# dE/dx.
+# `by_member` has the panels of x, then of delta (in member_dense first of z), then, in
+# member_dense, of dE/dx.
 
-cdef inline real *outputs_apart(const Stage *stage, const StageBuffers *buffers,
-                                Py_ssize_t stride) noexcept nogil:
+cdef inline real *outputs_by_member(const Stage *stage, const StageBuffers *buffers,
+                                    Py_ssize_t stride) noexcept nogil:
     """Return the panels of delta, where the forward pass of member_dense computes z first."""
-    return buffers.apart + panels_of(stage.n_in) * apart_jump(stage, stride)
+    return buffers.by_member + panels_of(stage.n_in) * by_member_jump(stage, stride)
 
 
-cdef inline real *below_apart(const Stage *stage, const StageBuffers *buffers,
-                              Py_ssize_t stride) noexcept nogil:
-    return (outputs_apart(stage, buffers, stride)
-            + panels_of(stage.n_out) * apart_jump(stage, stride))
+cdef inline real *below_by_member(const Stage *stage, const StageBuffers *buffers,
+                                  Py_ssize_t stride) noexcept nogil:
+    return (outputs_by_member(stage, buffers, stride)
+            + panels_of(stage.n_out) * by_member_jump(stage, stride))
 
 
-cdef inline Py_ssize_t first_apart(const Stage *stage, const Pass *work,
-                                   Py_ssize_t m) noexcept nogil:
-    """Return the offset of the rows of a pass that belong to member m, in a panel of `apart`."""
+cdef inline Py_ssize_t member_offset(const Stage *stage, const Pass *work,
+                                     Py_ssize_t m) noexcept nogil:
+    """Return the offset in a panel of `by_member` of the rows of a pass that belong to member m."""
     return (m * room_of(stage, work.buffers.stride) + work.at // stage.members) * PANEL
 
 
 # ---- both kinds ---------------------------------------------------------------------------------
 
-cdef inline void place_apart(const Stage *stage, const StageBuffers *buffers, Py_ssize_t stride,
-                             Py_ssize_t m, Py_ssize_t p, Py_ssize_t q, Tile *tile) noexcept nogil:
+cdef inline void place_member_tile(const Stage *stage, const StageBuffers *buffers,
+                                   Py_ssize_t stride, Py_ssize_t m, Py_ssize_t p, Py_ssize_t q,
+                                   Tile *tile) noexcept nogil:
     """Set the operands of a tile of member m: panel p of x, panel q of delta and of b_m."""
-    cdef Py_ssize_t jump = apart_jump(stage, stride), first = m * room_of(stage, stride) * PANEL
+    cdef Py_ssize_t jump = by_member_jump(stage, stride), first = m * room_of(stage, stride) * PANEL
     tile.columns = min(PANEL, stage.n_out - q * PANEL)
-    tile.left = buffers.apart + p * jump + first
-    tile.right = outputs_apart(stage, buffers, stride) + q * jump + first
+    tile.left = buffers.by_member + p * jump + first
+    tile.right = outputs_by_member(stage, buffers, stride) + q * jump + first
     tile.delta, tile.b = tile.right, NULL
     if stage.b != NULL:
         tile.b = stage.b + (q * stage.members + m) * PANEL
@@ -99,7 +100,7 @@ cdef inline void place_apart(const Stage *stage, const StageBuffers *buffers, Py
 
 cdef inline int build_scale(const Net *net, Stage *stage, dict spec) except -1:
     """Build from members and use_bias."""
-    stage.members, stage.is_apart, stage.n_out = spec["members"], True, stage.n_in
+    stage.members, stage.tiles_by_member, stage.n_out = spec["members"], True, stage.n_in
     if spec["use_bias"]:
         stage.b_rows, stage.b_columns = stage.members, stage.n_in
     stage.flops = 6.0 * stage.n_in
@@ -117,7 +118,7 @@ cdef inline Py_ssize_t lay_out_scale(const Stage *stage, StageBuffers *buffers, 
     at = place(&buffers.z, base, at, panels * stride * PANEL)
     if purpose != INFERENCE:
         at = place(&buffers.delta, base, at, panels * stride * PANEL)
-        at = place(&buffers.apart, base, at, 2 * panels * apart_jump(stage, stride))
+        at = place(&buffers.by_member, base, at, 2 * panels * by_member_jump(stage, stride))
     return at
 
 
@@ -147,9 +148,9 @@ cdef inline void forward_scale(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline void backward_scale(const Stage *stage, const StageBuffers *buffers,
                                 const Pass *work) noexcept nogil:
-    move_apart(stage, work, stage.n_in, buffers.z_prev, buffers.apart, False)
-    move_apart(stage, work, stage.n_in, buffers.delta,
-               outputs_apart(stage, buffers, work.buffers.stride), False)
+    group_by_member(stage, work, stage.n_in, buffers.z_prev, buffers.by_member, False)
+    group_by_member(stage, work, stage.n_in, buffers.delta,
+                    outputs_by_member(stage, buffers, work.buffers.stride), False)
     if work.carry:
         scale(stage, work, buffers.delta, NULL, (buffers - 1).delta)
 
@@ -158,7 +159,7 @@ cdef inline void place_scale(const Stage *stage, const StageBuffers *buffers, Py
                              Py_ssize_t number, Tile *tile) noexcept nogil:
     """Describe a tile: a panel of W_m. Tiles are numbered along each panel of W."""
     cdef Py_ssize_t m = number % stage.members, q = number // stage.members
-    place_apart(stage, buffers, stride, m, q, q, tile)
+    place_member_tile(stage, buffers, stride, m, q, q, tile)
     tile.rows, tile.first_column, tile.W = 1, q * PANEL, stage.W + number * PANEL
 
 
@@ -181,12 +182,12 @@ cdef inline void define_member_scale(Kind *kind) noexcept:
 
 # ---- member_dense -------------------------------------------------------------------------------
 #
-# `own`, z, delta and `kept` are those of a Dense.
+# The output layers of the members, their heads. `own`, z, delta and `kept` are those of a Dense.
 
 cdef inline int build_heads(const Net *net, Stage *stage, dict spec) except -1:
     """Build from members and the specification of a Dense."""
     dense.build(net, stage, spec)
-    stage.members, stage.is_apart = spec["members"], True
+    stage.members, stage.tiles_by_member = spec["members"], True
     stage.b_rows = stage.members if stage.b_columns > 0 else 0
     return 0
 
@@ -203,24 +204,24 @@ cdef inline Py_ssize_t lay_out_heads(const Stage *stage, StageBuffers *buffers, 
     if purpose != INFERENCE:
         panels += panels_of(stage.n_in)
     at = dense.lay_out(stage, buffers, stride, purpose, base, at)
-    return place(&buffers.apart, base, at, panels * apart_jump(stage, stride))
+    return place(&buffers.by_member, base, at, panels * by_member_jump(stage, stride))
 
 
 cdef inline void forward_heads(const Stage *stage, const StageBuffers *buffers,
                                const Pass *work) noexcept nogil:
     """Compute z = h(a), or z = a if the loss takes pre-activations."""
-    cdef Py_ssize_t m, q, at, k = stage.members, jump = apart_jump(stage, work.buffers.stride)
-    cdef real *z = outputs_apart(stage, buffers, work.buffers.stride)
-    move_apart(stage, work, stage.n_in, buffers.z_prev, buffers.apart, False)
+    cdef Py_ssize_t m, q, at, k = stage.members, jump = by_member_jump(stage, work.buffers.stride)
+    cdef real *z = outputs_by_member(stage, buffers, work.buffers.stride)
+    group_by_member(stage, work, stage.n_in, buffers.z_prev, buffers.by_member, False)
     for m in range(k):
-        at = first_apart(stage, work, m)
+        at = member_offset(stage, work, m)
         for q in range(panels_of(stage.n_out)):
             work.net.ops.product(
-                work.rows // k, stage.n_in, 1, buffers.apart + at, jump,
+                work.rows // k, stage.n_in, 1, buffers.by_member + at, jump,
                 stage.W + (q * stage.W_rows + m * stage.n_in) * PANEL, stage.W_rows * PANEL,
                 stage.b + (q * k + m) * PANEL if stage.b != NULL else NULL, z + q * jump + at,
                 jump)
-    move_apart(stage, work, stage.n_out, buffers.z, z, True)
+    group_by_member(stage, work, stage.n_out, buffers.z, z, True)
     if stage != work.raw:
         dense.activate(stage, buffers, work)
 
@@ -228,22 +229,22 @@ cdef inline void forward_heads(const Stage *stage, const StageBuffers *buffers,
 cdef inline void backward_heads(const Stage *stage, const StageBuffers *buffers,
                                 const Pass *work) noexcept nogil:
     """Compute delta = dE/dz * h'(a), then dE/dz of the stage below if work.carry."""
-    cdef Py_ssize_t m, p, at, k = stage.members, jump = apart_jump(stage, work.buffers.stride)
-    cdef real *delta = outputs_apart(stage, buffers, work.buffers.stride)
-    cdef real *below = below_apart(stage, buffers, work.buffers.stride)
+    cdef Py_ssize_t m, p, at, k = stage.members, jump = by_member_jump(stage, work.buffers.stride)
+    cdef real *delta = outputs_by_member(stage, buffers, work.buffers.stride)
+    cdef real *below = below_by_member(stage, buffers, work.buffers.stride)
     dense.differentiate(stage, buffers, work)
-    move_apart(stage, work, stage.n_out, buffers.delta, delta, False)
+    group_by_member(stage, work, stage.n_out, buffers.delta, delta, False)
     if not work.carry:
         return
     for m in range(k):
-        at = first_apart(stage, work, m)
+        at = member_offset(stage, work, m)
         for p in range(panels_of(stage.n_in)):
             work.net.ops.transpose(min(PANEL, stage.n_in - p * PANEL), stage.n_out,
                                    stage.W + (m * stage.n_in + p * PANEL) * PANEL,
                                    stage.W_rows * PANEL, work.scratch)
             work.net.ops.product(work.rows // k, stage.n_out, 1, delta + at, jump, work.scratch, 0,
                                  NULL, below + p * jump + at, jump)
-    move_apart(stage, work, stage.n_in, (buffers - 1).delta, below, True)
+    group_by_member(stage, work, stage.n_in, (buffers - 1).delta, below, True)
 
 
 cdef inline void place_heads(const Stage *stage, const StageBuffers *buffers, Py_ssize_t stride,
@@ -251,7 +252,7 @@ cdef inline void place_heads(const Stage *stage, const StageBuffers *buffers, Py
     """Describe a tile: PANEL rows, or fewer, of a panel of W_m; numbered along each panel of W."""
     cdef Py_ssize_t down = panels_of(stage.n_in), q = number // (down * stage.members)
     cdef Py_ssize_t m = number // down % stage.members, p = number % down
-    place_apart(stage, buffers, stride, m, p, q, tile)
+    place_member_tile(stage, buffers, stride, m, p, q, tile)
     tile.rows, tile.first_column = min(PANEL, stage.n_in - p * PANEL), p * PANEL
     tile.W = stage.W + (q * stage.W_rows + m * stage.n_in + p * PANEL) * PANEL
     if p > 0:

@@ -26,7 +26,7 @@ from fastnn.engine.stages.blocks cimport (
     Part,
     allocate_blocks,
     column_at,
-    pass_on,
+    copy_other_columns,
     place_blocks,
     starts_of,
 )
@@ -47,7 +47,7 @@ cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
     stage.own = own
     place_blocks(stage, &blocks, starts, [1] * n, [2 * frequencies] * n, [1] * n)
     own.blocks, own.frequencies, own.panels = blocks, frequencies, panels_of(frequencies)
-    stage.keeps_size = True
+    stage.no_weight_decay = True
     stage.flops = 100.0 * n * frequencies
     return 0
 
@@ -108,7 +108,7 @@ cdef inline void forward(const Stage *stage, const StageBuffers *buffers,
     cdef real *sines = kept_at(stage, buffers, stride, 0) + shift
     cdef real *cosines = kept_at(stage, buffers, stride, 1) + shift
     cdef const real *x
-    pass_on(stage, &own.blocks, work, buffers.z_prev + shift, buffers.z + shift, False)
+    copy_other_columns(stage, &own.blocks, work, buffers.z_prev + shift, buffers.z + shift, False)
     for k in range(n):
         x = column_at(buffers.z_prev + shift, jump, own.blocks.block[k].first_in)
         for q in range(own.panels):
@@ -147,7 +147,7 @@ cdef inline void carry_back(const Stage *stage, const StageBuffers *buffers, con
                             stage.W + k * PANEL, n * PANEL, NULL, column)
         work.net.ops.copy_columns(work.rows, 1, column, 0, below, own.blocks.block[k].first_in,
                                   jump)
-    pass_on(stage, &own.blocks, work, buffers.delta + shift, below, True)
+    copy_other_columns(stage, &own.blocks, work, buffers.delta + shift, below, True)
 
 
 cdef inline void place_tile(const Stage *stage, const StageBuffers *buffers, Py_ssize_t stride,

@@ -22,16 +22,16 @@ from fastnn.engine.net cimport (
     place,
 )
 
-cdef struct End:                  # of a Residual
-    Py_ssize_t partner            # place of the other end; -1 until that is built
+cdef struct ResidualEnd:          # of a Residual
+    Py_ssize_t partner            # index of the stage of the other end; -1 until it is built
 
 
 cdef inline int build_end(const Net *net, Stage *stage, dict spec) except -1:
     """Build an end whose partner is not built yet; it takes nothing from the specification."""
-    stage.own = fastnn_allocate(sizeof(End))
+    stage.own = fastnn_allocate(sizeof(ResidualEnd))
     if stage.own == NULL:
         raise MemoryError("cannot allocate a layer")
-    (<End *>stage.own).partner = -1
+    (<ResidualEnd *>stage.own).partner = -1
     stage.n_out, stage.on_line = stage.n_in, True
     return 0
 
@@ -40,16 +40,16 @@ cdef inline int build_sum(const Net *net, Stage *stage, dict spec) except -1:
     """Build a sum, and link it to its fork; it takes nothing from the specification."""
     cdef const Stage *fork = stage - 1
     build_end(net, stage, spec)
-    while fork.kind.build != build_end or (<End *>fork.own).partner >= 0:
+    while fork.kind.build != build_end or (<ResidualEnd *>fork.own).partner >= 0:
         fork -= 1
-    (<End *>stage.own).partner = fork.place
-    (<End *>fork.own).partner = stage.place
+    (<ResidualEnd *>stage.own).partner = fork.index
+    (<ResidualEnd *>fork.own).partner = stage.index
     return 0
 
 
 cdef inline const StageBuffers *partner_of(const Stage *stage,
                                            const StageBuffers *buffers) noexcept nogil:
-    return buffers + ((<const End *>stage.own).partner - stage.place)
+    return buffers + ((<const ResidualEnd *>stage.own).partner - stage.index)
 
 
 cdef inline Py_ssize_t lay_out_fork(const Stage *stage, StageBuffers *buffers, Py_ssize_t stride,

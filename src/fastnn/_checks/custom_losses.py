@@ -78,7 +78,7 @@ def loss_result(
 def in_kernels(what: str, loss: Loss, remedy: str) -> None:
     """Check that the kernels compute a loss, not a function of the user."""
     if loss.rule != loss.name:
-        raise ValueError(f"{what} needs one of fastnn's own losses, not a function; {remedy}")
+        raise ValueError(f"{what} needs a built-in loss, not a function; {remedy}")
 
 
 def loss_for_file(value: object, saved: Loss, kind: type[_Loss]) -> _Loss:

@@ -3,7 +3,7 @@
 In the kernels the network has the linear loss, whose targets are gradients of the outputs. A step
 computes the outputs of its batch in training mode, calls the function, and makes the kernels' step
 with the gradients that the function returned. Not here: checks of what the function returns
-(_checks/own_losses.py).
+(_checks/custom_losses.py).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _targets(T: NDArray[Any] | None, labels: NDArray[np.int64] | None) -> NDArra
     return y
 
 
-class _OwnLoss(Network):
+class _CustomLossNetwork(Network):
     """The methods of a compiled `Network` that depend on the loss."""
 
     def __init__(
@@ -100,7 +100,7 @@ class _OwnLoss(Network):
     ) -> None:
         """Make steps as `Network.train` does."""
         arrays = X, T, labels, sample_weight, order
-        self.undivided(self._train, *arrays, batch, n_threads, tally, first, stop, out)
+        self.run_exclusively(self._train, *arrays, batch, n_threads, tally, first, stop, out)
 
     def _train(
         self,
@@ -116,15 +116,15 @@ class _OwnLoss(Network):
         stop: int,
         out: NDArray[Any] | None,
     ) -> None:
-        """Make these steps; `undivided` keeps other threads from making steps in between."""
+        """Make these steps, between which no other thread may make steps (run_exclusively)."""
         y = _targets(T, labels)
         for at in range(first, stop, batch):
-            here = slice(at, min(at + batch, stop))
-            rows = here if order is None else order[here]
+            positions = slice(at, min(at + batch, stop))
+            rows = positions if order is None else order[positions]
             inputs, weights = X[rows], None if sample_weight is None else sample_weight[rows]
             outputs = self._outputs(inputs, n_threads, training=True, averages=self.averages)
             if out is not None:
-                out[here] = outputs
+                out[positions] = outputs
             self._step(inputs, y[rows], weights, outputs, n_threads, tally)
             if tally.failure is not None:
                 return
@@ -214,7 +214,7 @@ class _OwnLoss(Network):
 
 
 #: The class of such networks for each dtype.
-KINDS: dict[np.dtype[Any], type[_OwnLoss]] = {
-    dtype: type("NetworkWithOwnLoss", (_OwnLoss, kernels.Network), {})
+KINDS: dict[np.dtype[Any], type[_CustomLossNetwork]] = {
+    dtype: type("NetworkWithCustomLoss", (_CustomLossNetwork, kernels.Network), {})
     for dtype, kernels in KERNELS.items()
 }

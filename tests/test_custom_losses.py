@@ -1,4 +1,4 @@
-"""Losses that are Python functions: as a loss of fastnn's own wherever they say the same.
+"""Losses that are Python functions: as a built-in loss wherever they say the same.
 
 Not here: steps from gradients that a user computed (test_output_gradients.py).
 """
@@ -47,7 +47,7 @@ LAYERS = {
 
 
 def networks(layers="plain", **options):
-    """The same network with the squared error of fastnn's own, and with ours."""
+    """Return the same network with the built-in squared error, and with a function for it."""
     options = {"optimizer": Adam(0.01), "seed": 2, **options}
     return [MLP(5, LAYERS[layers], loss=loss, **options) for loss in ("squared_error", half_square)]
 
@@ -58,7 +58,7 @@ def data(rng):
 
 
 def assert_same(nets, histories):
-    """Weights to the bit; losses up to the rounding of their sums."""
+    """Check that weights are equal, and losses up to the rounding of their sums."""
     assert np.array_equal(*(net.get_flat_weights() for net in nets))
     theirs, ours = histories
     assert theirs.keys() == ours.keys()
@@ -73,7 +73,7 @@ def assert_same(nets, histories):
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("batch_size", [1, 32, None])
-def test_a_fit_has_the_bits_of_our_own_loss(layers, reduction, dtype, batch_size, data):
+def test_a_fit_has_the_bits_of_the_built_in_loss(layers, reduction, dtype, batch_size, data):
     X, y, _ = data
     nets = networks(layers, reduction=reduction, dtype=dtype)
     fits = [net.fit(X, y, batch_size=batch_size, epochs=3) for net in nets]
@@ -280,7 +280,7 @@ def test_what_it_returns_is_checked(function, error, message, data):
     assert net.step == 0
 
 
-def test_its_own_error_is_the_users(data):
+def test_its_own_error_is_raised_unchanged(data):
     def broken(y_true, y_pred):
         raise LookupError("mine")
 
@@ -414,9 +414,9 @@ def test_plain_data():
             MLP.from_config({**config, "loss": wrong})
 
 
-def test_where_a_function_does_not_go(data, tmp_path):
+def test_what_a_function_cannot_be_used_for(data, tmp_path):
     net = networks()[1]
-    with pytest.raises(ValueError, match="training=True needs one of fastnn's own losses"):
+    with pytest.raises(ValueError, match="training=True needs a built-in loss"):
         net.to_c(tmp_path / "net.c", training=True)
     net.to_c(tmp_path / "net.c")
     with pytest.raises(ValueError, match=r"profile needs .* loss='linear'"):
