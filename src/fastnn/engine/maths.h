@@ -71,8 +71,8 @@ static inline double fastnn_power(double x, double y) {
     return fastnn_exp2(y * fastnn_log2(x));
 }
 
-/* (1 + cos(pi x)) / 2 for 0 <= x <= 1: sin^2(pi (1 - x) / 2), or 1 - sin^2(pi x / 2) for the smaller
- * angle, so that it is exactly 1 at 0 and 0 at 1. */
+/* (1 + cos(pi x)) / 2 for 0 <= x <= 1, from the sine of the smaller angle: sin^2(pi (1 - x) / 2) or
+ * 1 - sin^2(pi x / 2). So it is exactly 1 at 0, and 0 at 1. */
 static inline double fastnn_half_cosine(double x) {
     enum { LAST = 17 };
     int is_early = x < 0.5;
