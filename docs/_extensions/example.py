@@ -28,6 +28,7 @@ ORDER = [
     "imbalanced",
     "quantiles",
     "intervals",
+    "careers",
     "halving",
     "cartpole",
 ]
