@@ -484,6 +484,45 @@ def test_each_epoch_goes_through_an_iterable_once():
     assert items.times == 3
 
 
+class Indexed:
+    """Items by their index, for any index, as Keras' and many of PyTorch's data sets have them."""
+
+    def __init__(self, item_of, n):
+        self.item_of, self.n = item_of, n
+
+    def __getitem__(self, index):
+        return self.item_of(index % self.n)
+
+    def __len__(self):
+        return self.n
+
+
+def test_a_data_set_without_an_end_is_no_iterable_of_batches():
+    items = batches()
+    data = Indexed(lambda i: items[i], len(items))
+    net = classifier()
+    before = sha256(net)
+    with pytest.raises(TypeError, match=re.escape("pass an iterable of batches: [X[i] for i in ")):
+        net.fit(data)
+    with pytest.raises(TypeError, match=r"X is <function .*; call it, and pass the iterable that"):
+        net.fit(lambda: iter(items))
+    for call in (lambda: net.fit(data, DIGIT), lambda: net.predict(data)):
+        with pytest.raises(TypeError, match="X cannot be read as an array: "):
+            call()
+    assert sha256(net) == before
+    twin = classifier()
+    net.fit([data[i] for i in range(len(data))])
+    twin.fit(items)
+    assert sha256(net) == sha256(twin)
+
+
+def test_rows_by_their_index_are_rows():
+    rows = Indexed(lambda i: DIGITS[i], N)
+    one, other = classifier(), classifier()
+    assert bits(one, one.fit(rows, DIGIT)) == bits(other, other.fit(DIGITS, DIGIT))
+    assert one.predict(rows).tobytes() == other.predict(DIGITS).tobytes()
+
+
 def test_batches_of_all_sizes_and_types():
     sizes, first, items = [1, 300, 7, 2, 100, 96, 97, 1, 40, 56], 0, []
     for i, size in enumerate(sizes):

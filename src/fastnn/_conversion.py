@@ -123,11 +123,25 @@ def decoded(value: Any) -> Any:
     return value.cast(kind)
 
 
+def is_indexed_only(value: Any) -> bool:
+    """Whether the items of a value can be read by an index only, as those of many data sets."""
+    others = "__iter__", "__array__", "__array_interface__", "__dlpack__"
+    if isinstance(value, type) or any(hasattr(value, name) for name in others):
+        return False
+    try:
+        memoryview(value)
+    except TypeError:
+        return hasattr(value, "__getitem__") and hasattr(value, "__len__")
+    return False
+
+
 def read(value: Any) -> NDArray[Any]:
     """Return a value as an array without changing its type; errors of libraries pass through."""
     if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
         array: NDArray[Any] = np.from_dlpack(value)
     else:
+        if is_indexed_only(value):  # NumPy would read on until an IndexError, which may never come
+            value = [value[i] for i in range(len(value))]
         array = np.asarray(decoded(value))
     if array.dtype.kind == "O" and _has_columns_of_numbers(value):
         array = value.to_numpy(np.float64, na_value=np.nan)

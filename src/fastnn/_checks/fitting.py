@@ -171,8 +171,14 @@ def are_batches(value: Any) -> bool:
 
 
 def no_batches(X: Any, y: object) -> None:
-    """Check that X is not an iterable of batches if targets are given."""
-    if y is None or not are_batches(X):
+    """Check that X is not an iterable of batches if targets are given, and no data set or function.
+
+    `y` is None if no targets are given, and X is then not an iterable of batches.
+    """
+    if y is None:
+        _no_data_set(X)
+        return
+    if not are_batches(X):
         return
     yields = isinstance(X[0], tuple) if isinstance(X, Sequence) else not hasattr(X, "__getitem__")
     if yields:
@@ -180,6 +186,18 @@ def no_batches(X: Any, y: object) -> None:
             f"X is the iterable {shown(X)}, from which fit takes batches (X, y) with their own "
             "targets; leave y out, or pass an array of rows"
         )
+
+
+def _no_data_set(value: Any) -> None:
+    """Refuse a data set without `__iter__`, and a function, where batches are expected."""
+    if _conversion.is_indexed_only(value):
+        raise TypeError(
+            f"X is {shown(value)}, whose items can only be read by their index; pass an iterable "
+            "of batches: [X[i] for i in range(len(X))] if its items are batches, or a DataLoader "
+            "if they are rows"
+        )
+    if callable(value) and not hasattr(value, "__array__"):
+        raise TypeError(f"X is {shown(value)}; call it, and pass the iterable that it returns")
 
 
 def batch(place: str, value: Any) -> tuple[Any, Any, Any]:
