@@ -7,17 +7,19 @@ is refused. Not here: what all layers promise (test_layers.py).
 import numpy as np
 import pytest
 from comparing import refuses, sha256
-from layer_stacks import ENSEMBLES, network, rows
+from layer_stacks import BINS, EMBEDDING, ENSEMBLES, network, rows
 
 from fastnn import (
     MLP,
     SGD,
+    Activate,
     Adam,
     AdamW,
     Dense,
     Embedding,
     Ensemble,
     LayerNorm,
+    NumericEmbedding,
     Residual,
     Standardize,
     interop,
@@ -209,11 +211,6 @@ def to_torch(net):
     interop.to_torch(net)
 
 
-def to_onnx(net):
-    pytest.importorskip("onnx")
-    onnx.export(net, "unused.onnx")
-
-
 def to_sklearn(net):
     pytest.importorskip("sklearn")
     interop.to_sklearn(net)
@@ -223,8 +220,78 @@ def to_c(net):
     interop.to_c(net, "unused.c")
 
 
-@pytest.mark.parametrize("write", [to_c, to_torch, to_onnx, to_sklearn])
+@pytest.mark.parametrize("write", [to_c, to_torch, to_sklearn])
 def test_other_forms_are_refused(write):
     net = network(FIRST, dtype="float32")
-    with pytest.raises(ValueError, match=r"cannot write an Ensemble; .* not support"):
+    with pytest.raises(ValueError, match=r"cannot write an Ensemble; .* support"):
         write(net)
+
+
+# ---- other forms --------------------------------------------------------------------------------
+
+FORMS = ENSEMBLES | {
+    "probabilities": [Ensemble(3, [Dense(9, "tanh"), Dense(2, "softmax")], "all")],
+    "behind categories and sums": [
+        Standardize(),
+        EMBEDDING,
+        Residual([LayerNorm(), Dense(11, "gelu")]),
+        Ensemble(4, [Residual([LayerNorm(), Dense(11, "tanh")]), Activate("elu"), Dense(2)], "all"),
+    ],
+    "of waves and bins": [
+        Ensemble(
+            3,
+            [
+                NumericEmbedding(3, "periodic", columns=[0, 2]),
+                Residual([NumericEmbedding(1, bins=BINS, columns=[1, 4, 7]), Dense(9)]),
+                Dense(2),
+            ],
+            "all",
+        )
+    ],
+}
+NAMED = pytest.mark.parametrize("stack", FORMS.values(), ids=FORMS)
+DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
+
+
+def close(found, expected):
+    """Check that numbers agree to some roundings."""
+    tolerance = 64 * np.finfo(expected.dtype).eps
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+
+
+def run(model, X):
+    """The outputs of an ONNX model, which must be valid, in ONNX Runtime."""
+    pytest.importorskip("onnx").checker.check_model(model, full_check=True)
+    runtime = pytest.importorskip("onnxruntime")
+    session = runtime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return session.run(None, {"input": X})[0]
+
+
+@NAMED
+@DTYPES
+def test_onnx(stack, dtype):
+    pytest.importorskip("onnx")
+    net, (X, _) = network(stack, dtype=dtype), rows(20, stack, dtype)
+    model = onnx.export(net)
+    close(run(model, X), net.predict(X))
+    close(run(model, X[:1]), net.predict(X[:1]))
+    assert run(model, X[:0]).shape == (0, 2)
+    with pytest.raises(ValueError, match=r"^the model has embeddings or an Ensemble, .*; load"):
+        onnx.from_onnx(model)
+
+
+@DTYPES
+def test_onnx_of_several_networks(dtype):
+    pytest.importorskip("onnx")
+    nets, (X, _) = several(dtype), rows(20, dtype=dtype)
+    close(run(onnx.export(nets), X), np.mean([net.predict(X) for net in nets], axis=0))
+
+
+def several(dtype):
+    """Return three networks that differ in their weights."""
+    nets = [network(FORMS["probabilities"], dtype=dtype) for _ in range(3)]
+    for i, net in enumerate(nets):
+        net.set_weights([(1 + i / 4) * w for w in net.get_weights()])
+    return nets
