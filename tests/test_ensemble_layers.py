@@ -4,6 +4,10 @@ Outputs are compared with separate networks, gradients with PyTorch; then initia
 is refused. Not here: what all layers promise (test_layers.py).
 """
 
+import ctypes
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
 from comparing import refuses, sha256
@@ -16,6 +20,7 @@ from fastnn import (
     Adam,
     AdamW,
     Dense,
+    Dropout,
     Embedding,
     Ensemble,
     LayerNorm,
@@ -216,11 +221,7 @@ def to_sklearn(net):
     interop.to_sklearn(net)
 
 
-def to_c(net):
-    interop.to_c(net, "unused.c")
-
-
-@pytest.mark.parametrize("write", [to_c, to_torch, to_sklearn])
+@pytest.mark.parametrize("write", [to_torch, to_sklearn])
 def test_other_forms_are_refused(write):
     net = network(FIRST, dtype="float32")
     with pytest.raises(ValueError, match=r"cannot write an Ensemble; .* support"):
@@ -287,6 +288,61 @@ def test_onnx_of_several_networks(dtype):
     pytest.importorskip("onnx")
     nets, (X, _) = several(dtype), rows(20, dtype=dtype)
     close(run(onnx.export(nets), X), np.mean([net.predict(X) for net in nets], axis=0))
+
+
+def compiled(nets, flag, folder):
+    """The function that predicts a row, of the C source of a network or several."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    interop.to_c(nets, folder / "n.c")
+    strict = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-O2", "-shared", "-fPIC"]
+    command = [compiler, *strict, flag, folder / "n.c", "-o", folder / "n.so"]
+    subprocess.run(command, check=True)
+    return ctypes.CDLL(str(folder / "n.so")).n_predict
+
+
+def predicted(function, X, n_out=2):
+    """The outputs of a function in C for rows, one after the other; it writes nothing else."""
+    out = np.full((len(X) + 1, n_out), 7, X.dtype)
+    for x, z in zip(X, out, strict=False):
+        function(ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(z.ctypes.data))
+    assert (out[-1] == 7).all()
+    return out[:-1]
+
+
+@NAMED
+@DTYPES
+@pytest.mark.parametrize("flag", ["-march=native", "-DFASTNN_SCALAR"])
+def test_c_source(stack, dtype, flag, tmp_path):
+    net, (X, _) = network(stack, dtype=dtype), rows(20, stack, dtype)
+    close(predicted(compiled(net, flag, tmp_path), X), net.predict(X))
+
+
+@DTYPES
+def test_c_source_of_several_networks(dtype, tmp_path):
+    nets, (X, _) = several(dtype), rows(20, dtype=dtype)
+    mean = np.mean([net.predict(X) for net in nets], axis=0)
+    close(predicted(compiled(nets, "-O3", tmp_path), X), mean)
+
+
+@DTYPES
+@pytest.mark.parametrize("units", [1, 4, 5, 40])
+def test_c_source_of_few_outputs_and_many(units, dtype, tmp_path):
+    layers = [Ensemble(3, [Dense(units, "tanh"), Dense(units, "softplus")], "all")]
+    net, (X, _) = network(layers, dtype=dtype), rows(20, dtype=dtype)
+    close(predicted(compiled(net, "-O1", tmp_path), X, units), net.predict(X))
+
+
+@pytest.mark.parametrize("before", [[], [Residual([Dropout(0.0), Dense(5)])]])
+def test_members_are_not_trained_in_c(before, tmp_path):
+    net = network([*before, Ensemble(3, [Dropout(0.1), Dense(2)])])
+    message = (
+        rf"^layers\[{len(before)}\] \(Ensemble.* has members that share weights, which training"
+    )
+    with pytest.raises(ValueError, match=message):
+        interop.to_c(net, tmp_path / "n.c", training=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def several(dtype):

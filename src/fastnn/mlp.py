@@ -1421,7 +1421,7 @@ class MLP:
             If `name` is not a C identifier, is "fastnn", whose names fastnn.h has, or gives a
             function the name of another one, if `path` holds a network or cannot be included in C,
             if a Standardize layer has seen no data, or if `training` is True and the network has
-            dropout, penalties or frozen layers.
+            dropout, penalties, frozen layers or an Ensemble.
         OSError
             If a file cannot be written.
 

@@ -164,8 +164,8 @@ _OF_MEMBERS = Refusal(
 
 #: The reason why an Ensemble cannot be written.
 NO_MEMBERS = Refusal(
-    "its members need a copy of each row, which only exports to ONNX support; predict with fastnn, "
-    "or train a network without members"
+    "its members need a copy of each row, which this export does not support; use "
+    "fastnn.onnx.export or to_c, or train a network without members"
 )
 
 #: For each kind of layer, the function that folds a scaling before it into its weights: returns the
