@@ -5,6 +5,7 @@ is refused. Not here: what all layers promise (test_layers.py).
 """
 
 import ctypes
+import pickle
 import shutil
 import subprocess
 
@@ -211,23 +212,6 @@ def test_what_does_not_fit_is_refused(make, fragment):
     refuses((TypeError, ValueError), [fragment], make)
 
 
-def to_torch(net):
-    pytest.importorskip("torch")
-    interop.to_torch(net)
-
-
-def to_sklearn(net):
-    pytest.importorskip("sklearn")
-    interop.to_sklearn(net)
-
-
-@pytest.mark.parametrize("write", [to_torch, to_sklearn])
-def test_other_forms_are_refused(write):
-    net = network(FIRST, dtype="float32")
-    with pytest.raises(ValueError, match=r"cannot write an Ensemble; .* support"):
-        write(net)
-
-
 # ---- other forms --------------------------------------------------------------------------------
 
 FORMS = ENSEMBLES | {
@@ -288,6 +272,50 @@ def test_onnx_of_several_networks(dtype):
     pytest.importorskip("onnx")
     nets, (X, _) = several(dtype), rows(20, dtype=dtype)
     close(run(onnx.export(nets), X), np.mean([net.predict(X) for net in nets], axis=0))
+
+
+@NAMED
+@DTYPES
+def test_torch(stack, dtype):
+    torch = pytest.importorskip("torch")
+    net, (X, _) = network(stack, dtype=dtype), rows(20, stack, dtype)
+    module = pickle.loads(pickle.dumps(interop.to_torch(net)))
+    with torch.no_grad():
+        for n in (20, 1, 0):
+            found = module(torch.from_numpy(X[:n])).numpy()
+            assert found.shape == (n, 2)
+            close(found, net.predict(X)[:n])
+    with pytest.raises(ValueError, match=r"\) is a module that fastnn cannot read"):
+        interop.from_torch(module[-3:])
+
+
+@pytest.mark.parametrize("name", ["ensemble, all adapters", "ensemble of sums", "frozen ensemble"])
+def test_members_of_a_torch_module_are_trained_on_their_own_losses(name):
+    torch = pytest.importorskip("torch")
+    net, (X, y) = network(FORMS[name]), rows(20)
+    module = interop.to_torch(net)
+    outputs = module[:-1](torch.from_numpy(X))
+    loss = 0.5 * ((outputs - torch.from_numpy(y)) ** 2).sum(2).mean()
+    loss.backward()
+    expected, gradients = net.loss_and_gradients(X, y)
+    np.testing.assert_allclose(loss.item(), expected, **EXACT)
+    owners = [m for m in module.modules() for _ in m.parameters(recurse=False)]
+    for owner, parameter, g in zip(owners, module.parameters(), gradients, strict=True):
+        if parameter.requires_grad:
+            g = g.T if isinstance(owner, torch.nn.Linear) else g
+            np.testing.assert_allclose(parameter.grad.numpy().ravel(), g.ravel(), **EXACT)
+    trained = [parameter.requires_grad for parameter in module.parameters()]
+    assert all(trained) != (name == "frozen ensemble")
+
+
+def test_scikit_learn_has_no_ensembles_that_share_weights():
+    pytest.importorskip("sklearn")
+    message = r"^to_sklearn cannot write an Ensemble; scikit-learn has no such layer; .* to_torch$"
+    with pytest.raises(ValueError, match=message):
+        interop.to_sklearn(network(FIRST))
+    message = r"^to_sklearn cannot fold a Standardize into an Ensemble; .* a network without it"
+    with pytest.raises(ValueError, match=message):
+        interop.to_sklearn(network([Standardize(), *FIRST]))
 
 
 def compiled(nets, flag, folder):

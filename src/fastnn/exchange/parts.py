@@ -158,14 +158,7 @@ _OF_EMBEDDINGS = Refusal(
 )
 
 _OF_MEMBERS = Refusal(
-    "its members have factors of their own; scale the rows yourself and build the network without "
-    "Standardize"
-)
-
-#: The reason why an Ensemble cannot be written.
-NO_MEMBERS = Refusal(
-    "its members need a copy of each row, which this export does not support; use "
-    "fastnn.onnx.export or to_c, or train a network without members"
+    "its members have factors of their own; train a network without it, or export another form"
 )
 
 #: For each kind of layer, the function that folds a scaling before it into its weights: returns the
