@@ -4,20 +4,28 @@ Outputs are compared with separate networks, gradients with PyTorch; then initia
 is refused. Not here: what all layers promise (test_layers.py).
 """
 
+import ctypes
+import pickle
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
 from comparing import refuses, sha256
-from layer_stacks import ENSEMBLES, network, rows
+from layer_stacks import BINS, EMBEDDING, ENSEMBLES, network, rows
 
 from fastnn import (
     MLP,
     SGD,
+    Activate,
     Adam,
     AdamW,
     Dense,
+    Dropout,
     Embedding,
     Ensemble,
     LayerNorm,
+    NumericEmbedding,
     Residual,
     Standardize,
     interop,
@@ -204,27 +212,170 @@ def test_invalid_arguments_are_refused(make, fragment):
     refuses((TypeError, ValueError), [fragment], make)
 
 
-def to_torch(net):
-    pytest.importorskip("torch")
-    interop.to_torch(net)
+# ---- other forms --------------------------------------------------------------------------------
+
+FORMS = ENSEMBLES | {
+    "probabilities": [Ensemble(3, [Dense(9, "tanh"), Dense(2, "softmax")], "all")],
+    "behind categories and sums": [
+        Standardize(),
+        EMBEDDING,
+        Residual([LayerNorm(), Dense(11, "gelu")]),
+        Ensemble(4, [Residual([LayerNorm(), Dense(11, "tanh")]), Activate("elu"), Dense(2)], "all"),
+    ],
+    "of waves and bins": [
+        Ensemble(
+            3,
+            [
+                NumericEmbedding(3, "periodic", columns=[0, 2]),
+                Residual([NumericEmbedding(1, bins=BINS, columns=[1, 4, 7]), Dense(9)]),
+                Dense(2),
+            ],
+            "all",
+        )
+    ],
+}
+NAMED = pytest.mark.parametrize("stack", FORMS.values(), ids=FORMS)
+DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
-def to_onnx(net):
+def close(found, expected):
+    """Check that numbers agree to some roundings."""
+    tolerance = 64 * np.finfo(expected.dtype).eps
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+
+
+def run(model, X):
+    """The outputs of an ONNX model, which must be valid, in ONNX Runtime."""
+    pytest.importorskip("onnx").checker.check_model(model, full_check=True)
+    runtime = pytest.importorskip("onnxruntime")
+    session = runtime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return session.run(None, {"input": X})[0]
+
+
+@NAMED
+@DTYPES
+def test_onnx(stack, dtype):
     pytest.importorskip("onnx")
-    onnx.export(net, "unused.onnx")
+    net, (X, _) = network(stack, dtype=dtype), rows(20, stack, dtype)
+    model = onnx.export(net)
+    close(run(model, X), net.predict(X))
+    close(run(model, X[:1]), net.predict(X[:1]))
+    assert run(model, X[:0]).shape == (0, 2)
+    with pytest.raises(ValueError, match=r"^the model has embeddings or an Ensemble, .*; load"):
+        onnx.from_onnx(model)
 
 
-def to_sklearn(net):
+@DTYPES
+def test_onnx_of_several_networks(dtype):
+    pytest.importorskip("onnx")
+    nets, (X, _) = several(dtype), rows(20, dtype=dtype)
+    close(run(onnx.export(nets), X), np.mean([net.predict(X) for net in nets], axis=0))
+
+
+@NAMED
+@DTYPES
+def test_torch(stack, dtype):
+    torch = pytest.importorskip("torch")
+    net, (X, _) = network(stack, dtype=dtype), rows(20, stack, dtype)
+    module = pickle.loads(pickle.dumps(interop.to_torch(net)))
+    with torch.no_grad():
+        for n in (20, 1, 0):
+            found = module(torch.from_numpy(X[:n])).numpy()
+            assert found.shape == (n, 2)
+            close(found, net.predict(X)[:n])
+    with pytest.raises(ValueError, match=r"\) is a module that fastnn cannot read"):
+        interop.from_torch(module[-3:])
+
+
+@pytest.mark.parametrize("name", ["ensemble, all adapters", "ensemble of sums", "frozen ensemble"])
+def test_members_of_a_torch_module_are_trained_on_their_own_losses(name):
+    torch = pytest.importorskip("torch")
+    net, (X, y) = network(FORMS[name]), rows(20)
+    module = interop.to_torch(net)
+    outputs = module[:-1](torch.from_numpy(X))
+    loss = 0.5 * ((outputs - torch.from_numpy(y)) ** 2).sum(2).mean()
+    loss.backward()
+    expected, gradients = net.loss_and_gradients(X, y)
+    np.testing.assert_allclose(loss.item(), expected, **EXACT)
+    owners = [m for m in module.modules() for _ in m.parameters(recurse=False)]
+    for owner, parameter, g in zip(owners, module.parameters(), gradients, strict=True):
+        if parameter.requires_grad:
+            g = g.T if isinstance(owner, torch.nn.Linear) else g
+            np.testing.assert_allclose(parameter.grad.numpy().ravel(), g.ravel(), **EXACT)
+    trained = [parameter.requires_grad for parameter in module.parameters()]
+    assert all(trained) != (name == "frozen ensemble")
+
+
+def test_scikit_learn_has_no_ensembles_that_share_weights():
     pytest.importorskip("sklearn")
-    interop.to_sklearn(net)
+    message = r"^to_sklearn cannot write an Ensemble; scikit-learn has no such layer; .* to_torch$"
+    with pytest.raises(ValueError, match=message):
+        interop.to_sklearn(network(FIRST))
+    message = r"^to_sklearn cannot fold a Standardize into an Ensemble; .* a network without it"
+    with pytest.raises(ValueError, match=message):
+        interop.to_sklearn(network([Standardize(), *FIRST]))
 
 
-def to_c(net):
-    interop.to_c(net, "unused.c")
+def compiled(nets, flag, folder):
+    """The function that predicts a row, of the C source of a network or several."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    interop.to_c(nets, folder / "n.c")
+    strict = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-O2", "-shared", "-fPIC"]
+    command = [compiler, *strict, flag, folder / "n.c", "-o", folder / "n.so"]
+    subprocess.run(command, check=True)
+    return ctypes.CDLL(str(folder / "n.so")).n_predict
 
 
-@pytest.mark.parametrize("write", [to_c, to_torch, to_onnx, to_sklearn])
-def test_other_forms_are_refused(write):
-    net = network(FIRST, dtype="float32")
-    with pytest.raises(ValueError, match=r"cannot write an Ensemble; .* not support"):
-        write(net)
+def predicted(function, X, n_out=2):
+    """The outputs of a function in C for rows, one after the other; it writes nothing else."""
+    out = np.full((len(X) + 1, n_out), 7, X.dtype)
+    for x, z in zip(X, out, strict=False):
+        function(ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(z.ctypes.data))
+    assert (out[-1] == 7).all()
+    return out[:-1]
+
+
+@NAMED
+@DTYPES
+@pytest.mark.parametrize("flag", ["-march=native", "-DFASTNN_SCALAR"])
+def test_c_source(stack, dtype, flag, tmp_path):
+    net, (X, _) = network(stack, dtype=dtype), rows(20, stack, dtype)
+    close(predicted(compiled(net, flag, tmp_path), X), net.predict(X))
+
+
+@DTYPES
+def test_c_source_of_several_networks(dtype, tmp_path):
+    nets, (X, _) = several(dtype), rows(20, dtype=dtype)
+    mean = np.mean([net.predict(X) for net in nets], axis=0)
+    close(predicted(compiled(nets, "-O3", tmp_path), X), mean)
+
+
+@DTYPES
+@pytest.mark.parametrize("units", [1, 4, 5, 40])
+def test_c_source_of_few_outputs_and_many(units, dtype, tmp_path):
+    layers = [Ensemble(3, [Dense(units, "tanh"), Dense(units, "softplus")], "all")]
+    net, (X, _) = network(layers, dtype=dtype), rows(20, dtype=dtype)
+    close(predicted(compiled(net, "-O1", tmp_path), X, units), net.predict(X))
+
+
+@pytest.mark.parametrize("before", [[], [Residual([Dropout(0.0), Dense(5)])]])
+def test_members_are_not_trained_in_c(before, tmp_path):
+    net = network([*before, Ensemble(3, [Dropout(0.1), Dense(2)])])
+    message = (
+        rf"^layers\[{len(before)}\] \(Ensemble.* has members that share weights, which training"
+    )
+    with pytest.raises(ValueError, match=message):
+        interop.to_c(net, tmp_path / "n.c", training=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def several(dtype):
+    """Return three networks that differ in their weights."""
+    nets = [network(FORMS["probabilities"], dtype=dtype) for _ in range(3)]
+    for i, net in enumerate(nets):
+        net.set_weights([(1 + i / 4) * w for w in net.get_weights()])
+    return nets

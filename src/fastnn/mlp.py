@@ -1422,7 +1422,7 @@ class MLP:
             If `name` is not a C identifier, is "fastnn", the prefix of the names in fastnn.h, or
             gives two functions the same name; if `path` is a model file or cannot be included in C;
             if a Standardize layer has seen no data, or if `training` is True and the network has
-            dropout, penalties or frozen layers.
+            dropout, penalties, frozen layers or an Ensemble.
         OSError
             If a file cannot be written.
 

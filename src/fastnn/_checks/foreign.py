@@ -157,8 +157,9 @@ def is_read_back(only_written: object) -> None:
     """Check that a model that fastnn wrote has none of the operators that it only writes."""
     if only_written:
         raise ValueError(
-            "the model has embeddings, or is the mean of several networks, and from_onnx cannot "
-            "read these from an ONNX model; load the file that save wrote: fastnn.load(path)"
+            "the model has embeddings or an Ensemble, or is the mean of several networks, and "
+            "from_onnx cannot read these from an ONNX model; load the file that save wrote: "
+            "fastnn.load(path)"
         )
 
 

@@ -454,12 +454,15 @@ def _instead(value: object, base: type, names: Sequence[str], hints: Mapping[str
     return known or "; if it computes a loss, pass it as CustomLoss(object)" * is_function
 
 
-def plain_descent(layers: Sequence[Layer], dropout: type[Layer], within: str = "layers") -> None:
+def plain_descent(
+    layers: Sequence[Layer], dropout: type[Layer], ensemble: type[Layer], within: str = "layers"
+) -> None:
     """Check that layers, and the layers inside them, are trained by plain gradient descent."""
     for i, layer in enumerate(layers):
         place = f"{within}[{i}] ({layer!r})"
-        plain_descent(getattr(layer, "layers", ()), dropout, f"{within}[{i}].layers")
-        if isinstance(layer, dropout) and not layer.is_void:
+        if isinstance(layer, ensemble):
+            problem = "has members that share weights"
+        elif isinstance(layer, dropout) and not layer.is_void:
             problem = "is dropout"
         elif getattr(layer, "l1", 0) or getattr(layer, "l2", 0):
             problem = "has a penalty"
@@ -468,6 +471,8 @@ def plain_descent(layers: Sequence[Layer], dropout: type[Layer], within: str = "
         elif getattr(layer, "learning_rate_multiplier", 1) != 1:
             problem = "has a learning rate of its own"
         else:
+            inside: Sequence[Layer] = getattr(layer, "layers", ())
+            plain_descent(inside, dropout, ensemble, f"{within}[{i}].layers")
             continue
         raise ValueError(
             f"{place} {problem}, which training in C does not support; write the network "

@@ -52,12 +52,13 @@ class Values:
 
 
 class Lines(list[str]):
-    """The lines of a function, with stacks of the variables that open residuals need later."""
+    """The lines of a function, with what open residuals and an open ensemble need later."""
 
     def __init__(self) -> None:
         super().__init__()
         self.inputs: list[Values] = []  # inputs of open residuals, in the forward pass
         self.deltas: list[str] = []  # deltas of the outputs of open residuals, in the backward pass
+        self.before_members = 0  # the number of lines before those that every member computes
 
 
 @dataclass(frozen=True)

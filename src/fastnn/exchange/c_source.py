@@ -22,7 +22,7 @@ from fastnn.exchange.c_sections import needed, sections
 from fastnn.exchange.c_stages import RULES, Activated
 from fastnn.exchange.parts import Array, parts, rule_for
 from fastnn.exchange.together import Networks, inputs_of, networks_of
-from fastnn.layers import Dropout
+from fastnn.layers import Dropout, Ensemble
 from fastnn.losses import Loss
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def to_c(net: Networks, path: Any, *, name: str | None = None, training: bool = 
     name : str, optional
         Prefix of the names in the source; by default the name of the file.
     training : bool, default False
-        Whether to write a function for a training step, too; not for several networks.
+        Whether to write a function for a training step, too; not for several networks, nor for one
+        with an Ensemble.
 
     Raises
     ------
@@ -83,7 +84,7 @@ def to_c(net: Networks, path: Any, *, name: str | None = None, training: bool = 
     stages = [_stages(each, precision) for each in nets]
     if training:
         _checks.one_to_train("training=True", len(nets))
-        _checks.plain_descent(nets[0].layers, Dropout)
+        _checks.plain_descent(nets[0].layers, Dropout, Ensemble)
         _checks.in_kernels("training=True", nets[0].loss, "write the network for predictions")
     writer = _Writer(nets[0], stages, precision, name, training)
     _replace(header, writer.header(header.name), source, writer.source(source.name, header.name))

@@ -9,14 +9,17 @@ Here: lines that call the functions of c_sections.py. Not here: the text around 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from fastnn import _checks, activations
 from fastnn.activations import Activation
 from fastnn.exchange import c_embeddings
 from fastnn.exchange.c_base import Lines, Member, Precision, Stage, Values
 from fastnn.exchange.c_sections import sections
-from fastnn.exchange.parts import NO_MEMBERS, Array, Part, Refusal
+from fastnn.exchange.parts import Array, Part, Refusal
 from fastnn.layers import (
     Activate,
     BlockDense,
@@ -264,6 +267,76 @@ class Join(Stage):
         return name
 
 
+# A row passes through an Ensemble in a loop over the members m. The first Factors begin its lines;
+# the last stage, Mean, writes the loop around them. `to_c` refuses steps of these stages.
+
+
+class Factors(Stage):
+    """``z = z_prev * W_m + b_m``, by columns: the factors of a member, and perhaps biases."""
+
+    def members(self) -> list[Member]:
+        """Return W and, if there is one, b."""
+        n, padded = self.part.n_in, self.precision.padded(self.part.n_in)
+        shape = f"({self.part.layer.members}, {n} padded to {padded})"
+        return [
+            Member(f"{name}{self.number}", shape, self.precision.pad(array))
+            for name, array in self.part.arrays.items()
+        ]
+
+    def forward(self, z: Values, lines: Lines, *, step: bool) -> Values:
+        """Append the lines that compute z; the first ones of an Ensemble begin the loop."""
+        z, padded = _padded(z, lines, self.precision), self.precision.padded(z.n)
+        if self.part.copies == 1:
+            lines.before_members = len(lines)
+        name, at = f"z{self.number}", f"[m * {padded} + j]"
+        lines.append(f"real {name}[{padded}];")
+        lines.append(f"for (int j = 0; j < {padded}; j++)")
+        bias = f" + weights->b{self.number}{at}" if "b" in self.part.arrays else ""
+        lines.append(f"    {name}[j] = {z.name}[j] * weights->W{self.number}{at}{bias};")
+        return Values(name, z.n)
+
+
+class MemberMap(AffineMap):
+    """``a = z_prev @ W_m + b_m``; the arrays of all members follow each other."""
+
+    def __init__(self, part: Part[MemberDense], precision: Precision) -> None:
+        super().__init__(part, precision)
+        W, *b = self.members()
+        self.W += f" + m * {W.values[0].size}"
+        for biases in b:
+            self.b += f" + m * {biases.values[0].size}"
+
+    def members(self) -> list[Member]:
+        """Return the W of all members and, if there are biases, their b."""
+        k = self.part.layer.members
+        split = {name: np.split(array, k) for name, array in self.part.arrays.items()}
+        alone = []
+        for m in range(k):
+            part = replace(self.part, arrays={name: each[m] for name, each in split.items()})
+            alone.append(AffineMap(part, self.precision).members())
+        return [
+            Member(one[0].name, f"{k} times {one[0].shape}", np.stack([a.values for a in one]))
+            for one in zip(*alone, strict=True)
+        ]
+
+
+class Mean(Stage):
+    """The end of an Ensemble: the mean of its members' outputs."""
+
+    def forward(self, z: Values, lines: Lines, *, step: bool) -> Values:
+        """Write the loop over the members, which adds up their outputs, and the division."""
+        k, first = self.part.layer.members, lines.before_members
+        lines[first:] = [
+            f"real outputs[{self.precision.padded(z.n)}] = {{0}};",
+            f"for (int m = 0; m < {k}; m++) {{",
+            *(f"    {line}" for line in lines[first:]),
+            f"    for (int j = 0; j < {z.n}; j++) outputs[j] += {z.name}[j];",
+            "}",
+            f"for (int j = 0; j < {z.n}; j++) outputs[j] /= {k};",
+        ]
+        return Values("outputs", z.n)
+
+
 # ---- kinds of layers -----------------------------------------------------------------------------
 
 
@@ -299,6 +372,18 @@ def _sum(part: Part[Sum], precision: Precision) -> list[Stage]:
     return [Join(part, precision)]
 
 
+def _member_scale(part: Part[MemberScale], precision: Precision) -> list[Stage]:
+    return [Factors(part, precision)]
+
+
+def _member_dense(part: Part[MemberDense], precision: Precision) -> list[Stage]:
+    activation = activations.get(part.layer.dense.activation)
+    stages: list[Stage] = [MemberMap(part, precision)]
+    if not activation.is_linear:
+        stages.append(Activated(part, precision, activation))
+    return [*stages, Mean(part, precision)]
+
+
 def _embedding(part: Part[Embedding], precision: Precision) -> list[Stage]:
     return [c_embeddings.Table(part, precision)]
 
@@ -328,6 +413,6 @@ RULES: dict[type[Layer], Callable[[Part[Any], Precision], list[Stage]] | Refusal
     PiecewiseEncoding: _piecewise,
     PeriodicEncoding: _periodic,
     BlockDense: _block_dense,
-    MemberScale: NO_MEMBERS,
-    MemberDense: NO_MEMBERS,
+    MemberScale: _member_scale,
+    MemberDense: _member_dense,
 }

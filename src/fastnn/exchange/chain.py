@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from fastnn import _checks, activations
 from fastnn.activations import Activation
-from fastnn.exchange.parts import NO_MEMBERS, Array, Part, Refusal, minus, rule_for
+from fastnn.exchange.parts import Array, Part, Refusal, minus, rule_for
 from fastnn.layers import (
     Activate,
     BlockDense,
@@ -538,6 +538,7 @@ def _sum(chain: Chain, part: Part[Sum]) -> None:
 
 
 _NO_EMBEDDINGS = Refusal("it has no embeddings; use the network by itself")
+_NO_MEMBERS = Refusal("it has no ensembles; use the network by itself")
 
 #: For each kind of layer, the function that appends it to a chain.
 RULES: dict[type[Layer], Callable[[Chain, Part[Any]], None] | Refusal] = {
@@ -552,6 +553,6 @@ RULES: dict[type[Layer], Callable[[Chain, Part[Any]], None] | Refusal] = {
     PiecewiseEncoding: _NO_EMBEDDINGS,
     PeriodicEncoding: _NO_EMBEDDINGS,
     BlockDense: _NO_EMBEDDINGS,
-    MemberScale: NO_MEMBERS,
-    MemberDense: NO_MEMBERS,
+    MemberScale: _NO_MEMBERS,
+    MemberDense: _NO_MEMBERS,
 }

@@ -106,8 +106,9 @@ def from_onnx(
     return net
 
 
-#: Operators of fastnn's own models that it cannot read: of embeddings, and of several networks.
-_WRITTEN_ONLY = ("Gather", "Sum")
+#: Operators of fastnn's own models that it cannot read: of embeddings, of several networks, and of
+#: the members of an Ensemble.
+_WRITTEN_ONLY = ("Gather", "Sum", "MatMul")
 
 
 def _take_metadata(net: MLP, entries: Any) -> list[Any] | None:

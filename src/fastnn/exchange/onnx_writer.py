@@ -8,6 +8,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from types import ModuleType
 from typing import Any, overload
 
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from fastnn import __version__, _checks, _files, activations
 from fastnn.activations import Activation
 from fastnn.exchange import onnx_embeddings
-from fastnn.exchange.parts import NO_MEMBERS, Part, Refusal, parts, rule_for
+from fastnn.exchange.parts import Part, Refusal, parts, rule_for
 from fastnn.exchange.together import Networks, inputs_of, networks_of
 from fastnn.layers import (
     Activate,
@@ -114,9 +115,11 @@ def export(
     The model has opset 13, or 17 if it has a LayerNorm in float32; it has no Dropout, and computes
     in the network's dtype. In float64, activations for which ONNX Runtime has no kernel are
     composed of exponentials, and a LayerNorm is composed of means, since its epsilon is a float32
-    in ONNX. Names of columns, classes and `MLP.metadata` become metadata of the model, as JSON, and
-    `from_onnx` reads them. The optimizer, the loss and penalties are not kept; `fastnn.MLP.save`
-    keeps them. `from_onnx` cannot read models of networks with embeddings: keep the file of `save`.
+    in ONNX. An Ensemble outputs the mean over its members, as `fastnn.MLP.predict` does. Names of
+    columns, classes and `MLP.metadata` become metadata of the model, as JSON, and `from_onnx` reads
+    them. The optimizer, the loss and penalties are not kept; `fastnn.MLP.save` keeps them.
+    `from_onnx` cannot read models of networks with embeddings or an Ensemble: keep the file of
+    `save`.
 
     Examples
     --------
@@ -308,6 +311,41 @@ def _block_dense(z: _Tensor, part: Part[BlockDense]) -> _Tensor:
     return found
 
 
+# In an Ensemble the copies of all rows for the first member come first, then those for the second.
+# The rules of other layers take copies like other rows.
+
+
+def _by_member(z: _Tensor, part: Part[Any]) -> list[_Tensor]:
+    """Return the arrays of a layer as constant tensors (members, .., columns)."""
+    k = part.layer.members
+    apart = {name: array.reshape(k, -1, array.shape[1]) for name, array in part.arrays.items()}
+    return _constants(z, replace(part, arrays=apart))
+
+
+def _rows_by_member(z: _Tensor, part: Part[Any]) -> _Tensor:
+    """Return rows (members * n, n_in) as (members, n, n_in)."""
+    return z("Reshape", z.graph.integers("by_member", [part.layer.members, -1, part.n_in]))
+
+
+def _member_scale(z: _Tensor, part: Part[MemberScale]) -> _Tensor:
+    """Append the products with each member's factors; the first ones make the copies of rows."""
+    W, *b = _by_member(z, part)
+    scaled = (z if part.copies == 1 else _rows_by_member(z, part)) * W
+    for biases in b:
+        scaled = scaled + biases
+    return scaled("Reshape", z.graph.integers("rows", [-1, part.n_in]))
+
+
+def _member_dense(z: _Tensor, part: Part[MemberDense]) -> _Tensor:
+    """Append the members' output layers, and the mean of their outputs."""
+    W, *b = _by_member(z, part)
+    a = _rows_by_member(z, part)("MatMul", W)
+    for biases in b:
+        a = a + biases
+    outputs = _activated(a, part.place, activations.get(part.layer.dense.activation))
+    return outputs("ReduceMean", axes=[0], keepdims=0)
+
+
 #: For each kind of layer, the function that appends it: takes its input, returns its output.
 RULES: dict[type[Layer], Callable[[_Tensor, Part[Any]], _Tensor] | Refusal] = {
     Dense: _dense,
@@ -321,8 +359,8 @@ RULES: dict[type[Layer], Callable[[_Tensor, Part[Any]], _Tensor] | Refusal] = {
     PiecewiseEncoding: onnx_embeddings.piecewise,
     PeriodicEncoding: onnx_embeddings.periodic,
     BlockDense: _block_dense,
-    MemberScale: NO_MEMBERS,
-    MemberDense: NO_MEMBERS,
+    MemberScale: _member_scale,
+    MemberDense: _member_dense,
 }
 
 # ---- activations ---------------------------------------------------------------------------------

@@ -54,7 +54,9 @@ class Part(Generic[SomeLayer]):
 
     ``place`` is its name in messages, such as "Dense layer 0 of 2" or "a Residual"; ``prefix`` is
     the beginning of the names of its tensors, such as "layers.0"; ``arrays`` are its parameters, by
-    the names in `Layer.parameters`, or the mean and scale of a Standardize.
+    the names in `Layer.parameters`, or the mean and scale of a Standardize. ``copies`` is the
+    number of copies of each row among its inputs: those for the members of an Ensemble, which its
+    first factors make, or 1 before them.
     """
 
     place: str
@@ -62,6 +64,7 @@ class Part(Generic[SomeLayer]):
     layer: SomeLayer
     n_in: int
     arrays: dict[str, Array]
+    copies: int = 1
 
     @property
     def n_out(self) -> int:
@@ -103,7 +106,7 @@ def parts(net: "MLP") -> list[Part[Any]]:
     pieces = list(with_widths(net.layers, net.n_in))
     totals = Counter(kind_of(layer) for layer, _ in pieces)
     counts: Counter[type[Layer]] = Counter()
-    values, found, number = iter(net.get_weights()), [], 0
+    values, found, number, copies = iter(net.get_weights()), [], 0, 1
     for layer, n_in in pieces:
         kind = kind_of(layer)
         place = kind.piece_of or f"{kind.__name__} layer {counts[kind]} of {totals[kind]}"
@@ -113,7 +116,8 @@ def parts(net: "MLP") -> list[Part[Any]]:
         number += bool(arrays)
         arrays |= _LEARNT[kind](net) if kind in _LEARNT else {}
         _checks.finite_network({f"{prefix}.{name}": a for name, a in arrays.items()}, "exported")
-        found.append(Part(place, prefix, layer, n_in, arrays))
+        found.append(Part(place, prefix, layer, n_in, arrays, copies))
+        copies = getattr(layer, "members", copies)
     return found
 
 
@@ -154,14 +158,7 @@ _OF_EMBEDDINGS = Refusal(
 )
 
 _OF_MEMBERS = Refusal(
-    "its members have factors of their own; scale the rows yourself and build the network without "
-    "Standardize"
-)
-
-#: The reason why an Ensemble cannot be written.
-NO_MEMBERS = Refusal(
-    "its members need a copy of each row, which exports do not support; predict with fastnn, or "
-    "train a network without members"
+    "its members have factors of their own; train a network without it, or export another form"
 )
 
 #: For each kind of layer, the function that folds a scaling before it into its weights: returns the

@@ -17,9 +17,9 @@ import numpy as np
 
 from fastnn import _checks, activations
 from fastnn.activations import Activation
-from fastnn.exchange import torch_embeddings
+from fastnn.exchange import torch_embeddings, torch_members
 from fastnn.exchange.chain import Chain
-from fastnn.exchange.parts import NO_MEMBERS, Array, Part, Refusal, parts, rule_for
+from fastnn.exchange.parts import Array, Part, Refusal, parts, rule_for
 from fastnn.exchange.scikit_learn import Estimator, network_of
 from fastnn.layers import (
     Activate,
@@ -376,7 +376,10 @@ def to_torch(net: MLP | Estimator) -> Any:
     -----
     PyTorch has no modules for some layers, which become modules of new classes; unpickling these
     requires fastnn. They are ``Standardization``, with the buffers ``mean`` and ``scale``;
-    ``Residual``, whose ``block`` is a Sequential; and those of embeddings.
+    ``Residual``, whose ``block`` is a Sequential; those of embeddings; and those of an Ensemble.
+
+    The last module of an Ensemble is the mean of its members' outputs. fastnn trains each member on
+    its own loss; to do so in PyTorch, train ``module[:-1]``, whose outputs are (k, n, n_out).
 
     Examples
     --------
@@ -410,14 +413,18 @@ def _dense(torch: Any, blocks: _Modules, part: Part[Dense]) -> None:
 
 
 def _activate(torch: Any, blocks: _Modules, part: Part[Any]) -> None:
+    _activated(torch, blocks, part.place, part.layer.activation)
+
+
+def _activated(torch: Any, blocks: _Modules, place: str, activation: str | Activation) -> None:
     """Append an activation's module."""
-    activation = activations.get(part.layer.activation)
+    activation = activations.get(activation)
     if activation.is_linear:
         return
     make = ACTIVATIONS.get(activation.name)
-    remedy = f"give a network with identity there, and apply torch.{activation.name} after it"
+    remedy = f"give a network with identity there, and insert a module of torch.{activation.name}"
     problem = f"has {activation}, for which PyTorch has no module"
-    _checks.expressible(part.place, make is not None, problem, remedy)
+    _checks.expressible(place, make is not None, problem, remedy)
     assert make is not None
     blocks[-1].append(make(torch.nn, activation.parameter))
 
@@ -519,6 +526,17 @@ def _block_dense(torch: Any, blocks: _Modules, part: Part[BlockDense]) -> None:
     blocks[-1].append(torch_embeddings.block_dense(torch, part, activation))
 
 
+def _member_scale(torch: Any, blocks: _Modules, part: Part[MemberScale]) -> None:
+    blocks[-1].append(torch_members.member_scale(torch, part))
+
+
+def _member_dense(torch: Any, blocks: _Modules, part: Part[MemberDense]) -> None:
+    """Append the linear maps, the activation, and the mean of the members' outputs."""
+    blocks[-1].append(torch_members.member_dense(torch, part))
+    _activated(torch, blocks, part.place, part.layer.dense.activation)
+    blocks[-1].append(torch_members.mean(torch))
+
+
 #: For each kind of layer, the function that appends its modules.
 RULES: dict[type[Layer], Callable[[Any, _Modules, Part[Any]], None] | Refusal] = {
     Dense: _dense,
@@ -532,8 +550,8 @@ RULES: dict[type[Layer], Callable[[Any, _Modules, Part[Any]], None] | Refusal] =
     PiecewiseEncoding: _piecewise,
     PeriodicEncoding: _periodic,
     BlockDense: _block_dense,
-    MemberScale: NO_MEMBERS,
-    MemberDense: NO_MEMBERS,
+    MemberScale: _member_scale,
+    MemberDense: _member_dense,
 }
 
 #: Functions that make the module of an activation, by fastnn's name: each takes torch.nn and the
@@ -543,7 +561,7 @@ ACTIVATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "tanh": lambda nn, _: nn.Tanh(),
     "relu": lambda nn, _: nn.ReLU(),
     "leaky_relu": lambda nn, alpha: nn.LeakyReLU(alpha),
-    "softmax": lambda nn, _: nn.Softmax(1),
+    "softmax": lambda nn, _: nn.Softmax(-1),
     "elu": lambda nn, alpha: nn.ELU(alpha),
     "selu": lambda nn, _: nn.SELU(),
     "gelu": lambda nn, _: nn.GELU(),

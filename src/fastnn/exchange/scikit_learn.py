@@ -20,7 +20,7 @@ import numpy as np
 from fastnn import _checks, activations, losses, optimizers
 from fastnn.activations import Activation
 from fastnn.exchange.chain import Affine, Chain
-from fastnn.exchange.parts import NO_MEMBERS, Part, Refusal, folded, parts, rule_for
+from fastnn.exchange.parts import Part, Refusal, folded, parts, rule_for
 from fastnn.layers import (
     Activate,
     BlockDense,
@@ -445,8 +445,8 @@ RULES: dict[type[Layer], Callable[[list[Affine], Part[Any]], None] | Refusal] = 
     PiecewiseEncoding: _NO_SUCH_LAYER,
     PeriodicEncoding: _NO_SUCH_LAYER,
     BlockDense: _NO_SUCH_LAYER,
-    MemberScale: NO_MEMBERS,
-    MemberDense: NO_MEMBERS,
+    MemberScale: _NO_SUCH_LAYER,
+    MemberDense: _NO_SUCH_LAYER,
 }
 
 #: Hidden activations that scikit-learn has, by fastnn's name.

@@ -45,7 +45,7 @@ def classes(torch: Any) -> dict[str, Any]:
             self.register_buffer("order", torch.tensor(order))
 
         def placed(self, vectors: Any, x: Any) -> Any:
-            return torch.cat([vectors.flatten(1), x], 1)[:, self.order]
+            return torch.cat([vectors.flatten(-2), x], -1)[..., self.order]
 
     class ColumnEmbedding(InBlocks):
         """Rows of a table for the categories in some columns; NaN for other numbers."""
@@ -59,7 +59,7 @@ def classes(torch: Any) -> dict[str, Any]:
             self.weight = nn.Parameter(W)
 
         def forward(self, x: Any) -> Any:
-            number = x[:, self.columns]
+            number = x[..., self.columns]
             is_none = ~((number >= 0) & (number < self.sizes) & (number == number.floor()))
             rows = number.masked_fill(is_none, 0).long() + self.first
             vectors = self.weight[rows].masked_fill(is_none[..., None], torch.nan)
@@ -75,7 +75,7 @@ def classes(torch: Any) -> dict[str, Any]:
 
         def forward(self, x: Any) -> Any:
             low, inverse, least, most = self.numbers.to(x.dtype)
-            u = (x[:, self.source] - low) * inverse
+            u = (x[..., self.source] - low) * inverse
             return torch.minimum(torch.maximum(u, least), most)
 
     class Periodic(InBlocks):
@@ -88,9 +88,9 @@ def classes(torch: Any) -> dict[str, Any]:
             self.frequencies = nn.Parameter(frequencies)
 
         def forward(self, x: Any) -> Any:
-            turns = x[:, self.columns, None] * self.frequencies
+            turns = x[..., self.columns, None] * self.frequencies
             angle = 2 * torch.pi * (turns - turns.round())  # small angles keep digits
-            return self.placed(torch.cat([angle.sin(), angle.cos()], 2), x)
+            return self.placed(torch.cat([angle.sin(), angle.cos()], -1), x)
 
     class BlockLinear(InBlocks):
         """A linear map and an activation for each block of columns."""
@@ -105,10 +105,10 @@ def classes(torch: Any) -> dict[str, Any]:
         def forward(self, x: Any) -> Any:
             parts = self.weight.split([width for _, width in self.blocks])
             a = [
-                x[:, first : first + width] @ W
+                x[..., first : first + width] @ W
                 for (first, width), W in zip(self.blocks, parts, strict=True)
             ]
-            return self.placed(self.activation(torch.stack(a, 1) + self.bias), x)
+            return self.placed(self.activation(torch.stack(a, -2) + self.bias), x)
 
     found = dict(zip(NAMES, (ColumnEmbedding, PiecewiseLinear, Periodic, BlockLinear), strict=True))
     for name, made in found.items():

@@ -69,6 +69,9 @@ class Ensemble(Layer):
     through the network ``k`` times, one copy for each member. `MLP.activations` returns the copies
     of a row one after the other.
 
+    Exports to ONNX, PyTorch and C source output the means; scikit-learn has no such networks, and
+    the C source cannot train them.
+
     The factors are a matrix ``W`` of shape (k, n). The parameters of the members' output layers are
     ``W`` of shape (k * n, units) and ``b`` of shape (k, units).
 
