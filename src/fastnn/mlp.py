@@ -1404,6 +1404,11 @@ class MLP:
         outputs agree up to rounding. It uses the vector extensions of GCC and Clang, and plain
         loops with other compilers.
 
+        If the network has a recipe for a table, the source also has a struct for a row of the
+        table, ``NAME_row``, and the function ``NAME_encode(row, x)``. It computes the inputs with
+        the same bits as Python and treats unknown texts as missing, unless rare texts share an
+        input.
+
         Parameters
         ----------
         path : str or path
@@ -1420,8 +1425,9 @@ class MLP:
         ValueError
             If `name` is not a C identifier, is "fastnn", whose names fastnn.h has, or gives a
             function the name of another one, if `path` holds a network or cannot be included in C,
-            if a Standardize layer has seen no data, or if `training` is True and the network has
-            dropout, penalties or frozen layers.
+            if a Standardize layer has seen no data, if a recipe for a table does not fit the
+            network, or if `training` is True and the network has dropout, penalties or frozen
+            layers.
         OSError
             If a file cannot be written.
 
