@@ -375,6 +375,20 @@ def test_names_of_fields():
     assert len(set(c_columns.identifiers(["x" * 300, "x" * 301]))) == 2
 
 
+@pytest.mark.parametrize("way", ["-x c -std=gnu17", "-x c++ -std=gnu++17"])
+def test_fields_are_neither_keywords_nor_macros(tmp_path, way):
+    names = ["typename", "net row", "NULL", "EOF", "BYTES", "real", "_Bool", "linux", "stdin",
+             "errno", "far", "and", "class", "double", "text", "value", "row", "x"]  # fmt: skip
+    frame = {name: ["a", "b"] * 5 if i % 2 else np.arange(10.0) for i, name in enumerate(names)}
+    network(tables.prepare(frame)[0]).to_c(tmp_path / "net.c")
+    headers = ("errno", "stdio", "stdbool", "math", "signal", "iso646", "sys/types", "sys/stat")
+    included = "".join(f"#include <{name}.h>\n" for name in headers)
+    (tmp_path / "main.c").write_text(f'{included}#include "net.h"\n')
+    command = [COMPILERS[0], *way.split(), *STRICT[2:5], "-fsyntax-only", "main.c", "net.c"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("kind", RECIPES)
 def test_the_example_of_the_header_is_a_program(tmp_path, kind):
     net = network(RECIPES[kind])
