@@ -42,6 +42,7 @@ FLOORS = (
 LAZY = {
     ("_cpu", "__init__"): "show_config tells the version, which the root has",
     ("mlp", "exchange.c_source"): "MLP.to_c is rarely called",
+    ("exchange.c_source", "tabular.c_columns"): "networks for tables are written with their recipe",
     ("training.sources", "tabular.recipe"): "networks for tables take data frames",
 }
 

@@ -1405,6 +1405,11 @@ class MLP:
         outputs agree up to rounding. It uses the vector extensions of GCC and Clang, and plain
         loops with other compilers.
 
+        If the network has a recipe for a table, the source also has a struct for a row of the
+        table, ``NAME_row``, and the function ``NAME_encode(row, x)``. It computes the inputs with
+        the same bits as Python and treats unknown texts as missing, unless rare texts share an
+        input.
+
         Parameters
         ----------
         path : str or path
@@ -1421,8 +1426,9 @@ class MLP:
         ValueError
             If `name` is not a C identifier, is "fastnn", the prefix of the names in fastnn.h, or
             gives two functions the same name; if `path` is a model file or cannot be included in C;
-            if a Standardize layer has seen no data, or if `training` is True and the network has
-            dropout, penalties, frozen layers or an Ensemble.
+            if a Standardize layer has seen no data; if a recipe for a table does not fit the
+            network; or if `training` is True and the network has dropout, penalties, frozen layers
+            or an Ensemble.
         OSError
             If a file cannot be written.
 

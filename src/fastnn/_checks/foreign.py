@@ -207,6 +207,15 @@ def one_to_train(name: str, n: int) -> None:
         raise ValueError(f"{name} is for one network, but there are {n}; write one: net[i]")
 
 
+def same_recipes(place: str, are_same: bool) -> None:
+    """Check that networks that are written together encode tables alike."""
+    if not are_same:
+        raise ValueError(
+            f"{place}: the networks' recipes encode tables differently; train the networks with "
+            "the same recipe, or write one network"
+        )
+
+
 def same_constants(place: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
     """Check that networks that are written together standardize their inputs alike."""
     if any(not np.array_equal(ours[name], theirs[name]) for name in ours):

@@ -175,9 +175,13 @@ _KEYWORDS = re.compile(
 )
 
 
-def c_name_is_free(name: str, prefix: str, source: str) -> None:
-    """Check that no name that will begin with a prefix is that of a function in a source."""
-    found = re.search(rf"\b{prefix}_(step|predict|predict_with)\(", source)
+def c_name_is_free(name: str, prefix: str, source: str, encodes: bool = False) -> None:
+    """Check that no name that will begin with a prefix is that of a function in a source.
+
+    `encodes` says whether the source will encode the rows of a table.
+    """
+    more = "|row|missing_row|encode" if encodes else ""
+    found = re.search(rf"\b{prefix}_(step|predict|predict_with{more})\(", source)
     if found:
         raise ValueError(
             f"{name}={prefix!r} gives a function the name {found[0][:-1]}, which another function "

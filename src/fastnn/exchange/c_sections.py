@@ -10,7 +10,8 @@ on lines of their own. A section depends only on the sections that its comment n
 section "base". Between the markers the headers are C99 for any type with the operations of "base",
 so that every formula is written only once.
 
-Here: sections and their dependencies. Not here: which sections a network needs (c_stages.py).
+Here: sections and their dependencies. Not here: which sections a network needs (c_stages.py), and
+which the columns of a table (tabular/c_columns.py).
 """
 
 import functools
@@ -28,6 +29,7 @@ FILES = (
     "engine/simd/activations.h",
     "engine/simd/losses.h",
     "engine/simd/layer_norm.h",
+    "tabular/c_columns.h",
 )
 _BEGIN = re.compile(r"/\* c-source: begin (\w+)(?: \(needs (\w+(?:, \w+)*)\))? \*/\n")
 _END = "/* c-source: end */\n"

@@ -3,7 +3,8 @@
 Several networks with the same layers share the functions, and each has its own weights.
 
 The C file holds the functions from the kernels' headers that the network needs (c_sections.py), the
-weights, and functions that call the former in the order of the layers (c_stages.py).
+weights, and functions that call the former in the order of the layers (c_stages.py). If a network
+has a recipe for a table, another function encodes a row of the table (tabular/c_columns.py).
 
 Here: the text of the files, and the loss of a step. Not here: calling a network from C within a
 Python process (fastnn.embedding).
@@ -27,6 +28,7 @@ from fastnn.losses import Loss
 
 if TYPE_CHECKING:
     from fastnn.mlp import MLP
+    from fastnn.tabular.c_columns import Encoding
 
 #: Pairs of a loss and an output activation where the loss is computed from the pre-activation.
 _PAIRED = [pair for pair in _kernels_f32.registry()["losses"] if pair[1] is not None]
@@ -41,8 +43,8 @@ def to_c(net: Networks, path: Any, *, name: str | None = None, training: bool = 
         An estimator of ``fastnn.sklearn`` or scikit-learn, or a pipeline of scalers and such an
         estimator, is converted by `from_sklearn`; ensembles and estimators for tables stand for
         their networks, a Fits for its networks that were trained to their end. Several networks
-        must have the same layers, classes and names of columns; the outputs are then the mean of
-        theirs.
+        must have the same layers, classes, names of columns and recipe for a table; the outputs
+        are then the mean of theirs.
     path : str or path
         The C file, ending with ".c"; the header beside it has the same name.
     name : str, optional
@@ -86,7 +88,10 @@ def to_c(net: Networks, path: Any, *, name: str | None = None, training: bool = 
         _checks.one_to_train("training=True", len(nets))
         _checks.plain_descent(nets[0].layers, Dropout, Ensemble)
         _checks.in_kernels("training=True", nets[0].loss, "write the network for predictions")
-    writer = _Writer(nets[0], stages, precision, name, training)
+    from fastnn.tabular.c_columns import encoding_of  # rarely needed
+
+    encoding = encoding_of(nets, name, precision.real)
+    writer = _Writer(nets[0], stages, precision, name, training, encoding)
     _replace(header, writer.header(header.name), source, writer.source(source.name, header.name))
 
 
@@ -114,10 +119,17 @@ class _Writer:
     """Writes the texts of the two files of a network, or of several with the same layers."""
 
     def __init__(
-        self, net: "MLP", stages: list[list[Stage]], precision: Precision, name: str, training: bool
+        self,
+        net: "MLP",
+        stages: list[list[Stage]],
+        precision: Precision,
+        name: str,
+        training: bool,
+        encoding: "Encoding | None" = None,
     ) -> None:
         self.net, self.stages, self.precision = net, stages[0], precision
         self.name, self.training, self.real = name, training, precision.real
+        self.encoding = encoding
         self.n_nets, self.values = len(stages), [_members(each) for each in stages]
         self.members = self.values[0]
         self.loss = _LossLines(net.loss, net.n_out, self.stages, precision)
@@ -126,7 +138,7 @@ class _Writer:
         for each in constants:
             _checks.same_constants("to_c", constants[0], each)
         self.sections = "\n".join(section.text for section in needed(self.section_names()))
-        _checks.c_name_is_free("name", name, self.sections)
+        _checks.c_name_is_free("name", name, self.sections, encoding is not None)
 
     # ---- the header -----------------------------------------------------------------------------
 
@@ -211,6 +223,7 @@ class _Writer:
             f"{name.upper()}_N_OUT = {self.net.n_out} }};\n",
             *([self.weights_type()] if self.training else []),
             *self.declarations(),
+            *([] if self.encoding is None else [self.encoding.declarations]),
             "#ifdef __cplusplus\n}\n#endif\n",
         ]
         return "\n".join(parts)
@@ -230,6 +243,7 @@ class _Writer:
             self.weights(),
             *self.predict_functions(),
             *([self.step_function()] if self.training else []),
+            *([] if self.encoding is None else [self.encoding.definitions]),
         ]
         return "\n".join(parts)
 
@@ -239,6 +253,8 @@ class _Writer:
         if self.training:
             names |= set().union(*(stage.backward_sections for stage in self.loss.differentiated))
             names |= self.loss.section_names
+        if self.encoding is not None:
+            names |= self.encoding.sections
         return names
 
     def weights(self) -> str:

@@ -12,6 +12,7 @@ One module for each step, in the order of their imports:
   encoded rows of a table
 - `targets`: the task (classification or regression) that a target column implies
 - `recipe`, `learning`, `leaks`: how columns are encoded, as plain data, learned from training rows
+- `c_columns`: columns and their codes in C source
 - `target_scaling`, `calibration`, `ensemble`: the scaling of a numeric target; temperature scaling;
   networks that suit most tables
 - `models`: networks and their recipe in a file

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
-_NUMBER = re.compile(r"([+-]?)(0|[1-9]\d*)(?:\.(\d*))?")  # no leading zeros: 01 is a code
+_NUMBER = re.compile(r"([+-]?)(0|[1-9]\d*)(?:\.(\d*))?", re.ASCII)  # 01 is a code
 
 
 def canonical(text: str) -> str:
@@ -49,24 +49,31 @@ class Lookup:
     the same truth value. There is no match if several known texts have that value. If the known
     texts are not all that a column had in training (`are_all`), 01 or yes may be one of the others,
     so only texts of the same number, or true and false in another case, match.
+
+    Attributes
+    ----------
+    exact, by_value, by_number : dict of str to int
+        The index of a known text by the text, by its `canonical` spelling and by its `digits`; a
+        text is looked up in this order.
+    by_truth : dict of bool to int
+        The index of a known text by its `truth`, which is looked up last.
     """
 
     def __init__(self, known: Sequence[str], are_all: bool = True) -> None:
-        self._exact = {text: i for i, text in enumerate(known)}
-        self._by_value = _unique((canonical(text), i) for i, text in enumerate(known))
-        numbers = ((_without_zeros(text), i) for i, text in enumerate(known))
-        self._by_number = _unique(numbers) if are_all else {}
+        self.exact = {text: i for i, text in enumerate(known)}
+        self.by_value = _unique((canonical(text), i) for i, text in enumerate(known))
+        numbers = ((digits(text), i) for i, text in enumerate(known))
+        self.by_number = _unique(numbers) if are_all else {}
         truths = [truth(text) for text in known]
         is_bool = are_all and len(known) == 2 and set(truths) == {True, False}
-        self._by_truth = {t: i for i, t in enumerate(truths)} if is_bool else {}
+        self.by_truth = {t is True: i for i, t in enumerate(truths)} if is_bool else {}
 
     def __call__(self, text: str) -> int | None:
         """Return the index of the matching known text, None if there is none."""
-        if text in self._exact:
-            return self._exact[text]
-        value = canonical(text)
-        for table, key in ((self._by_value, value), (self._by_number, _without_zeros(value)),
-                           (self._by_truth, truth(value))):  # fmt: skip
+        if text in self.exact:
+            return self.exact[text]
+        for table, key in ((self.by_value, canonical(text)), (self.by_number, digits(text)),
+                           (self.by_truth, truth(text))):  # fmt: skip
             if key in table:
                 return table[key]  # type: ignore[index]  # no table has None
         return None
@@ -78,9 +85,10 @@ def truth(text: str) -> bool | None:
     return True if lower in _TRUE else False if lower in _FALSE else None
 
 
-def _without_zeros(text: str) -> str:
-    """Return a text of digits without leading zeros."""
-    return canonical(text.lstrip("0") or "0") if text.isdecimal() else canonical(text)
+def digits(text: str) -> str:
+    """Return the canonical spelling, without leading zeros if it consists of digits."""
+    value = canonical(text)
+    return (value.lstrip("0") or "0") if value.isascii() and value.isdecimal() else value
 
 
 def _unique(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
