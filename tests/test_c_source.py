@@ -514,11 +514,12 @@ def test_sections_come_after_what_they_need():
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")
 @pytest.mark.parametrize("dtype", C_TYPES)
-def test_a_source_is_c_plus_plus_as_well(tmp_path, dtype):
+@pytest.mark.parametrize("standard", ["c++17", "c++20"])
+def test_a_source_is_c_plus_plus_as_well(tmp_path, dtype, standard):
     layers = [Dense(20, "gelu"), LayerNorm(), Residual([Dense(20, "tanh")]), Dense(4, "softmax")]
     net = network(3, layers, dtype, "cross_entropy")
     net.to_c(tmp_path / "net.c", training=True)
-    command = ["g++", "-x", "c++", "-std=c++17", *STRICT[2:], "net.c", "-o", "net.so"]
+    command = ["g++", "-x", "c++", f"-std={standard}", *STRICT[2:], "net.c", "-o", "net.so"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     X = rows_for(3, dtype)

@@ -200,7 +200,8 @@ INLINE vec vtanh(vec x) {
                              0.021869461499534497,  -0.008862356198431027, 0.0035763419671676557,
                              -0.0013073587207152826};
 #endif
-    vec u = vmin(splat(FASTNN_BITS == 32 ? 10 : 20), vabs(x)), shift = splat(INTEGER_SHIFT + BIAS);
+    vec u = vmin(splat(FASTNN_BITS == 32 ? 10 : 20), vabs(x));
+    vec shift = splat(INTEGER_SHIFT + (real)BIAS);
     vec sum = multiply_add(u, splat((real)2.8853900817779268), splat((real)-0.25)) + shift;
     vec n = sum - shift, s = real_of(bits_of(sum) << FRACTION);
     vec r = multiply_add(-n, splat(LN2_LOW / 2), multiply_add(-n, splat(LN2_HIGH / 2), u));
