@@ -43,6 +43,7 @@ LAZY = {
     ("_cpu", "__init__"): "show_config tells the version, which the root has",
     ("mlp", "exchange.c_source"): "MLP.to_c is rarely called",
     ("training.sources", "tabular.recipe"): "networks for tables take data frames",
+    ("exchange.onnx_writer", "tabular.onnx_columns"): "their ONNX models take columns",
 }
 
 #: Modules that only some others may import.
