@@ -44,6 +44,7 @@ LAZY = {
     ("mlp", "exchange.c_source"): "MLP.to_c is rarely called",
     ("exchange.c_source", "tabular.c_columns"): "networks for tables are written with their recipe",
     ("training.sources", "tabular.recipe"): "networks for tables take data frames",
+    ("exchange.onnx_writer", "tabular.onnx_columns"): "their ONNX models take columns",
 }
 
 #: Modules that only some others may import.

@@ -892,12 +892,12 @@ def test_an_export_does_not_replace_a_table(here, run, form):
 
 def test_an_exported_onnx_model_predicts_the_same(here, output_of):
     output_of("export", "things.safetensors", "--onnx", "net.onnx")
-    net = fastnn.load("things.safetensors")
-    recipe = tables.recipe_of(net)
-    X = recipe.encode(recipe.read("things.csv")).matrix()
+    net, frame = fastnn.load("things.safetensors"), pl.read_csv("things.csv")
     evaluator = ReferenceEvaluator("net.onnx")
-    (found,) = evaluator.run(None, {evaluator.input_names[0]: X})
-    np.testing.assert_allclose(found, net.predict(X), rtol=1e-5)
+    assert evaluator.input_names == ["size", "colour"]
+    columns = {name: frame[name].to_numpy()[:, None] for name in evaluator.input_names}
+    (found,) = evaluator.run(None, columns)
+    np.testing.assert_allclose(found, net.predict(frame), rtol=1e-5)
 
 
 def test_an_exported_c_file_is_that_of_the_network(here, output_of, tmp_path):

@@ -360,7 +360,10 @@ def test_an_onnx_model_is_the_mean_of_the_networks(here, output_of, target):
     X = tables.recipe_of(fits[0]).inputs("flats.csv", "missing")
     output_of("export", target, "--onnx", "x.onnx")
     evaluator = ReferenceEvaluator("x.onnx")
-    (found,) = evaluator.run(None, {evaluator.input_names[0]: X})
+    frame = pl.read_csv("flats.csv", try_parse_dates=True)
+    frame = frame.with_columns(pl.col("since").dt.epoch("s").cast(float))
+    columns = {name: frame[name].to_numpy()[:, None] for name in evaluator.input_names}
+    (found,) = evaluator.run(None, columns)
     np.testing.assert_allclose(found, fits.predict(X, "mean"), rtol=1e-5, atol=1e-6)
 
 

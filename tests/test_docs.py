@@ -80,7 +80,8 @@ def name_of(page):
 
 
 #: Packages that the programs of a page need.
-NEEDED = {"how-to/exchange.rst": "onnxruntime", "how-to/saving.rst": "safetensors"}
+NEEDED = {"how-to/exchange.rst": "onnxruntime", "how-to/saving.rst": "safetensors",
+          "how-to/tables.rst": "onnxruntime"}  # fmt: skip
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if programs(p)], ids=name_of)

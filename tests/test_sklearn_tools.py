@@ -21,6 +21,7 @@ from sklearn.preprocessing import StandardScaler, scale
 
 import fastnn
 from fastnn import sklearn as ours
+from fastnn import tables
 from fastnn.sklearn import MLPClassifier, MLPRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -100,6 +101,16 @@ def test_skl2onnx_writes_a_pipeline_with_a_regressor(case, dtype):
     (found,) = run(skl2onnx.to_onnx(pipeline, X[:1]), X)
     tolerance = 1e-10 if dtype == "float64" else 1e-4
     np.testing.assert_allclose(found, pipeline.predict(X).reshape(found.shape), atol=tolerance)
+
+
+def test_skl2onnx_writes_the_inputs_of_a_network_with_a_recipe():
+    skl2onnx = pytest.importorskip("skl2onnx")
+    recipe, X, _ = tables.prepare({"a": PATIENTS[:, 0], "b": PATIENTS[:, 1]})
+    regressor = MLPRegressor(hidden_layer_sizes=(4,), max_iter=5, random_state=0)
+    regressor.fit(X, PATIENTS[:, 2])
+    recipe.attach(regressor.net_)
+    (found,) = run(skl2onnx.to_onnx(regressor, X[:1]), X)
+    np.testing.assert_allclose(found[:, 0], regressor.predict(X), atol=1e-4)
 
 
 @pytest.mark.parametrize("order", [("skl2onnx", "fastnn.sklearn"), ("fastnn.sklearn", "skl2onnx")])

@@ -154,7 +154,7 @@ def store(net: MLP, folder: Path) -> None:
     net.to_c(folder / "net.c", name="net")
     fastnn.onnx.export(net, folder / "net.onnx", input_name="X")
     assert_type(fastnn.from_onnx(folder / "net.onnx", optimizer="sgd", seed=0), MLP)
-    assert_type(fastnn.from_onnx(fastnn.onnx.export(net)), MLP)
+    assert_type(fastnn.from_onnx(fastnn.onnx.export(net, inputs="encoded")), MLP)
     assert_type(fastnn.get_include(), str)
 
 

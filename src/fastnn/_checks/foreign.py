@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import numpy as np
 
 from fastnn._checks.paths import file_path
+from fastnn._checks.tables import is_recipe
 from fastnn._checks.values import shown, text
 
 if TYPE_CHECKING:
@@ -173,6 +174,40 @@ def onnx_model(name: str, value: object, kind: type) -> str | None:
             f"({type(value).__name__})"
         )
     return file_path(name, value)
+
+
+def tensors_of_columns(names: Sequence[str], input_name: str, output_name: str) -> None:
+    """Check that the columns of a table can be the inputs of a graph, by their names."""
+    if input_name != "input":
+        raise ValueError(
+            f"input_name={input_name!r} names the input for encoded columns, but the model has an "
+            "input for each column; leave input_name out, or pass inputs='encoded'"
+        )
+    if output_name in names:
+        raise ValueError(
+            f"a column is named {output_name!r}, like the model's output; pass another output_name"
+        )
+    for name in names:
+        if not name or name.encode(errors="replace").decode() != name:
+            raise ValueError(
+                f"an input of an ONNX model cannot have the name of column {name!a}; rename it in "
+                "the training table, or pass inputs='encoded'"
+            )
+
+
+def encoded_alike(name: str, plain: Sequence[object]) -> None:
+    """Check that networks have a recipe for tables, and the same one; `plain` is that of each."""
+    if not any(map(is_recipe, plain)):
+        raise ValueError(
+            f"inputs='columns' needs networks with a recipe for tables, but {name} has none; leave "
+            "inputs out, or attach the recipe: recipe.attach(net)"
+        )
+    for number, each in enumerate(plain):
+        if each != plain[0]:
+            raise ValueError(
+                f"{name}[{number}] encodes columns differently from {name}[0], or not at all, so "
+                "one model cannot take columns for both; pass inputs='encoded'"
+            )
 
 
 def not_of_groups(name: str, has_groups: bool) -> None:

@@ -33,9 +33,10 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "export",
         help="export a network for use by other programs",
-        description="Export a saved network for use by other programs. The exported network takes "
-        "the inputs that `fastnn info --json` lists, in this order. Several networks are exported "
-        "as one that outputs their mean.",
+        description="Export a saved network for use by other programs. An ONNX model of a network "
+        "for a table takes the columns; other exported networks take the inputs that `fastnn info "
+        "--json` lists, in this order. Several networks are exported as one that outputs their "
+        "mean.",
     )
     parser.set_defaults(run=run)
     parser.add_argument("model", metavar="MODEL", help="a model file")

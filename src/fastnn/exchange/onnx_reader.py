@@ -78,6 +78,9 @@ def from_onnx(
     layer become a Standardize; others are merged into the weights next to them. An Add of two
     tensors of the chain ends a Residual; there may be no other branches.
 
+    Of a model that fastnn wrote for the columns of a table, the network after the encoding is read.
+    It has the recipe, so it takes frames with these columns.
+
     Outputs that are not of floats, such as the labels that a classifier of skl2onnx computes beside
     its probabilities, are left out; the network's `classes` are those of the model. For two classes
     the network has one output, the probability of the second class, as with `from_sklearn`. A model
@@ -91,6 +94,7 @@ def from_onnx(
     onnx = _checks.package("onnx", "fastnn.onnx")
     found = _loaded(onnx, model)
     if found.producer_name == "fastnn":
+        found = _of_encoded(found)
         _checks.is_read_back({node.op_type for node in found.graph.node} & set(_WRITTEN_ONLY))
     reader = _walked(onnx, found)
     net = reader.walk.chain.network(
@@ -109,6 +113,24 @@ def from_onnx(
 #: Operators of fastnn's own models that it cannot read: of embeddings, of several networks, and of
 #: the members of an Ensemble.
 _WRITTEN_ONLY = ("Gather", "Sum", "MatMul")
+
+
+def _of_encoded(model: Any) -> Any:
+    """Return a model of columns as one of encoded columns; return other models unchanged.
+
+    The metadata names the tensor of encoded columns. The network encodes frames by its recipe.
+    """
+    names = {entry.value for entry in model.metadata_props if entry.key == "encoded"}
+    encoded = [value for value in model.graph.value_info if value.name in names]
+    ends = [i for i, node in enumerate(model.graph.node, 1) if names.intersection(node.output)]
+    if not encoded or not ends:
+        return model
+    found = type(model)()
+    found.CopyFrom(model)
+    del found.graph.node[: ends[0]]
+    del found.graph.input[:]
+    found.graph.input.extend(encoded)
+    return found
 
 
 def _take_metadata(net: MLP, entries: Any) -> list[Any] | None:

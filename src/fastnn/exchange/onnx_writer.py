@@ -4,13 +4,14 @@ Here: each kind of layer and each activation in terms of ONNX operators. Not her
 (onnx_reader.py).
 """
 
+import copy
 import json
 import math
 import os
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from types import ModuleType
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -38,10 +39,14 @@ from fastnn.layers import (
 )
 from fastnn.mlp import MLP
 
+if TYPE_CHECKING:
+    from fastnn.tabular.recipe import Recipe
+
 #: The oldest opset and format version that suffice, so that old runtimes can read the files; and
-#: those with LayerNormalization, for networks that need it.
+#: those with LayerNormalization, for networks that need it. The opset of texts.
 _OPSET, _IR = 13, 7
 _OPSET_OF_NORM, _IR_OF_NORM = 17, 8
+_OPSET_OF_TEXTS = 2
 _MOST_BYTES = 2**31 - 2**20  # most bytes of weights: a protocol buffer is limited to 2 GB
 
 #: Scale and alpha of selu.
@@ -55,6 +60,7 @@ def export(
     *,
     input_name: str = "input",
     output_name: str = "output",
+    inputs: Literal["columns", "encoded"] | None = None,
 ) -> None: ...
 
 
@@ -65,6 +71,7 @@ def export(
     *,
     input_name: str = "input",
     output_name: str = "output",
+    inputs: Literal["columns", "encoded"] | None = None,
 ) -> Any: ...
 
 
@@ -74,6 +81,7 @@ def export(
     *,
     input_name: str = "input",
     output_name: str = "output",
+    inputs: Literal["columns", "encoded"] | None = None,
 ) -> Any:
     """Write a network, or the mean of several, to an ONNX file, or return the model.
 
@@ -92,7 +100,14 @@ def export(
         model is returned.
     input_name, output_name : str, default "input" and "output"
         Names of the input and output tensors, of shapes (n, n_in) and (n, n_out) with any n, in
-        the network's dtype.
+        the network's dtype. Columns of a table have their own names.
+    inputs : {"columns", "encoded"}, optional
+        What the model takes, if the network has a recipe for tables: an input (n, 1) for each
+        column that the recipe uses, which is the default, or the encoded columns (n, n_in). The
+        columns are encoded in float64, as in Python: numbers are float64, NaN where one is missing;
+        dates are seconds since 1970 in float64; categories and bools are texts, "" where one is
+        missing. An unknown text is treated as missing, unless rare texts share an input. A network
+        without a recipe takes its inputs as they are.
 
     Returns
     -------
@@ -105,8 +120,9 @@ def export(
         If onnx is not installed.
     TypeError, ValueError
         If an argument is invalid, no network of a Fits is trained, several networks differ in more
-        than their weights, the network's Standardize has seen no data, or its weights take more
-        than the 2 GB that an ONNX file can hold.
+        than their weights, the network's Standardize has seen no data, its weights take more than
+        the 2 GB that an ONNX file can hold, or columns cannot be the inputs: the network has no
+        recipe, or a column has the name of the output or none.
     OSError
         If the file cannot be written; an existing file is left unchanged.
 
@@ -115,11 +131,12 @@ def export(
     The model has opset 13, or 17 if it has a LayerNorm in float32; it has no Dropout, and computes
     in the network's dtype. In float64, activations for which ONNX Runtime has no kernel are
     composed of exponentials, and a LayerNorm is composed of means, since its epsilon is a float32
-    in ONNX. An Ensemble outputs the mean over its members, as `fastnn.MLP.predict` does. Names of
-    columns, classes and `MLP.metadata` become metadata of the model, as JSON, and `from_onnx` reads
-    them. The optimizer, the loss and penalties are not kept; `fastnn.MLP.save` keeps them.
-    `from_onnx` cannot read models of networks with embeddings or an Ensemble: keep the file of
-    `save`.
+    in ONNX. A model that takes texts also has an operator of ai.onnx.ml, opset 2; it knows True and
+    1.0 as spellings of true and 1, but does not remove spaces around texts. An Ensemble outputs the
+    mean over its members, as `fastnn.MLP.predict` does. Names of columns, classes and
+    `MLP.metadata` become metadata of the model, as JSON, and `from_onnx` reads them. The optimizer,
+    the loss and penalties are not kept; `fastnn.MLP.save` keeps them. `from_onnx` cannot read
+    models of networks with embeddings or an Ensemble: keep the file of `save`.
 
     Examples
     --------
@@ -135,25 +152,38 @@ def export(
     >>> model = fastnn.onnx.export(net)
     >>> model.producer_name
     'fastnn'
+
+    A network for a table takes the columns:
+
+    >>> frame = {"area": [55.0, 70.0, None, 90.0], "city": ["Bonn", "Trier", "Bonn", "Trier"]}
+    >>> recipe, X, _ = fastnn.tables.prepare(frame)
+    >>> net = MLP(X.shape[1], [Dense(1)], loss="squared_error", optimizer="adam")
+    >>> recipe.attach(net)
+    >>> [column.name for column in fastnn.onnx.export(net).graph.input]
+    ['area', 'city']
+    >>> [rows.name for rows in fastnn.onnx.export(net, inputs="encoded").graph.input]
+    ['input']
     """
     onnx = _checks.package("onnx", "fastnn.onnx")
     nets = networks_of(net)
     if path is not None:
         path = _checks.output_path("path", path, inputs_of(nets))
     input_name, output_name = _checks.tensor_names(input_name, output_name)
+    recipe = _recipe_of(nets, inputs)
     n_bytes = sum(each.n_parameters * each.dtype.itemsize for each in nets)
     _checks.fits_in_onnx(n_bytes, _MOST_BYTES)
-    graph = _Graph(onnx, nets[0].dtype, {input_name, output_name})
+    graph = _Graph(onnx, nets[0].dtype, {output_name})
+    given = _given(graph, nets[0], recipe, input_name, output_name)
     outputs = []
     for each in nets:
-        z = _Tensor(graph, input_name)
+        z = given
         for part in parts(each):
             z = rule_for(RULES, part, "fastnn.onnx.export cannot write")(z, part)
         outputs.append(z)
     if len(outputs) > 1:  # ONNX Runtime has no Mean in float64
         outputs[0]("Sum", *outputs[1:]) / float(len(outputs))
     graph.nodes[-1].output[0] = output_name
-    model = _model(graph, nets[0], input_name, output_name)
+    model = _model(graph, nets[0], output_name, None if recipe is None else given.name)
     if path is None:
         return model
     content = model.SerializeToString()
@@ -162,20 +192,48 @@ def export(
     return None
 
 
-def _model(graph: "_Graph", net: MLP, input_name: str, output_name: str) -> Any:
-    """Return the model of a whole graph."""
+def _recipe_of(nets: list[MLP], inputs: str | None) -> "Recipe | None":
+    """Return the recipe of the columns that are a model's inputs, None for encoded columns."""
+    if inputs is None:
+        has_recipe = any(_checks.is_recipe(net.metadata.get("table")) for net in nets)
+        inputs = "columns" if has_recipe else "encoded"
+    if _checks.choice("inputs", inputs, ("columns", "encoded")) == "encoded":
+        return None
+    from fastnn.tabular import onnx_columns  # rarely needed
+
+    return onnx_columns.recipe_for(nets)
+
+
+def _given(
+    graph: "_Graph", net: MLP, recipe: "Recipe | None", input_name: str, output_name: str
+) -> "_Tensor":
+    """Append the inputs, and the encoding of columns; return the rows that the network takes."""
+    if recipe is None:
+        return graph.input(input_name, net.dtype, net.n_in)
+    from fastnn.tabular import onnx_columns
+
+    names = [entry.name for entry in recipe.columns]
+    _checks.tensors_of_columns(names, input_name, output_name)
+    graph.taken.update(names)  # so that no node of a column has the name of a later one
+    found: _Tensor = onnx_columns.encoded(graph, recipe)
+    return found
+
+
+def _model(graph: "_Graph", net: MLP, output_name: str, encoded: str | None) -> Any:
+    """Return the model of a whole graph; `encoded` names the tensor of encoded columns, if any."""
     helper = graph.onnx.helper
     real = helper.np_dtype_to_tensor_dtype(net.dtype)
     whole = helper.make_graph(
         graph.nodes,
         "fastnn",
-        [helper.make_tensor_value_info(input_name, real, ["n", net.n_in])],
+        graph.inputs,
         [helper.make_tensor_value_info(output_name, real, ["n", net.n_out])],
         graph.constants,
     )
+    opsets = {node.domain: _OPSET_OF_TEXTS for node in graph.nodes} | {"": graph.opset}
     model = helper.make_model(
         whole,
-        opset_imports=[helper.make_opsetid("", graph.opset)],
+        opset_imports=[helper.make_opsetid(*opset) for opset in sorted(opsets.items())],
         ir_version=graph.ir,
         producer_name="fastnn",
         producer_version=__version__,
@@ -185,6 +243,10 @@ def _model(graph: "_Graph", net: MLP, input_name: str, output_name: str) -> Any:
         about["feature_names"] = json.dumps(net.feature_names)
     if net.classes is not None:
         about["classes"] = json.dumps(net.classes)
+    if encoded is not None:
+        about["encoded"] = encoded
+        rows = helper.make_tensor_value_info(encoded, real, ["n", net.n_in])
+        model.graph.value_info.append(rows)
     helper.set_model_props(model, about)
     return model
 
@@ -194,14 +256,29 @@ class _Graph:
 
     def __init__(self, onnx: ModuleType, dtype: np.dtype[Any], taken: Collection[str]) -> None:
         self.onnx, self.dtype, self.taken = onnx, dtype, set(taken)
+        self.inputs: list[Any] = []
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
         self.opset, self.ir = _OPSET, _IR  # raised if an operator needs newer ones
         self.kept: list[_Tensor] = []  # inputs of the open residuals
         self._numbers: dict[float, _Tensor] = {}
 
+    def with_dtype(self, dtype: np.dtype[Any]) -> "_Graph":
+        """Return the same graph for operators on numbers of another dtype than the network's."""
+        other = copy.copy(self)
+        other.dtype, other._numbers = dtype, {}
+        return other
+
+    def input(self, name: str, dtype: np.dtype[Any], n_columns: int, about: str = "") -> "_Tensor":
+        """Append an input of rows, and a readable description of it."""
+        self.taken.add(name)
+        kind = self.onnx.helper.np_dtype_to_tensor_dtype(dtype)
+        shape = ["n", n_columns]
+        self.inputs.append(self.onnx.helper.make_tensor_value_info(name, kind, shape, about))
+        return _Tensor(self, name)
+
     def constant(self, name: str, array: npt.ArrayLike) -> "_Tensor":
-        """Return an array as a constant tensor with this name, in the network's dtype."""
+        """Return an array as a constant tensor with this name, in the graph's dtype."""
         name = self._free(name)
         array = np.asarray(array, self.dtype, order="C")
         self.constants.append(self.onnx.numpy_helper.from_array(array, name))

@@ -129,7 +129,8 @@ def _model(operator: Any) -> Any:
     from fastnn.exchange.onnx_writer import export
 
     dtype = np.dtype(np.float64 if "Double" in _kind_of(operator).__name__ else np.float32)
-    model = export(operator.raw_operator._synced().copy(dtype=dtype.name), input_name="rows")
+    net = operator.raw_operator._synced().copy(dtype=dtype.name)
+    model = export(net, input_name="rows", inputs="encoded")
     given, real = operator.inputs[0].type, helper.np_dtype_to_tensor_dtype(dtype)
     if type(given) is not _kind_of(operator):  # such as integers
         cast = helper.make_node("Cast", ["given"], ["rows"], name="rows", to=real)

@@ -16,6 +16,7 @@ One module for each step, in the order of their imports:
 - `target_scaling`, `calibration`, `ensemble`: the scaling of a numeric target; temperature scaling;
   networks that suit most tables
 - `models`: networks and their recipe in a file
+- `onnx_columns`: columns and their codes in ONNX models
 - `writing`: prediction files
 - `scores`, `report`: scores on held-out rows; a page on networks and these rows
 

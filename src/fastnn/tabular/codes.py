@@ -6,8 +6,8 @@ of some rows. A column may have several codes side by side. The values of a colu
 seconds since 1970 for dates, NaN where missing; the values of a category are indices into the texts
 of its code, or `MISSING` or `UNKNOWN`.
 
-A new code needs a class here and a line in `CODES`; learning.py decides which columns get it. Not
-here: whole tables (encoding.py).
+A new code needs a class here, a line in `CODES`, and its form in onnx_columns.py; learning.py
+decides which columns get it. Not here: whole tables (encoding.py).
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 #: Values of a category where the text is missing, or is not among the texts of its code.
 MISSING, UNKNOWN = -1, -2
 
-_DAY, _FAR = 86400, 1e150
+#: Seconds of a day; the largest number that Clipped squares.
+DAY, FAR = 86400, 1e150
+
 _SHOWN = 8  # number of texts in a description
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -151,7 +153,7 @@ class Clipped(Code):
         """Write the inputs."""
         with np.errstate(over="ignore"):
             u = (np.where(np.isnan(values), self.fill, values) - self.shift) / self.scale
-        u = np.clip(u, -_FAR, _FAR)  # so that the square is finite
+        u = np.clip(u, -FAR, FAR)  # so that the square is finite
         out[:, 0] = u / np.sqrt(1.0 + (u / 3) ** 2)  # hypot's last digit differs between systems
 
 
@@ -332,7 +334,7 @@ class Weekday(Code):
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
         """Write the inputs."""
         rows = np.flatnonzero(~np.isnan(values))
-        out[rows, ((values[rows] // _DAY).astype(int) + 3) % 7] = 1  # day 0 was a Thursday
+        out[rows, ((values[rows] // DAY).astype(int) + 3) % 7] = 1  # day 0 was a Thursday
 
 
 @dataclass(frozen=True)
@@ -352,7 +354,7 @@ class TimeOfDay(Code):
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
         """Write the inputs."""
         rows = np.flatnonzero(~np.isnan(values))
-        angle = 2 * np.pi * (values[rows] % _DAY) / _DAY
+        angle = 2 * np.pi * (values[rows] % DAY) / DAY
         out[rows, 0], out[rows, 1] = np.sin(angle), np.cos(angle)
 
 

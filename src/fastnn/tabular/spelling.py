@@ -99,3 +99,15 @@ def _unique(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
         twice |= {key} & found.keys()
         found[key] = i
     return {key: i for key, i in found.items() if key not in twice}
+
+
+def spellings(texts: Iterable[str]) -> list[str]:
+    """Return texts and the usual spellings of their values, for programs that have no Lookup.
+
+    Such a program looks up 1 and 1.0, 1067 for 01067, and True, TRUE and YES. A Lookup tells which
+    of these stand for one of the texts.
+    """
+    truths = [case for text in _TRUE + _FALSE for case in (text, text.upper(), text.title())]
+    plain = [*texts, *truths]
+    shorter = [text.removesuffix(".0") for text in plain] + [text.lstrip("0") for text in plain]
+    return [*plain, *(f"{text}.0" for text in plain), *shorter]
