@@ -241,29 +241,53 @@ def test_a_warm_start_keeps_mean_and_scale_and_a_new_fit_does_not():
     assert not hasattr(net, "target_mean_")
 
 
-@pytest.mark.parametrize("hook", ["on_train_batch_end", "on_epoch_end"])
-def test_an_error_leaves_the_estimator_for_y(hook):
-    class Fail(Callback):
-        pass
+def test_during_partial_fit_the_estimator_predicts_y():
+    class Watch(Callback):
+        def on_train_batch_end(self, batch, logs):
+            assert np.array_equal(net.predict(PATIENTS), before)
+            assert abs(self.model.predict(PATIENTS)).max() < 20
 
+        def on_epoch_end(self, epoch, logs):
+            if other:
+                net.set_params(callbacks=None).partial_fit(PATIENTS, COURSE)
+
+    other, net = False, regressor().partial_fit(PATIENTS, COURSE)
+    before, curve = net.predict(PATIENTS), net.loss_curve_
+    net.set_params(callbacks=[Watch()]).partial_fit(PATIENTS, COURSE)
+    assert not np.array_equal(net.predict(PATIENTS), before)
+    assert (len(curve), len(net.loss_curve_)) == (1, 2)
+    other, before = True, net.predict(PATIENTS)
+    with pytest.raises(RuntimeError, match="fitted in another thread"):
+        net.partial_fit(PATIENTS, COURSE)
+
+
+@pytest.mark.parametrize("hook", ["on_train_batch_end", "on_epoch_end"])
+def test_an_error_leaves_the_estimator_as_it_was(hook):
     def fail(self, number, logs):
         raise ZeroDivisionError
 
-    setattr(Fail, hook, fail)
-    net = regressor().partial_fit(PATIENTS, COURSE)
-    before = net.predict(PATIENTS)
+    failing = type("Fail", (Callback,), {hook: fail})()
+    net, twin = (regressor().partial_fit(PATIENTS, COURSE) for _ in range(2))
     with pytest.raises(ZeroDivisionError):
-        net.set_params(callbacks=[Fail()]).partial_fit(PATIENTS, COURSE)
-    after = net.predict(PATIENTS)
-    assert np.array_equal(net.net_.predict(PATIENTS).ravel(), after)
-    if hook == "on_train_batch_end":
-        assert np.array_equal(before, after)
-    assert abs(after.mean() - before.mean()) < 20
-    if hook == "on_train_batch_end":
-        twin = regressor().partial_fit(PATIENTS, COURSE)
-        for each in (net.set_params(callbacks=None), twin):
-            each.partial_fit(PATIENTS, COURSE)
-        assert equal(weights(net), weights(twin))
+        net.set_params(callbacks=[failing]).partial_fit(PATIENTS, COURSE)
+    assert equal(weights(net), weights(twin))
+    for each in (net.set_params(callbacks=None), twin):
+        each.partial_fit(PATIENTS, COURSE)
+    assert equal(weights(net), weights(twin))
+    assert net.loss_curve_ == twin.loss_curve_
+
+
+def test_an_interrupted_fit_is_for_y():
+    class Interrupt(Callback):
+        def on_epoch_end(self, epoch, logs):
+            if epoch == 2:
+                raise ZeroDivisionError
+
+    net = regressor(callbacks=[Interrupt()])
+    with pytest.raises(ZeroDivisionError):
+        net.fit(PATIENTS, COURSE)
+    expected = regressor(3).fit(PATIENTS, COURSE)
+    assert equal(weights(net), weights(expected))
 
 
 # ---- errors -------------------------------------------------------------------------------------

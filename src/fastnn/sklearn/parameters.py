@@ -317,8 +317,8 @@ class RegressorParameters(Parameters, _RegressionLoss):
         parameters of `loss` then refer to this standardized target, and so do the outputs of the
         network in callbacks. When training ends, the output layer undoes the scaling: predictions,
         `coefs_`, `intercepts_` and `net_` are for y itself. With `warm_start`, and in
-        `partial_fit`, mean and scale are those of the first call. Not available for the loss
-        "poisson".""",
+        `partial_fit`, mean and scale are those of the first call; `partial_fit` trains a copy of
+        `net_` and replaces it. Not available for the loss "poisson".""",
     )
 
 

@@ -7,6 +7,7 @@ continues. Not here: fitting (base.py), the formulas of the scaling (tabular/tar
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -171,7 +172,11 @@ class MLPRegressor(RegressorOutputs, RegressorParameters, BaseMLP):
         ------
         ValueError
             If a parameter or the data are invalid, or the loss is no longer finite.
+        RuntimeError
+            With `standardize_target`, if another thread or a callback fits the estimator meanwhile.
         """
+        if self.standardize_target or self._scaling is not None:
+            return self._fit_twin(X, y, sample_weight)
         return self._fit(X, y, sample_weight, incremental=True)
 
     # ---- the scaling of the target --------------------------------------------------------------
@@ -205,6 +210,28 @@ class MLPRegressor(RegressorOutputs, RegressorParameters, BaseMLP):
         self.target_mean_ = np.array([scaling.mean for scaling in each])
         self.target_scale_ = np.array([scaling.scale for scaling in each])
 
+    def _fit_twin(self, X: Any, y: Any, sample_weight: Any) -> Self:
+        """Train a copy for one epoch, and become the copy at the end.
+
+        During training, the network predicts the standardized target. In other threads and in
+        callbacks, this estimator still predicts y.
+        """
+        net = self._synced() if self._has_network() else None
+        twin = object.__new__(type(self))
+        for name, value in vars(self).items():
+            is_changed = name.endswith("_") or name == "_optimizer"
+            twin.__dict__[name] = copy.copy(value) if is_changed and name != "net_" else value
+        if net is not None:
+            twin.net_ = net.copy()
+        twin._fit(X, y, sample_weight, incremental=True)
+        if vars(self).get("net_") is not net:
+            raise RuntimeError(
+                "this estimator was fitted in another thread during partial_fit, whose updates are "
+                "dropped; wait for it, or fit a clone"
+            )
+        self.__dict__ = twin.__dict__
+        return self
+
     def _encoding(self) -> Hashable:
         """Return a key; estimators with the same key encode y alike."""
         if self._scaling is None:
@@ -216,7 +243,6 @@ class MLPRegressor(RegressorOutputs, RegressorParameters, BaseMLP):
         scaling, net = self._scaling, self.net_
         if scaling is None:
             return
-        _checks.idle(net._state.fit)
         if not has_new_weights:
             now, before = _output_layers(net), self._scaled_outputs
             undone = [_rounded(net, scaling.undone(W, b)) for W, b in before]
