@@ -271,6 +271,13 @@ def test_wrong_fits():
     assert all(map(np.array_equal, before, net.get_weights()))
 
 
+def test_arguments_of_other_libraries():
+    with pytest.raises(TypeError, match=r"pass validation_split=StratifiedSplit"):
+        classifier().fit(X, Y, stratify=Y)
+    with pytest.raises(TypeError, match=r"pass validation=StratifiedSplit"):
+        fit_many([classifier()], X, Y, stratify=Y)
+
+
 def test_networks_without_classes():
     numbers = MLP(6, [Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
     several = MLP(6, [Dense(2, "sigmoid")], loss="binary_cross_entropy", optimizer="sgd", seed=0)

@@ -45,7 +45,7 @@ class StratifiedSplit:
     >>> split = fastnn.StratifiedSplit(0.25)
     >>> training, validation = split.rows(["a", "a", "a", "a", "b", "b", "b", "b", "c"])
     >>> validation
-    array([2, 5])
+    array([1, 7])
     """
 
     fraction: float
