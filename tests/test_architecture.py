@@ -22,7 +22,7 @@ FLOORS = (
     ("_precision", "_conversion", "_files", "sparse_rows"),
     ("_checks",),
     ("_cpu", "activations", "initializers", "layers", "losses", "metrics", "optimizers",
-     "plotting", "schedules"),
+     "plotting", "schedules", "splits"),
     ("callbacks", "kernels"),
     ("training.specification", "training.custom_loss", "training.binding", "training.state"),
     ("exchange.safetensors", "exchange.configuration", "exchange.model_files"),

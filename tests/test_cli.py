@@ -858,7 +858,7 @@ def test_metadata_named_table_need_not_be_a_recipe(value, here, run):
     net.save("own.safetensors")
     code, out, _ = run("info", "own.safetensors")
     assert code == 0
-    assert "weights 12 bytes" in out
+    assert "weights and copy 24 bytes" in out
 
 
 def test_an_export_to_json_has_all_that_predictions_need(here, output_of):

@@ -571,7 +571,7 @@ DEFAULTS = [
     ("gelu", "exact; gelu_tanh approximates it", {"keras": "exact", "torch": "exact"}),
     (
         "validation split",
-        "{fastnn.MLP.fit(validation_split)=}; the last rows",
+        "{fastnn.MLP.fit(validation_split)=}; the last rows, or StratifiedSplit",
         {
             "sklearn": f"{{{_MLP}(validation_fraction)=}} with early stopping; random, stratified",
             "keras": "{keras.Model.fit(validation_split)=}; the last rows",

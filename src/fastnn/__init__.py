@@ -83,6 +83,7 @@ from fastnn.schedules import (
     StepDecay,
 )
 from fastnn.sparse_rows import SparseRows
+from fastnn.splits import StratifiedSplit
 
 if TYPE_CHECKING:  # the names in _LAZY
     from fastnn import embedding as embedding
@@ -160,6 +161,7 @@ __all__ = [
     "Standardize",
     "Status",
     "StepDecay",
+    "StratifiedSplit",
     "SwapEMAWeights",
     "TensorBoard",
     "TerminateOnNaN",

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from fastnn.losses import CustomLoss, Loss
     from fastnn.metrics import Metric
     from fastnn.optimizers import Optimizer
+    from fastnn.splits import StratifiedSplit
 
     Path = str | os.PathLike[str]
 
@@ -309,7 +310,7 @@ class MLP:
         sample_weight: ArrayLike | None = None,
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
         validation_data: Sequence[Any] | None = None,
-        validation_split: float = 0.0,
+        validation_split: float | StratifiedSplit = 0.0,
         metrics: Metrics = (),
         callbacks: Iterable[Callback] = (),
         steps_per_epoch: int | None = None,
@@ -357,9 +358,9 @@ class MLP:
             in scikit-learn.
         validation_data : (X, y) or (X, y, sample_weight), optional
             Rows that are evaluated after each epoch, as "val_loss".
-        validation_split : float, default 0.0
-            Fraction of the rows, the last ones, to use for validation instead of training. Shuffle
-            sorted rows first.
+        validation_split : float or StratifiedSplit, default 0.0
+            Rows to use for validation instead of training: a fraction, the last ones (shuffle
+            sorted rows first), or with ``StratifiedSplit(0.2)`` a random fraction of each class.
         metrics : list of str, Metric or function, optional
             ``"accuracy"``, ``"top_k_accuracy"``, ``"balanced_accuracy"``, ``"precision"``,
             ``"recall"``, ``"f1"``, ``"roc_auc"``, ``"log_loss"``, ``"r2"``, ``"mae"``, ``"mse"``,

@@ -250,6 +250,7 @@ FIT_OPTIONS = ("samples", "batch_size", "shuffle", "classes")
 
 #: Options that checkpoints of older versions lack, with what to do if they differ.
 ADDED_FIT_OPTIONS = {
+    "validation_split": "pass the same split as before",
     "logs": "pass the same metrics, and data for validation as before",
     "weights": "pass sample_weight and class_weight as before",
 }

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _conversion
-from fastnn._checks.values import counted, integer, is_bool, items, number, reading, shown
+from fastnn._checks.values import counted, integer, is_bool, items, number, reading, seed, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastnn.layers import Layer
+    from fastnn.losses import Loss
     from fastnn.optimizers import Optimizer
+    from fastnn.splits import StratifiedSplit
 
 
 # ---- options ------------------------------------------------------------------------------------
@@ -91,14 +93,64 @@ def validation_data(value: Any, name: str = "validation_data") -> tuple[Any, Any
     return X, y, weight
 
 
-def validation_split(value: object, data: object) -> float:
-    """Return the fraction of rows for validation; 0 if validation data are given."""
-    split = number("validation_split", value, low=0.0, below=1.0)
+def validation_split(
+    value: object, data: object, stratified: type[StratifiedSplit]
+) -> float | StratifiedSplit:
+    """Return the fraction of rows for validation, or a `stratified` split; 0 for neither."""
+    if isinstance(value, stratified):
+        split: float | StratifiedSplit = value
+    else:
+        split = number("validation_split", value, low=0.0, below=1.0)
     if data is not None and split:
         raise ValueError(
-            f"validation_data and validation_split={split:g} are both given; give one of them"
+            f"validation_data and validation_split={_shown_split(split)} are both given; give one "
+            "of them"
         )
     return split
+
+
+def _shown_split(split: object) -> str:
+    """Return a checked split as text of a message."""
+    return f"{split:g}" if isinstance(split, float) else repr(split)
+
+
+def seed_of_split(value: object) -> int:
+    """Return the seed of a split, which is not drawn."""
+    found = seed(value)
+    if found is None:
+        raise TypeError("seed must be an int of 0 or more; got None")
+    return found
+
+
+def strata(name: str, value: Any) -> NDArray[Any]:
+    """Return the class (n,) of each row, numbers or text."""
+    with reading(name):
+        found = np.asarray(value)
+    if found.ndim != 1 or not found.size:
+        raise ValueError(f"{name} must have the shape (n,), with n above 0; got {found.shape}")
+    if found.dtype.kind not in "biufSU":
+        kinds = {type(label) for label in found.tolist()}
+        if not kinds <= {str}:
+            raise TypeError(f"{name} must be numbers or text; it holds {shown(found.tolist()[0])}")
+    return found
+
+
+def some_held_out(is_held_out: NDArray[np.bool_], split: object) -> None:
+    """Check that a stratified split holds out a row."""
+    n = len(is_held_out)
+    if not is_held_out.any():
+        rows = "the only row" if n == 1 else f"any of the {n} rows, each the only one of its class"
+        raise ValueError(f"{split!r} cannot hold out {rows}; add rows, or pass rows for validation")
+
+
+def strata_of_loss(argument: str, split: object, loss: Loss, n_out: int) -> None:
+    """Check that the targets of a network have classes, by which a split can be stratified."""
+    if loss.n_classes(n_out) is None:
+        raise ValueError(
+            f"{argument}={split!r} needs classes, or one output with targets 0 and 1; this network "
+            f"has loss {loss.name!r} and {counted(n_out, 'output')}: pass rows for validation, or "
+            f"{argument}={getattr(split, 'fraction', 0.2):g} for the last rows"
+        )
 
 
 def rows_to_train(n: int, split: float, argument: str = "validation_split", place: str = "") -> int:
@@ -137,7 +189,7 @@ def no_steps(value: object) -> None:
         )
 
 
-def for_batches(sample_weight: object, split: float, class_weight: object) -> None:
+def for_batches(sample_weight: object, split: object, class_weight: object) -> None:
     """Check that no option is given that does not apply to an iterable of batches."""
     if sample_weight is not None:
         raise ValueError(
@@ -145,7 +197,7 @@ def for_batches(sample_weight: object, split: float, class_weight: object) -> No
         )
     if split:
         raise ValueError(
-            f"validation_split={split:g} cannot split an iterable; pass validation_data"
+            f"validation_split={_shown_split(split)} cannot split an iterable; pass validation_data"
         )
     if isinstance(class_weight, str):
         raise ValueError(

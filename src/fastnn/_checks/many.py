@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastnn.callbacks import Callback
+    from fastnn.splits import StratifiedSplit
 
     _Kind = TypeVar("_Kind")
     _Value = TypeVar("_Value")
@@ -244,12 +245,12 @@ def a_network_for_each_group(n: int, labels: NDArray[Any]) -> None:
         )
 
 
-def validation(value: Any) -> Any:
-    """Return None, a fraction, "rest", (X, y, sample_weight or None), or a list of row numbers.
+def validation(value: Any, stratified: type[StratifiedSplit]) -> Any:
+    """Return None, a fraction, "rest", (X, y, sample_weight or None), a split, or row numbers.
 
     The row numbers are checked by `rows_of_members`.
     """
-    if value is None or isinstance(value, list | np.ndarray):
+    if value is None or isinstance(value, list | np.ndarray | stratified):
         return value
     if isinstance(value, str):
         if value != "rest":
@@ -261,8 +262,8 @@ def validation(value: Any) -> Any:
         return validation_data(value, "validation")
     if is_bool(value) or not isinstance(value, int | float | np.number):
         raise TypeError(
-            'validation must be None, a fraction of the rows, (X, y), "rest" or a list with an '
-            f"array of row numbers for each network; got {shown(value)}"
+            'validation must be None, a fraction, a StratifiedSplit, (X, y), "rest" or a list with '
+            f"an array of row numbers for each network; got {shown(value)}"
         )
     return number("validation", value, above=0.0, below=1.0)
 

@@ -350,11 +350,10 @@ def row_weights(
     return found
 
 
-def split_weights(training: NDArray[Any] | None, validation: NDArray[Any] | None) -> None:
+def split_weights(
+    training: NDArray[Any] | None, validation: NDArray[Any] | None, remedy: str
+) -> None:
     """Check that in each part of a split at least one row has a positive weight."""
     for purpose, weights in (("to train on", training), ("for validation", validation)):
         if weights is not None and not weights.any():
-            raise ValueError(
-                f"sample_weight is 0 for every row {purpose}; shuffle the rows, since "
-                "validation_split takes the last ones"
-            )
+            raise ValueError(f"sample_weight is 0 for every row {purpose}; {remedy}")

@@ -1,7 +1,7 @@
 """The split of a table's rows into training, validation and test rows.
 
 Not here: the values of the target (tabular/targets.py), and the random choice of rows
-(tabular/ensemble.py).
+(splits.py).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.tabular.ensemble import pick
+from fastnn.splits import pick
 from fastnn.tabular.errors import TableError
 
 if TYPE_CHECKING:

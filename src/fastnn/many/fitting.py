@@ -68,8 +68,9 @@ def fit_many(
         Each label, in sorted order, has one network, which is trained on the rows with that label.
     validation : optional
         Rows on which the networks are evaluated after each epoch, as "val_loss": a fraction, the
-        last rows of each network; (X, y) or (X, y, sample_weight); "rest", the rows of X that the
-        network is not trained on; or a list of rows for each network, in the form of `rows`.
+        last rows of each network; a `StratifiedSplit`, a fraction of each class; (X, y) or (X, y,
+        sample_weight); "rest", the rows of X that the network is not trained on; or a list of rows
+        for each network, in the form of `rows`.
     epochs : int or list of int, default 1
         Number of epochs, for all networks or for each.
     batch_size : int, None or list of these, default 32

@@ -13,7 +13,8 @@ from fastnn import _checks
 from fastnn.callbacks import Callback, LearningRateScheduler, ReduceLROnPlateau
 from fastnn.many.outcomes import with_number
 from fastnn.metrics import resolve
-from fastnn.training import sources
+from fastnn.splits import StratifiedSplit
+from fastnn.training import sources, weights
 from fastnn.training.mapped import files_of
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Members:
     sample_weight: Any
     rows: list[Indices | None]
     groups: NDArray[Any] | None
-    validation: Any  # None, a fraction, "rest" or (X, y, sample_weight)
+    validation: Any  # None, a fraction, a StratifiedSplit, "rest" or (X, y, sample_weight)
     validation_rows: list[Indices | None] | None  # numbers of rows of X, if given
     epochs: list[int]
     batch_size: list[int | None]
@@ -63,6 +64,8 @@ class Members:
     feature_names: tuple[str, ...] | None = None  # columns of X, if it was a data frame of inputs
     _classes: dict[Any, Classes | None] = field(default_factory=dict)
     _made: dict[int, list[Callback]] = field(default_factory=dict)  # by the user's function
+    _strata: dict[Any, NDArray[np.int64]] = field(default_factory=dict)
+    _of_all_rows: dict[Any, tuple[Indices, Indices]] = field(default_factory=dict)  # stratified
 
     @cached_property
     def _all_rows(self) -> Indices:
@@ -98,7 +101,7 @@ class Members:
             for name in ("X", "y", "sample_weight"):
                 if options[name] is not None:
                     options[name] = options[name][rows]
-        if isinstance(self.validation, float):
+        if isinstance(self.validation, float | StratifiedSplit):
             options["validation_split"] = self.validation
         elif self.validation is not None or self.validation_rows is not None:
             options["validation_data"] = self.validation_data(number)
@@ -112,7 +115,29 @@ class Members:
             kept = _checks.rows_to_train(n, split, "validation")
             rows = self._all_rows if rows is None else rows
             return rows[:kept], rows[kept:]
+        if isinstance(split, StratifiedSplit):
+            return self._stratified(number, split)
         return rows, self.validation_numbers(number)
+
+    def _stratified(self, number: int, split: StratifiedSplit) -> tuple[Indices, Indices]:
+        """Return the numbers of a member's training and validation rows by a stratified split."""
+        state, rows = self.nets[number]._state, self.rows[number]
+        classes = state.classes if state.classes is not None else self.classes_of(state)
+        spec = state.specification
+        key = type(spec.loss), spec.n_out, classes
+        if rows is None and key in self._of_all_rows:
+            return self._of_all_rows[key]
+        _checks.strata_of_loss("validation", split, spec.loss, spec.n_out)
+        if key not in self._strata:
+            T, labels, _ = sources.targets(
+                state, self.n_rows, self.targets, self.sample_weight, classes=classes
+            )
+            self._strata[key] = weights.classes_of(T, labels)
+        if rows is not None:
+            training, validation = split.rows(self._strata[key][rows])
+            return rows[training], rows[validation]
+        self._of_all_rows[key] = split.rows(self._strata[key])
+        return self._of_all_rows[key]
 
     @property
     def has_own_validation_rows(self) -> bool:
@@ -231,7 +256,7 @@ def make(
     X, y, sample_weight = _checks.shared_rows(_encoded(nets, X), y, sample_weight)
     n, n_rows = len(nets), int(X.shape[0])  # sparse rows have no len
     labels, found = _rows_of_members(groups, rows, n, n_rows)
-    validation, validation_rows = _checks.validation(validation), None
+    validation, validation_rows = _checks.validation(validation, StratifiedSplit), None
     if isinstance(validation, list | np.ndarray):
         validation_rows = _checks.rows_of_members("validation", validation, n, n_rows)
         validation = None

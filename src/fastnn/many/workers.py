@@ -118,7 +118,8 @@ def shared_data(members: Members, numbers: Sequence[int], map_files: bool) -> Me
             members.classes_of(state)
     empty: dict[str, Any] = {n: [] for n in _OF_EACH if getattr(members, n) is not None}
     rows = {name: _mapped(getattr(members, name)) for name in _ROWS} if map_files else {}
-    return dataclasses.replace(members, **empty, **rows, targets=members.y, groups=None, _made={})
+    caches: dict[str, Any] = {"_made": {}, "_strata": {}, "_of_all_rows": {}}
+    return dataclasses.replace(members, **empty, **rows, targets=members.y, groups=None, **caches)
 
 
 class _Kept:

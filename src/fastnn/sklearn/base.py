@@ -36,7 +36,7 @@ from fastnn.sklearn.rows import (
 from fastnn.training.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
     from typing import Self
 
     from numpy.typing import ArrayLike, NDArray
@@ -75,7 +75,10 @@ def if_stochastic(method: Method) -> Method:
 
 
 #: Attributes that an estimator learns from its rows before training.
-_LEARNT = ("n_features_in_", "feature_names_in_", "n_outputs_", "classes_", "_label_binarizer")
+_LEARNT = (
+    "n_features_in_", "feature_names_in_", "n_outputs_", "classes_", "_label_binarizer",
+    "target_mean_", "target_scale_",
+)  # fmt: skip
 
 
 def copy_learned_attributes(source: Any, *, to: Any) -> None:
@@ -130,9 +133,14 @@ class BaseMLP(TakesSparseRows, Parameters):
     def _require_known(self, y: NDArray[Any]) -> None:
         """Check that validated y of validation rows has no new classes."""
 
-    def _takes_labels(self) -> bool:
-        """Return whether targets are class numbers; estimators that agree in it encode y alike."""
-        return False
+    def _learn_scaling(
+        self, y: NDArray[Any], weight: NDArray[Any] | None, dtype: Any, incremental: bool = False
+    ) -> None:
+        """Learn how a network for inputs of a dtype scales its targets, from validated y."""
+
+    def _encoding(self) -> Hashable:
+        """Return a key; estimators with the same classes and the same key encode y alike."""
+        return None
 
     def _encoded(self, y: NDArray[Any]) -> NDArray[Any]:
         """Return validated y as targets of the network."""
@@ -166,6 +174,12 @@ class BaseMLP(TakesSparseRows, Parameters):
     def _loss_offsets(self, y: NDArray[Any]) -> NDArray[Any] | None:
         """Return scikit-learn's loss of each row minus fastnn's, for targets y; None for 0."""
         return None
+
+    def _begin_scaled(self, has_new_weights: bool) -> None:
+        """Make the network predict scaled targets, as in training, if the estimator scales them.
+
+        New weights are drawn for scaled targets already.
+        """
 
     # ---- weights --------------------------------------------------------------------------------
 
@@ -350,7 +364,7 @@ class BaseMLP(TakesSparseRows, Parameters):
             else:
                 Descent(self, rows, validation, incremental).run()
         finally:
-            self._name(self.net_)
+            self._complete()
 
     def _rows(
         self,
@@ -377,6 +391,7 @@ class BaseMLP(TakesSparseRows, Parameters):
             by_class = weights_by_class(class_weight, original, self.classes_)
             sample_weight = by_class if sample_weight is None else sample_weight * by_class
         require_weight(sample_weight)
+        self._learn_scaling(y, sample_weight, X.dtype, incremental)
         validation = None if X_val is None else self._validation_rows(X_val, y_val)
         return LabelledRows(X, self._encoded(y), sample_weight), validation
 
@@ -416,6 +431,7 @@ class BaseMLP(TakesSparseRows, Parameters):
             self.n_iter_ = self.t_ = 0
         if not self._is_minimized():
             self._prepare_curves(from_scratch or not hasattr(self, "loss_curve_"))
+        self._begin_scaled(from_scratch)
 
     def _network_for(self, rows: LabelledRows, made: dict[Any, Specification]) -> MLP:
         """Return a network without weights; `made` caches its specification."""
@@ -451,8 +467,9 @@ class BaseMLP(TakesSparseRows, Parameters):
             self.validation_scores_ = [] if self.early_stopping else None
             self.best_validation_score_ = -np.inf if self.early_stopping else None
 
-    def _name(self, net: MLP) -> None:
+    def _complete(self) -> None:
         """Give the network the names of columns and classes, for its use without the estimator."""
+        net = self.net_
         names = getattr(self, "feature_names_in_", None)
         net.feature_names = None if names is None else tuple(map(str, names))
         net.classes = _checks.kept_labels(getattr(self, "classes_", None), net.loss, net.n_out)
@@ -476,7 +493,7 @@ class BaseMLP(TakesSparseRows, Parameters):
         if largest > np.sqrt(np.finfo(dtype).max):
             return ValueError(
                 f"y holds numbers up to {largest:.3g}, whose squares are too large for {dtype}; "
-                "scale y, for example by TransformedTargetRegressor"
+                "scale y, for example by standardize_target=True"
             )
         return ValueError(  # scikit-learn's words
             "Solver produced non-finite parameter weights. The input data may contain large values "

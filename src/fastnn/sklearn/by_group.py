@@ -65,8 +65,9 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
     """One MLP for each group of rows, such as each store or each sensor.
 
     The networks have the same parameters, and each is trained on the rows of its group as its own
-    `fit` would do, except that "balanced" class weights are those of all rows. All are trained by
-    one call of `fastnn.fit_many`, one thread each. A row is predicted by the network of its group.
+    `fit` would do, except that "balanced" class weights, and the mean and scale of a standardized
+    target, are those of all rows. All are trained by one call of `fastnn.fit_many`, one thread
+    each. A row is predicted by the network of its group.
 
     Parameters
     ----------
@@ -261,7 +262,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error.__cause__
             descent.warn_if_unconverged()
-            descent.estimator._name(descent.estimator.net_)
+            descent.estimator._complete()
         members = [descent.estimator for descent in descents]
         self.fits_ = calls[0]
         self.estimators_ = dict(zip(labels, members, strict=False))

@@ -79,6 +79,10 @@ class ClassifierOutputs(ClassifierMixin):  # type: ignore[misc]  # scikit-learn 
         """Return whether the loss takes class numbers as targets."""
         return losses.get(self._output_and_loss()[1]).takes.are_classes
 
+    def _encoding(self) -> bool:
+        """Return a key; estimators with the same classes and the same key encode y alike."""
+        return self._takes_labels()
+
     def _encoded(self, y: NDArray[Any]) -> NDArray[Any]:
         """Return labels as targets of the network."""
         if self._kind == "multiclass":

@@ -232,7 +232,7 @@ class BaseEnsemble(HasMembers, TakesSparseRows, Parameters):
             fits = fits.some(trained)
         for member, descent in zip(members, descents, strict=True):
             descent.finish()
-            member._name(member.net_)
+            member._complete()
         self.fits_, self.estimators_ = fits, members
         self.n_iter_ = max(member.n_iter_ for member in members)
         unconverged = sum(descent.is_unconverged for descent in descents)
@@ -324,7 +324,8 @@ def _drawn(seed: Any, n: int, redraws: int = 0) -> NDArray[np.int64]:
 _ATTRIBUTES = """
 estimators_ : list of {member}
     The members. Each is fitted exactly as it would be alone, with its own random_state and rows,
-    except that "balanced" class weights are those of all rows.
+    except that "balanced" class weights, and the mean and scale of a standardized target, are those
+    of all rows.
 estimators_samples_ : list of ndarray
     For each member, the indices of the rows that it was trained on. With early stopping and
     ``bootstrap=False``, the indices of the held-out rows are included. Bootstrap rows are drawn
@@ -427,6 +428,9 @@ class MLPEnsembleRegressor(RegressorOutputs, EnsembleRegressorParameters, BaseEn
     Attributes
     ----------
     <attributes>
+    target_mean_, target_scale_ : ndarray of shape (n_outputs,)
+        With `standardize_target`, the mean and the standard deviation of each column of y, with the
+        weights of the rows; the scale of a constant column is 1.
     oob_prediction_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         With `oob_score`, the predictions of each row by the members that were not trained on it;
         NaN if there are none.
@@ -468,6 +472,12 @@ class MLPEnsembleRegressor(RegressorOutputs, EnsembleRegressorParameters, BaseEn
     )
     _member = MLPRegressor
     oob_prediction_: NDArray[np.float64]
+
+    def _score_of(
+        self, outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None
+    ) -> float:
+        """Return R² of outputs in the units of the user's y; y is as networks are trained on it."""
+        return super()._score_of(self._encoded(outputs), y, weight)
 
     def _set_out_of_bag(self, outputs: NDArray[Any]) -> None:
         """Store the predictions of rows by members that were not trained on them."""

@@ -308,6 +308,19 @@ class _RegressionLoss:
 class RegressorParameters(Parameters, _RegressionLoss):
     """The parameters of the regressor; fields of the last base class come first."""
 
+    _: KW_ONLY
+    standardize_target: bool = parameter(
+        False,
+        ["boolean"],
+        """bool
+        Whether to train on ``(y - target_mean_) / target_scale_``. Losses, `alpha`, `tol` and
+        parameters of `loss` then refer to this standardized target, and so do the outputs of the
+        network in callbacks. When training ends, the output layer undoes the scaling: predictions,
+        `coefs_`, `intercepts_` and `net_` are for y itself. With `warm_start`, and in
+        `partial_fit`, mean and scale are those of the first call; `partial_fit` trains a copy of
+        `net_` and replaces it. Not available for the loss "poisson".""",
+    )
+
 
 @dataclass(eq=False, repr=False, match_args=False)
 class _Ensemble:

@@ -30,7 +30,7 @@ from fastnn.sklearn.descent import Descent, run_all
 from fastnn.sklearn.rows import LabelledRows, validated, weights_by_class
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -125,9 +125,9 @@ class Fold:
     sample_weight: NDArray[Any] | None
     validation: tuple[Any, Any] | None
     numbers: NDArray[Any] | None = None
-    targets: dict[bool, NDArray[Any]] = field(default_factory=dict)
+    targets: dict[Hashable, NDArray[Any]] = field(default_factory=dict)
     weights: dict[str, NDArray[Any]] = field(default_factory=dict)
-    validation_rows: dict[bool, LabelledRows] = field(default_factory=dict)
+    validation_rows: dict[Hashable, LabelledRows] = field(default_factory=dict)
 
     def prepare(self, est: BaseMLP, candidate: Candidate) -> Descent:
         """Check an estimator's parameters and build its network for training on these rows."""
@@ -136,14 +136,19 @@ class Fold:
             candidate.is_valid = True
         est.n_iter_ = 0
         copy_learned_attributes(self.prototype, to=est)
-        key, validation = est._takes_labels(), None
+        weights = self._weights_of(est)
+        if getattr(est, "standardize_target", False):
+            some = slice(None) if self.numbers is None else self.numbers
+            own = None if weights is None else weights[some]
+            est._learn_scaling(self.y[some], own, self.X.dtype)
+        key, validation = est._encoding(), None
         if key not in self.targets:
             self.targets[key] = est._encoded(self.y)
         if self.validation is not None:
             if key not in self.validation_rows:
                 self.validation_rows[key] = est._validation_rows(*self.validation)
             validation = self.validation_rows[key]
-        rows = LabelledRows(self.X, self.targets[key], self._weights_of(est), self.numbers)
+        rows = LabelledRows(self.X, self.targets[key], weights, self.numbers)
         est._prepare(rows, made=candidate.made)
         return Descent(est, rows, validation)
 
@@ -402,7 +407,7 @@ class Trials:
                 descent.finish()
                 descent.warn_if_unconverged()
                 if not counts_correct(self.scorer, trial.estimator):
-                    descent.estimator._name(descent.estimator.net_)  # a user's scorer sees it
+                    descent.estimator._complete()  # a user's scorer sees the network
             except ValueError as error:
                 self._fail(trial, error)
 

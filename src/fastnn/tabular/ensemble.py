@@ -27,6 +27,7 @@ from fastnn.many import Fits, fit_many
 from fastnn.mlp import MLP
 from fastnn.optimizers import AdamW
 from fastnn.schedules import CosineDecay, LinearWarmup
+from fastnn.splits import pick
 from fastnn.tabular.calibration import sharpen, sharpness
 from fastnn.tabular.errors import TableError
 from fastnn.tabular.target_scaling import TargetScaling
@@ -272,46 +273,3 @@ def _split(
             "the command line: --validation 0)"
         )
     return [np.setdiff1d(used, each) for each in validation], validation
-
-
-def pick(
-    rng: np.random.Generator, labels: NDArray[Any] | None, n: int, fraction: float
-) -> NDArray[np.bool_]:
-    """Return a random choice among n rows, as a mask (n,).
-
-    With labels (n,), the same fraction of each class is chosen, but never all rows of a class.
-    """
-    order = rng.permutation(n)
-    places = np.arange(n)
-    in_order = np.floor((places + 1) * fraction) > np.floor(places * fraction)
-    if labels is not None:
-        order = order[np.argsort(labels[order], kind="stable")]
-        in_order = _spare_first_rows(in_order, labels[order])
-    in_order[:1] = False
-    is_picked = np.zeros(n, bool)
-    is_picked[order] = in_order
-    return is_picked
-
-
-def _spare_first_rows(is_picked: NDArray[np.bool_], labels: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return a choice (n,) without the first row of any class; labels (n,) are sorted.
-
-    A chosen first row is exchanged for the next row of its class that is not chosen, if there is
-    one. If no row remains chosen, since each was the only one of its class, a row of the largest
-    class is chosen, unless that class has only one row, too.
-    """
-    if not is_picked.any():
-        return is_picked
-    n = len(labels)
-    starts = np.flatnonzero(np.r_[True, labels[1:] != labels[:-1]])
-    ends = np.r_[starts[1:], n]
-    free = np.r_[np.flatnonzero(~is_picked), n]
-    spared = is_picked[starts]
-    instead = free[np.searchsorted(free, starts[spared])]
-    found = is_picked.copy()
-    found[starts] = False
-    found[instead[instead < ends[spared]]] = True
-    if not found.any():
-        largest = (ends - starts).argmax()
-        found[starts[largest] + 1 : ends[largest]][:1] = True
-    return found

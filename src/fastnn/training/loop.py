@@ -102,6 +102,7 @@ class Fit:
             "batch_size": plan.batch_size,
             "shuffle": plan.shuffle is not False,
             "classes": None if plan.classes is None else list(plan.classes),
+            "validation_split": plan.split,
             "logs": plan.monitors,
             "weights": source.weights is not None if isinstance(source, Rows) else None,
             "learning_rate": self.first_rate,
@@ -293,6 +294,8 @@ class Fit:
             plan.shuffle,
             batch=plan.batch_size or plan.source.n,
             epochs=min(plan.epochs, sys.maxsize),
+            numbers=plan.source.numbers,
+            validation_numbers=None if plan.validation is None else plan.validation.numbers,
         )
         while self.epoch < plan.epochs and fit.ended is None and not state.stop_training:
             try:
@@ -406,7 +409,7 @@ class Fit:
         A step computes the loss before its update, so no step checks the last one.
         """
         network, tally = self.state.network, self.state.network.tally()
-        last = block.part(slice(-TRIED_ROWS, None))
+        last = block.last(TRIED_ROWS)
         one_thread = 1  # so that the call needs only a small workspace
         network.evaluate(*last.for_loss(), one_thread, tally, None, network.averages)
         loss = tally.loss + network.penalties(tally.total, network.averages)

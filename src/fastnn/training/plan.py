@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fastnn import _checks
 from fastnn import metrics as metric_kinds
 from fastnn.callbacks import Callback
+from fastnn.splits import StratifiedSplit
 from fastnn.training import sources, weights
 from fastnn.training.batches import Batches
 from fastnn.training.mapped import files_of
@@ -41,6 +42,7 @@ class Plan:
     feature_names: tuple[str, ...] | None  # columns of X, if it is one data frame
     inputs: list[str]  # paths of the mapped files among the rows
     classes: Classes | None  # labels found in y, or those that the network has
+    split: str | None  # the stratified split, as text for a checkpoint
 
     @property
     def monitors(self) -> list[str]:
@@ -60,7 +62,7 @@ def make(
     sample_weight: Any,
     class_weight: Any,
     validation_data: Any,
-    validation_split: float,
+    validation_split: float | StratifiedSplit,
     metrics: Any,
     callbacks: Any,
     steps_per_epoch: int | None,
@@ -82,7 +84,7 @@ def make(
     classes = state.classes
     if classes is None and y is not None:
         classes = _checks.classes_of("y", y, spec.loss, spec.n_out)
-    split = _checks.validation_split(validation_split, validation_data)
+    split = _checks.validation_split(validation_split, validation_data, StratifiedSplit)
     given = None if validation_data is None else _checks.validation_data(validation_data)
     if y is None and _checks.are_batches(X):
         _checks.for_batches(sample_weight, split, class_weight)
@@ -108,6 +110,7 @@ def make(
         feature_names=found.feature_names,
         inputs=inputs,
         classes=classes,
+        split=repr(split) if isinstance(split, StratifiedSplit) else None,
     )
 
 
@@ -116,7 +119,7 @@ class _Training(NamedTuple):
 
     source: Any  # Rows or Batches
     by_class: NDArray[np.float64] | None  # weights of the classes
-    held_out: Rows | None = None  # the last rows, for validation
+    held_out: Rows | None = None  # rows of X for validation
     feature_names: tuple[str, ...] | None = None  # columns of X, if it is one data frame
 
 
@@ -146,9 +149,12 @@ def _rows(
     class_weight: Any,
     classes: Classes | None,
     metrics: dict[str, Resolved],
-    split: float,
+    split: float | StratifiedSplit,
 ) -> _Training:
-    """Return the given rows as the source; the last fraction `split` of them is held out."""
+    """Return the given rows as the source, without those that a split holds out."""
+    spec = state.specification
+    if isinstance(split, StratifiedSplit):
+        _checks.strata_of_loss("validation_split", split, spec.loss, spec.n_out)
     rows, held_out = sources.source(state, *given, classes=classes), None
     if split:
         rows, held_out = divide(rows, split)
@@ -200,4 +206,5 @@ def weights_of_classes(
     if isinstance(checked, dict):
         return weights.given(checked, n_classes)
     assert rows is not None
-    return weights.balanced(weights.classes_of(rows.T, rows.labels), n_classes)
+    classes_of_rows = weights.classes_of(rows.used(rows.T), rows.used(rows.labels))
+    return weights.balanced(classes_of_rows, n_classes)

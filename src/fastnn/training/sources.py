@@ -211,8 +211,8 @@ def batches(
 def check_metrics(metrics: Iterable[Resolved], rows: Rows, where: str = "") -> None:
     """Raise a ValueError if a metric is not defined for the targets or the weights of rows."""
     for metric in metrics:
-        metric.check_targets(f"{where}y", rows.T)
-        metric.check_weights(f"{where}sample_weight", rows.sample_weight)
+        metric.check_targets(f"{where}y", rows.used(rows.T))
+        metric.check_weights(f"{where}sample_weight", rows.used(rows.sample_weight))
 
 
 def with_class_weights(
@@ -228,5 +228,8 @@ def with_class_weights(
     if by_class is None:
         return found
     classes = weights.classes_of(found.T, found.labels)
+    if found.numbers is not None:  # others may make up for a weight of 0 of all these rows
+        own = found.used(found.weights)
+        weights.of_rows(by_class, found.used(classes), own, dtype, may_be_zero)
     product = weights.of_rows(by_class, classes, found.weights, dtype, may_be_zero)
     return dataclasses.replace(found, weights=product)

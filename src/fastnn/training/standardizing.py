@@ -56,7 +56,9 @@ def _check_zeros(source: rows.ConvertedRows, name: str, found: Moments) -> None:
         return
     size = rows.BLOCK_BYTES // (8 * source.X.shape[1]) + 1
     for first in range(0, source.n, size):
-        _checks.kept_columns(name, source.X[first : first + size], ~is_zero[None], source.dtype)
+        some: Any = slice(first, first + size)
+        some = some if source.numbers is None else source.numbers[some]
+        _checks.kept_columns(name, source.X[some], ~is_zero[None], source.dtype)
 
 
 def _moments(

@@ -42,7 +42,7 @@ def is_possible(
 
 def can_compute_metrics(metrics: Mapping[str, Resolved], *sources: Rows | None) -> bool:
     """Whether the engine can compute these metrics on the given sources (None: no rows)."""
-    weights = [rows.sample_weight for rows in sources if rows is not None and metrics]
+    weights = [rows.used(rows.sample_weight) for rows in sources if rows is not None and metrics]
     return all(metric.kernel is not None for metric in metrics.values()) and all(
         w is None or (w.ndim == 1 and w.min() > 0) for w in weights
     )
