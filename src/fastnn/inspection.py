@@ -96,7 +96,7 @@ def html(net: MLP) -> str:
         _html_row(head, "th", rule),
         *(_html_row(map(escape, row), "td", "") for row in rows),
         "</table>",
-        f"<p>{'<br>'.join(map(escape, [*_totals(net, 32), *_learnt(net)]))}</p>",
+        f"<p>{'<br>'.join(map(escape, [*_totals(net, 32), *_learned(net)]))}</p>",
     ]
     return "\n".join(lines)
 
@@ -111,7 +111,7 @@ def _html_row(cells: Iterable[str], tag: str, style: str) -> str:
     return f"<tr>{''.join(found)}</tr>"
 
 
-def _learnt(net: MLP) -> Iterator[str]:
+def _learned(net: MLP) -> Iterator[str]:
     """Yield lines about training: counts, and the names of classes and columns."""
     if net.step:
         epochs, updates = _checks.counted(net.epoch, "epoch"), _checks.counted(net.step, "update")
