@@ -53,7 +53,8 @@ def build(source):
         env={**os.environ, **FLAGS})  # fmt: skip
     (built,) = BUILD.glob("*.whl")
     repaired = BUILD / "repaired"
-    run(*python, "auditwheel", "repair", "--only-plat", "--plat", PLATFORM, "-w", repaired, built)
+    run(*python, "auditwheel", "repair", "--strip", "--only-plat", "--plat", PLATFORM,
+        "-w", repaired, built)  # fmt: skip
     (wheel,) = repaired.glob("*.whl")
     run(*python, "auditwheel", "show", wheel)
     print(f"{wheel.name}: {wheel.stat().st_size:,} bytes")
