@@ -564,7 +564,7 @@ def test_several_labels_a_row_by_a_comparison(constants, rng):
         model.graph.output.append(helper.make_tensor_value_info(name, kind, [None, None]))
     assert read_and_compare(model, rng).loss.name == "binary_cross_entropy"
     del model.graph.output[0]
-    with pytest.raises(ValueError, match=r"node 'is above_node' \(Greater\) begins no"):
+    with pytest.raises(ValueError, match=r"node 'is above_node' \(Greater\) does not begin"):
         fastnn.from_onnx(model)
 
 
