@@ -1122,6 +1122,7 @@ cdef class Driver(Parameters):
                 if evaluation.stop < evaluation.rows.n:
                     PyErr_CheckSignals()
         finally:
+            evaluation.net = &self.net  # not `judged`, which ends here
             if holds_buffers:
                 fastnn_release_exclusive(&self.inference_claim)
         return 0
