@@ -96,7 +96,7 @@ def _standardization(net: "MLP") -> dict[str, Array]:
 
 
 #: For a kind of layer, the function that returns learned values other than parameters, by name.
-_LEARNT: dict[type[Layer], Callable[["MLP"], dict[str, Array]]] = {Standardize: _standardization}
+_LEARNED: dict[type[Layer], Callable[["MLP"], dict[str, Array]]] = {Standardize: _standardization}
 
 
 def parts(net: "MLP") -> list[Part[Any]]:
@@ -114,7 +114,7 @@ def parts(net: "MLP") -> list[Part[Any]]:
         arrays = {name: next(values) for name in layer.parameters(n_in)}
         prefix = f"layers.{number}" if arrays else layer.name
         number += bool(arrays)
-        arrays |= _LEARNT[kind](net) if kind in _LEARNT else {}
+        arrays |= _LEARNED[kind](net) if kind in _LEARNED else {}
         _checks.finite_network({f"{prefix}.{name}": a for name, a in arrays.items()}, "exported")
         found.append(Part(place, prefix, layer, n_in, arrays, copies))
         copies = getattr(layer, "members", copies)

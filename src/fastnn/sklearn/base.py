@@ -75,7 +75,7 @@ def if_stochastic(method: Method) -> Method:
 
 
 #: Attributes that an estimator learns from its rows before training.
-_LEARNT = (
+_LEARNED = (
     "n_features_in_", "feature_names_in_", "n_outputs_", "classes_", "_label_binarizer",
     "target_mean_", "target_scale_",
 )  # fmt: skip
@@ -83,7 +83,7 @@ _LEARNT = (
 
 def copy_learned_attributes(source: Any, *, to: Any) -> None:
     """Replace what an estimator learned from its rows by what another one learned."""
-    for name in _LEARNT:
+    for name in _LEARNED:
         vars(to).pop(name, None)
         if hasattr(source, name):
             setattr(to, name, getattr(source, name))

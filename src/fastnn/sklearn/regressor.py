@@ -173,7 +173,8 @@ class MLPRegressor(RegressorOutputs, RegressorParameters, BaseMLP):
         ValueError
             If a parameter or the data are invalid, or the loss is no longer finite.
         RuntimeError
-            With `standardize_target`, if another thread or a callback fits the estimator meanwhile.
+            If another thread or a callback fits the estimator during this call, with
+            `standardize_target`.
         """
         if self.standardize_target or self._scaling is not None:
             return self._fit_twin(X, y, sample_weight)
