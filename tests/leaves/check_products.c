@@ -1,4 +1,4 @@
-/* check_products.c - the leaves of tile.h that multiply, add up and transpose. */
+/* check_products.c - the leaves of tile.h that multiply and add up. */
 #include "harness.h"
 
 /* sum over k of a[r, k] b[k, c], and of the absolute values; with b[c, k] for `transposed`. */
@@ -39,6 +39,9 @@ static real *new_bias(ptrdiff_t columns) {
     return bias;
 }
 
+/* An a that the caches near a core do not hold: it is multiplied by parts of the depth. */
+enum { FAR_ROWS = 300, FAR_DEPTH = 900 };
+
 static void check_one_product(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, ptrdiff_t gap) {
     ptrdiff_t last = rows - 1, panels = panels_of(columns);
     begin_case("rows=%td depth=%td columns=%td gap=%td", rows, depth, columns, gap);
@@ -66,6 +69,41 @@ void check_product(void) {
     for (int i = 0; i < 8; i++) /* deep enough to be multiplied by parts */
         check_one_product(2 + random_below(40), 500 + random_below(600),
                           1 + random_below(3 * PANEL), random_below(3));
+    check_one_product(FAR_ROWS, FAR_DEPTH, 5 * PANEL - 1, 0);
+}
+
+/* Rows of w past its columns are readable, and zero in the product. */
+static void check_one_product_transposed(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns,
+                                         ptrdiff_t gap) {
+    ptrdiff_t last = rows - 1, room = 2 * panels_of(depth) * PANEL * PANEL;
+    begin_case("rows=%td depth=%td columns=%td gap=%td", rows, depth, columns, gap);
+    matrix a = new_matrix("a", rows, depth, gap, 0);
+    matrix w = new_matrix("w", columns, depth, gap, 0);
+    matrix c = new_matrix("c", rows, columns, gap, 0);
+    matrix alone = new_matrix("a row of c", 1, columns, gap, 0);
+    real *scratch = new_reals("scratch", room, 0);
+    randomize_matrix(&a, FINITE);
+    randomize_matrix(&w, ZERO);
+    CALL(ops->product_transposed(rows, depth, columns, a.at, a.jump, w.at, w.jump, scratch, c.at,
+                                 c.jump));
+    expect_product(&c, &a, &w, true, NULL);
+    expect_anything(scratch, room);
+    CALL(ops->product_transposed(1, depth, columns, a.at + last * PANEL, a.jump, w.at, w.jump,
+                                 scratch, alone.at, alone.jump));
+    expect_row_of(&alone, &c, last);
+    expect_anything(scratch, room);
+    end_case();
+}
+
+void check_product_transposed(void) {
+    for (const ptrdiff_t *depth = sizes; *depth; depth++)
+        for (const ptrdiff_t *columns = sizes; *columns; columns++)
+            for (int i = 0; i < 3; i++)
+                check_one_product_transposed(1 + random_below(40), *depth, *columns, i);
+    for (int i = 0; i < 8; i++)
+        check_one_product_transposed(2 + random_below(40), 500 + random_below(600),
+                                     1 + random_below(5 * PANEL), random_below(3));
+    check_one_product_transposed(FAR_ROWS, FAR_DEPTH, 5 * PANEL - 1, 0);
 }
 
 /* The padding of a or of b holds any numbers; that of the other is zero. */
@@ -224,25 +262,4 @@ void check_column_sums(void) {
     for (const ptrdiff_t *rows = row_counts; *rows; rows++)
         for (int i = 0; i < 10; i++) check_one_column_sums(*rows);
     check_one_column_sums(300);
-}
-
-/* Rows of `out` past the columns are room that may be filled. */
-static void check_one_transpose(ptrdiff_t width, ptrdiff_t columns, ptrdiff_t gap) {
-    begin_case("width=%td columns=%td gap=%td", width, columns, gap);
-    matrix w = new_matrix("w", width, columns, gap, 0);
-    ptrdiff_t room = panels_of(columns) * PANEL * PANEL;
-    real *out = new_reals("out", room, 0);
-    randomize_matrix(&w, ZERO);
-    CALL(ops->transpose(width, columns, w.at, w.jump, out));
-    for (ptrdiff_t c = 0; c < columns; c++)
-        for (ptrdiff_t i = 0; i < PANEL; i++)
-            expect(out, c * PANEL + i, i < width ? element(&w, i, c) : 0, 0);
-    expect_anything(out + columns * PANEL, room - columns * PANEL);
-    end_case();
-}
-
-void check_transpose(void) {
-    for (ptrdiff_t width = 1; width <= PANEL; width++)
-        for (const ptrdiff_t *columns = sizes; *columns; columns++)
-            for (ptrdiff_t gap = 0; gap < 3; gap++) check_one_transpose(width, *columns, gap);
 }

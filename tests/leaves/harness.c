@@ -17,7 +17,7 @@
 
 enum {
     SLOTS = 64,
-    SLOT_BYTES = 1 << 19,
+    SLOT_BYTES = 1 << 22,
     BARRIER_BYTES = 1 << 16, /* a multiple of every page size */
     STRIDE = SLOT_BYTES + BARRIER_BYTES,
     GUARD_BYTES = 512,

@@ -199,6 +199,10 @@ cdef extern from "engine/simd/ops.h":
         void (*product)(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t panels, const real *a,
                         Py_ssize_t a_jump, const real *b, Py_ssize_t b_jump, const real *bias,
                         real *c, Py_ssize_t c_jump) noexcept nogil
+        void (*product_transposed)(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t columns,
+                                   const real *a, Py_ssize_t a_jump, const real *w,
+                                   Py_ssize_t w_jump, real *scratch, real *c,
+                                   Py_ssize_t c_jump) noexcept nogil
         void (*narrow)(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t width, const real *a,
                        Py_ssize_t a_jump, const real *b, Py_ssize_t b_jump, const real *bias,
                        real *c) noexcept nogil
@@ -241,8 +245,6 @@ cdef extern from "engine/simd/ops.h":
                                   Py_ssize_t before_jump, real *g) noexcept nogil
         void (*column_sums)(Py_ssize_t rows, const real *delta, bint more,
                             real *g) noexcept nogil
-        void (*transpose)(Py_ssize_t width, Py_ssize_t columns, const real *w, Py_ssize_t w_jump,
-                          real *out) noexcept nogil
         void (*gather)(Py_ssize_t rows, Py_ssize_t columns, const real *source,
                        const int64_t *order, real *panels, Py_ssize_t jump) noexcept nogil
         void (*scatter)(Py_ssize_t rows, Py_ssize_t columns, const real *panels, Py_ssize_t jump,

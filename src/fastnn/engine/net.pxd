@@ -52,7 +52,8 @@ cdef enum:
 cdef enum:
     FEW_ROWS = 4
 
-# Panels of W that are transposed together: the products with two panels share the reads of rows.
+# Panels of W that are transposed together, and have room in the scratch: the products with two
+# panels share the reads of rows.
 cdef enum:
     TRANSPOSED = 2
 

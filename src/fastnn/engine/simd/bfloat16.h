@@ -268,13 +268,13 @@ static void __attribute__((noinline)) pair_product_flushed(ptrdiff_t rows, ptrdi
 #if TILE_PANELS == 2
     for (; panels >= 2; panels -= 2, b += 2 * b_jump, c += 2 * c_jump) {
         const fastnn_pair *after = is_far ? b + 2 * b_jump : NULL;
-        pair_product_of_two(rows, depth, a, a_jump, b, b_jump, after, bias, c, c_jump);
+        pair_product_of_two(rows, depth, a, a_jump, b, b_jump, after, bias, 0, c, c_jump);
         bias = bias ? bias + 2 * PANEL : NULL;
     }
 #endif
     for (; panels > 0; panels--, b += b_jump, c += c_jump) {
-        pair_product_of_one(rows, depth, a, a_jump, b, b_jump, is_far ? b + b_jump : NULL, bias, c,
-                            c_jump);
+        pair_product_of_one(rows, depth, a, a_jump, b, b_jump, is_far ? b + b_jump : NULL, bias, 0,
+                            c, c_jump);
         bias = bias ? bias + PANEL : NULL;
     }
 }

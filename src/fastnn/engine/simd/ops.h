@@ -28,7 +28,15 @@ typedef void fastnn_product_fn(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels
                                ptrdiff_t a_jump, const real *b, ptrdiff_t b_jump, const real *bias,
                                real *c, ptrdiff_t c_jump);
 
-/* The same with b transposed, for products that are too small to transpose b first. Sums run across
+/* c = a @ w.T: a (rows, depth), w (columns, depth), c (rows, columns), with zeros in the columns of
+ * padding. w is transposed by parts to `scratch`, which has room for 2 panels of (depth, PANEL)
+ * with the depth rounded up to a multiple of PANEL. w is read in whole panels of the depth. */
+typedef void fastnn_product_transposed_fn(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns,
+                                          const real *a, ptrdiff_t a_jump, const real *w,
+                                          ptrdiff_t w_jump, real *scratch, real *c,
+                                          ptrdiff_t c_jump);
+
+/* The same for products that are too small to transpose w, here b, first. Sums run across
  * the lanes without the padding, which may be any number. LANES rows are read at a time, so that up
  * to PANEL - 1 rows past the end of a (narrow) or of b (dots) must be readable.
  *
@@ -119,8 +127,8 @@ typedef void fastnn_pair_rows_fn(ptrdiff_t first, ptrdiff_t rows, int last, ptrd
 /* The same for the left operand of a gradient, z. */
 typedef fastnn_pair_rows_fn fastnn_pair_left_fn;
 
-/* fastnn_transpose_fn with its result rounded to the right operand of a product: PANEL rows of
- * PANEL pairs for each block of the columns. */
+/* Round one panel of w.T to the right operand of a product: w is (width <= PANEL, columns) in
+ * panels `w_jump` reals apart, out PANEL rows of PANEL pairs for each block of the columns. */
 typedef void fastnn_pair_transposed_fn(ptrdiff_t width, ptrdiff_t columns, const real *w,
                                        ptrdiff_t w_jump, fastnn_pair *out);
 
@@ -165,11 +173,6 @@ typedef fastnn_product_fn fastnn_product_of_nonzeros_fn;
 
 /* g = delta.sum(0): delta (rows, PANEL), g (PANEL,). With `more` the sums are added to g. */
 typedef void fastnn_column_sums_fn(ptrdiff_t rows, const real *delta, int more, real *g);
-
-/* One panel of w.T: w is (width <= PANEL, columns) in panels `w_jump` reals apart, out (columns,
- * PANEL); lanes past the width are zero. w is read in whole panels, and out has room for them. */
-typedef void fastnn_transpose_fn(ptrdiff_t width, ptrdiff_t columns, const real *w,
-                                 ptrdiff_t w_jump, real *out);
 
 /* gather: copy rows order[0], order[1], ... (0, 1, ... if order is NULL) of the row-major array
  * `source` (.., columns) to panels `jump` reals apart, with padding of zeros. scatter: copy all
@@ -491,6 +494,7 @@ typedef void fastnn_lockstep_fn(const fastnn_lockstep *nets, ptrdiff_t n);
  * declaration in engine/leaves.pxd, and its check. */
 #define FASTNN_LEAVES(EACH)                                                                        \
     EACH(product)                                                                                  \
+    EACH(product_transposed)                                                                       \
     EACH(narrow)                                                                                   \
     EACH(dots)                                                                                     \
     EACH(outer)                                                                                    \
@@ -505,7 +509,6 @@ typedef void fastnn_lockstep_fn(const fastnn_lockstep *nets, ptrdiff_t n);
     EACH(list_columns)                                                                             \
     EACH(outer_of_nonzeros)                                                                        \
     EACH(column_sums)                                                                              \
-    EACH(transpose)                                                                                \
     EACH(gather)                                                                                   \
     EACH(scatter)                                                                                  \
     EACH(one_hot)                                                                                  \

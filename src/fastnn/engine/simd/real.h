@@ -71,6 +71,13 @@ enum {
 #define LANE_COUNT (FASTNN_VECTOR_BYTES * 8 / FASTNN_BITS)
 
 #define INLINE static inline __attribute__((always_inline, unused))
+/* One copy of a large function, where GCC would make one more for each set of constant arguments.
+ */
+#if defined(__clang__)
+#define SINGLE static __attribute__((noinline))
+#else
+#define SINGLE static __attribute__((noinline, noclone))
+#endif
 
 INLINE vec load(const real *p) { return *(const vec *)p; }
 

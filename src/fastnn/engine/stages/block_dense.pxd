@@ -176,22 +176,17 @@ cdef inline void carry_back(const Stage *stage, const StageBuffers *buffers, con
                             const real *delta) noexcept nogil:
     """Write delta_k @ W_k.T, and the deltas of copied columns, to the delta of the stage below."""
     cdef const BlockDense *own = own_of(stage)
-    cdef Py_ssize_t k, p, stride = work.buffers.stride, jump = stride * PANEL
+    cdef Py_ssize_t k, stride = work.buffers.stride, jump = stride * PANEL
     cdef Py_ssize_t shift = work.at * PANEL
     cdef const Block *block
     cdef real *aligned = aligned_below(stage, buffers, stride) + shift
     cdef real *below = (buffers - 1).delta + shift
     for k in range(own.blocks.n):
         block = &own.blocks.block[k]
-        p = 0
-        while p * PANEL < block.n_in:
-            work.net.ops.transpose(min(PANEL, block.n_in - p * PANEL), block.n_out,
-                                   stage.W + (block.row + p * PANEL) * PANEL,
-                                   stage.W_rows * PANEL, work.scratch)
-            work.net.ops.product(work.rows, block.n_out, 1,
-                                 delta + k * own.blocks.panels_each * jump, jump, work.scratch, 0,
-                                 NULL, aligned + (block.panel_in + p) * jump, jump)
-            p += 1
+        work.net.ops.product_transposed(work.rows, block.n_out, block.n_in,
+                                        delta + k * own.blocks.panels_each * jump, jump,
+                                        stage.W + block.row * PANEL, stage.W_rows * PANEL,
+                                        work.scratch, aligned + block.panel_in * jump, jump)
     align_inputs(&own.blocks, work, below, aligned, True)
     copy_other_columns(stage, &own.blocks, work, buffers.delta + shift, below, True)
 

@@ -27,7 +27,6 @@ from fastnn.engine.net cimport (
     BY_VALUE,
     INFERENCE,
     STRIP_PANELS,
-    TRANSPOSED,
     Columns,
     Kind,
     Net,
@@ -231,8 +230,7 @@ cdef inline void carry_back(const Stage *stage, const StageBuffers *buffers,
     work.few depends on the whole batch, not on this thread's share of it: `dots` sums in another
     order than `product`, and the bits must not depend on the number of threads.
     """
-    cdef Py_ssize_t first, panels, p, i, some, jump = work.buffers.stride * PANEL
-    cdef Py_ssize_t apart = panels_of(stage.n_out) * PANEL * PANEL
+    cdef Py_ssize_t first, panels, jump = work.buffers.stride * PANEL
     cdef const real *delta = buffers.delta + work.at * PANEL
     cdef real *below = (buffers - 1).delta + work.at * PANEL
     first = first_panel_here(stage.n_in, work.below_by_columns, work)
@@ -247,16 +245,10 @@ cdef inline void carry_back(const Stage *stage, const StageBuffers *buffers,
                           stage.W + first * PANEL * PANEL, stage.n_in * PANEL,
                           below + first * jump, jump)
     else:
-        p = first
-        while p < first + panels:
-            some = min(<Py_ssize_t>TRANSPOSED, first + panels - p)
-            for i in range(p, p + some):
-                work.net.ops.transpose(min(PANEL, stage.n_in - i * PANEL), stage.n_out,
-                                       stage.W + i * PANEL * PANEL, stage.n_in * PANEL,
-                                       work.scratch + (i - p) * apart)
-            work.net.ops.product(work.rows, stage.n_out, some, delta, jump, work.scratch, apart,
-                                 NULL, below + p * jump, jump)
-            p += some
+        work.net.ops.product_transposed(work.rows, stage.n_out,
+                                        min(stage.n_in - first * PANEL, panels * PANEL), delta,
+                                        jump, stage.W + first * PANEL * PANEL, stage.n_in * PANEL,
+                                        work.scratch, below + first * jump, jump)
 
 
 # ---- parameters ---------------------------------------------------------------------------------

@@ -229,7 +229,7 @@ cdef inline void forward_heads(const Stage *stage, const StageBuffers *buffers,
 cdef inline void backward_heads(const Stage *stage, const StageBuffers *buffers,
                                 const Pass *work) noexcept nogil:
     """Compute delta = dE/dz * h'(a), then dE/dz of the stage below if work.carry."""
-    cdef Py_ssize_t m, p, at, k = stage.members, jump = by_member_jump(stage, work.buffers.stride)
+    cdef Py_ssize_t m, at, k = stage.members, jump = by_member_jump(stage, work.buffers.stride)
     cdef real *delta = outputs_by_member(stage, buffers, work.buffers.stride)
     cdef real *below = below_by_member(stage, buffers, work.buffers.stride)
     dense.differentiate(stage, buffers, work)
@@ -238,12 +238,9 @@ cdef inline void backward_heads(const Stage *stage, const StageBuffers *buffers,
         return
     for m in range(k):
         at = member_offset(stage, work, m)
-        for p in range(panels_of(stage.n_in)):
-            work.net.ops.transpose(min(PANEL, stage.n_in - p * PANEL), stage.n_out,
-                                   stage.W + (m * stage.n_in + p * PANEL) * PANEL,
-                                   stage.W_rows * PANEL, work.scratch)
-            work.net.ops.product(work.rows // k, stage.n_out, 1, delta + at, jump, work.scratch, 0,
-                                 NULL, below + p * jump + at, jump)
+        work.net.ops.product_transposed(work.rows // k, stage.n_out, stage.n_in, delta + at, jump,
+                                        stage.W + m * stage.n_in * PANEL, stage.W_rows * PANEL,
+                                        work.scratch, below + at, jump)
     group_by_member(stage, work, stage.n_in, (buffers - 1).delta, below, True)
 
 
