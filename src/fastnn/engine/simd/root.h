@@ -9,8 +9,8 @@
  *
  * Goldschmidt's iteration and Markstein's correction (Markstein, "Software Division and Square Root
  * Using Goldschmidt's Algorithms", 2004). The result is correctly rounded whatever the error of the
- * first approximation, up to the 2^-14 that the instruction set allows: tried with 41 errors for
- * each fraction and either parity of the exponent.
+ * first approximation, up to the 2^-14 that the instruction set allows: tried with every such
+ * approximation for each fraction and either parity of the exponent.
  */
 #ifndef FASTNN_ROOT_H
 #define FASTNN_ROOT_H

@@ -74,7 +74,7 @@ INLINE vec ln2_remainder(vec x, int bias, uvec *n) {
     vec shift = splat(INTEGER_SHIFT + (real)bias);
     vec sum = multiply_add(x, splat((real)1.4426950408889634), shift), whole = sum - shift;
     *n = bits_of(sum);
-    return multiply_add(-whole, splat(LN2_LOW), multiply_add(-whole, splat(LN2_HIGH), x));
+    return multiply_add(whole, splat(-LN2_LOW), multiply_add(whole, splat(-LN2_HIGH), x));
 }
 
 /* P(r) of e^r - 1 - r = r^2 P(r) for |r| <= ln 2 / 2. */
@@ -204,7 +204,7 @@ INLINE vec vtanh(vec x) {
     vec shift = splat(INTEGER_SHIFT + (real)BIAS);
     vec sum = multiply_add(u, splat((real)2.8853900817779268), splat((real)-0.25)) + shift;
     vec n = sum - shift, s = real_of(bits_of(sum) << FRACTION);
-    vec r = multiply_add(-n, splat(LN2_LOW / 2), multiply_add(-n, splat(LN2_HIGH / 2), u));
+    vec r = multiply_add(n, splat(-LN2_LOW / 2), multiply_add(n, splat(-LN2_HIGH / 2), u));
     vec z = r * r, t = multiply_add(z * r, polynomial(z, c, sizeof c / sizeof *c), r);
     vec above = multiply_add(s + splat(1), t, s - splat(1));
     vec below = above + multiply_add(splat(-2), t, splat(2));
