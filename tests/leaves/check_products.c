@@ -236,14 +236,14 @@ void check_outer_strip(void) {
         }
 }
 
-static void check_one_column_sums(ptrdiff_t rows) {
-    ptrdiff_t first = random_below(rows);
-    begin_case("rows=%td first=%td", rows, first);
-    matrix delta = new_matrix("delta", rows, PANEL, 0, 0);
-    real *g = new_reals("g", PANEL, 0), *sum = new_reals("g + more", PANEL, 0);
+static void check_one_column_sums(ptrdiff_t rows, ptrdiff_t panels, ptrdiff_t gap) {
+    ptrdiff_t first = random_below(rows), columns = panels * PANEL;
+    begin_case("rows=%td panels=%td first=%td", rows, panels, first);
+    matrix delta = new_matrix("delta", rows, columns, gap, 0);
+    real *g = new_reals("g", columns, 0), *sum = new_reals("g + more", columns, 0);
     randomize_matrix(&delta, ZERO);
-    CALL(ops->column_sums(rows, delta.at, 0, g));
-    for (ptrdiff_t j = 0; j < PANEL; j++) {
+    CALL(ops->column_sums(rows, panels, delta.at, delta.jump, 0, g));
+    for (ptrdiff_t j = 0; j < columns; j++) {
         double truth = 0, magnitude = 0;
         for (ptrdiff_t r = 0; r < rows; r++) {
             truth += element(&delta, r, j);
@@ -251,15 +251,16 @@ static void check_one_column_sums(ptrdiff_t rows) {
         }
         expect(g, j, truth, rounding(rows, magnitude));
     }
-    CALL(ops->column_sums(first, delta.at, 0, sum));
-    expect_anything(sum, PANEL);
-    CALL(ops->column_sums(rows - first, delta.at + first * PANEL, 1, sum));
-    for (ptrdiff_t j = 0; j < PANEL; j++) expect_bits(sum, j, g[j]);
+    CALL(ops->column_sums(first, panels, delta.at, delta.jump, 0, sum));
+    expect_anything(sum, columns);
+    CALL(ops->column_sums(rows - first, panels, delta.at + first * PANEL, delta.jump, 1, sum));
+    for (ptrdiff_t j = 0; j < columns; j++) expect_bits(sum, j, g[j]);
     end_case();
 }
 
 void check_column_sums(void) {
     for (const ptrdiff_t *rows = row_counts; *rows; rows++)
-        for (int i = 0; i < 10; i++) check_one_column_sums(*rows);
-    check_one_column_sums(300);
+        for (ptrdiff_t panels = 1; panels <= 9; panels++)
+            check_one_column_sums(*rows, panels, random_below(3));
+    check_one_column_sums(300, 1, 0);
 }

@@ -61,5 +61,6 @@ cdef inline void copy_input_delta(const Pass *work, Py_ssize_t n, real *out) noe
     cdef real *delta = (work.buffers.stages - 1).delta
     for r in range(n * panels_of(net.n_in) if k > 1 else 0):
         at = r // n * jump + r % n * PANEL
-        net.ops.column_sums(k, delta + at + (r % n) * (k - 1) * PANEL, False, delta + at)
+        net.ops.column_sums(k, 1, delta + at + (r % n) * (k - 1) * PANEL, 0, False,
+                            delta + at)
     net.ops.scatter(n, net.n_in, delta, jump, out)

@@ -13,6 +13,7 @@ from fastnn.engine.leaves cimport (
     real,
 )
 from fastnn.engine.net cimport (
+    BIAS_PANELS,
     BY_VALUE,
     Net,
     Stage,
@@ -43,6 +44,7 @@ cdef inline void begin_update(Update *update, const Net *net, int64_t t, double 
     update.penalty_scale = penalty_scale
     update.scratch, update.pending_gradient = scratch, scratch + PANEL * PANEL
     update.pending_W, update.pending_n, update.pending_operands = NULL, 0, NULL
+    update.bias_panels = 0
 
 
 cdef inline void prepare(Update *update, const Net *net, double rate_multiplier) noexcept nogil:
@@ -66,17 +68,18 @@ cdef inline void begin_stage(const Net *net, const Stage *stage, Update *update)
     cdef bint has_own = stage.rate_multiplier != update.rate_multiplier
     if has_own or (update.pending_operands != NULL and stage.operands == NULL):
         finish_update(net, update)
-        update.pending_W, update.pending_n, update.pending_operands = NULL, 0, NULL
     if has_own:
         prepare(update, net, stage.rate_multiplier)
 
 
-cdef inline void finish_update(const Net *net, const Update *update) noexcept nogil:
-    """Make the deferred update of the previous tile, if there is one."""
+cdef inline void finish_update(const Net *net, Update *update) noexcept nogil:
+    """Make the deferred updates of the previous tile and of biases, if there are any."""
     net.optimizer.rule(update.pending_n, &update.weights, update.pending_gradient,
                        update.pending_W, net.block)
     average_updated(net, update, update.pending_W, update.pending_n)
     renew_operands(net, update.pending_W, update.pending_n, update.pending_operands)
+    update.pending_W, update.pending_n, update.pending_operands = NULL, 0, NULL
+    finish_biases(net, update)
 
 
 cdef inline void renew_operands(const Net *net, const real *W, Py_ssize_t n,
@@ -186,28 +189,45 @@ cdef inline bint weights_are_finite(const Net *net, const Tile *tile) noexcept n
     return net.ops.first_nonfinite(tile.rows * PANEL, tile.W) < 0
 
 
-cdef inline void update_biases(const Net *net, const Update *update, real *b,
+cdef inline void update_biases(const Net *net, const Update *update, Py_ssize_t panels, real *b,
                                real *g) noexcept nogil:
-    """Update PANEL parameters of b by the optimizer from their gradient g."""
+    """Update panels of b by the optimizer from their gradient g."""
     if net.clip == BY_VALUE:
-        net.ops.limit(PANEL, 1, net.bound, g)
-    net.optimizer.rule(PANEL, &update.biases, g, b, net.block)
-    average_updated(net, update, b, PANEL)
+        net.ops.limit(panels * PANEL, 1, net.bound, g)
+    net.optimizer.rule(panels * PANEL, &update.biases, g, b, net.block)
+    average_updated(net, update, b, panels * PANEL)
 
 
-cdef inline void update_biases_by_rows(const Net *net, const Update *update, Py_ssize_t rows,
+cdef inline void update_biases_by_rows(const Net *net, Update *update, Py_ssize_t rows,
                                        const real *delta, real *b) noexcept nogil:
-    """Update PANEL parameters of b by the sum of `rows` rows of a panel of delta.
+    """Update a panel of b by the sum of `rows` rows of a panel of delta.
 
-    A single row is used as it is, as in Kind.update_on_line: adding it to 0 would turn -0 into +0.
-    Networks that are `on_line` do not clip, which would change delta.
+    The update is deferred until there are BIAS_PANELS neighbours, whose chains of additions run
+    side by side. A single row is used as it is, as in Kind.update_on_line: adding it to 0 would
+    turn -0 into +0. Networks that are `on_line` do not clip, which would change delta.
     """
-    cdef real *g = update.scratch
+    cdef Py_ssize_t n = update.bias_panels
     if rows == 1 and net.on_line:
-        g = <real *>delta
-    else:
-        net.ops.column_sums(rows, delta, False, g)
-    update_biases(net, update, b, g)
+        update_biases(net, update, 1, b, <real *>delta)
+        return
+    if n == 1:
+        update.bias_jump = delta - update.bias_delta
+    if n > 0 and (n == BIAS_PANELS or rows != update.bias_rows or b != update.b + n * PANEL
+                  or delta != update.bias_delta + n * update.bias_jump):
+        finish_biases(net, update)
+        n = 0
+    if n == 0:
+        update.b, update.bias_delta, update.bias_rows = b, delta, rows
+    update.bias_panels = n + 1
+
+
+cdef inline void finish_biases(const Net *net, Update *update) noexcept nogil:
+    """Make the deferred update of biases, if there is one."""
+    if update.bias_panels > 0:
+        net.ops.column_sums(update.bias_rows, update.bias_panels, update.bias_delta,
+                            update.bias_jump, False, update.scratch)
+        update_biases(net, update, update.bias_panels, update.b, update.scratch)
+        update.bias_panels = 0
 
 
 cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
@@ -230,7 +250,7 @@ cdef inline void store_gradient(const Net *net, const Tile *tile, Py_ssize_t row
     if last:
         finish_gradient(net, tile, scale, g)
     if tile.b != NULL:
-        net.ops.column_sums(rows, tile.delta, not first, gradient + (tile.b - net.arena))
+        net.ops.column_sums(rows, 1, tile.delta, 0, not first, gradient + (tile.b - net.arena))
 
 
 cdef inline void update_stored(const Net *net, const Tile *tile, const Update *update,
@@ -238,7 +258,7 @@ cdef inline void update_stored(const Net *net, const Tile *tile, const Update *u
     """Update a tile by the optimizer from its stored gradients."""
     update_weights(net, tile, update, gradient + (tile.W - net.arena))
     if tile.b != NULL:
-        update_biases(net, update, tile.b, gradient + (tile.b - net.arena))
+        update_biases(net, update, 1, tile.b, gradient + (tile.b - net.arena))
 
 
 cdef inline void measure_gradient(const Net *net, const Tile *tile, const real *gradient,

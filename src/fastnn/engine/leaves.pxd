@@ -243,8 +243,8 @@ cdef extern from "engine/simd/ops.h":
                                   const real *z, const fastnn_column_lists *lists,
                                   const real *delta, Py_ssize_t jump, const real *before,
                                   Py_ssize_t before_jump, real *g) noexcept nogil
-        void (*column_sums)(Py_ssize_t rows, const real *delta, bint more,
-                            real *g) noexcept nogil
+        void (*column_sums)(Py_ssize_t rows, Py_ssize_t panels, const real *delta,
+                            Py_ssize_t jump, bint more, real *g) noexcept nogil
         void (*gather)(Py_ssize_t rows, Py_ssize_t columns, const real *source,
                        const int64_t *order, real *panels, Py_ssize_t jump) noexcept nogil
         void (*scatter)(Py_ssize_t rows, Py_ssize_t columns, const real *panels, Py_ssize_t jump,

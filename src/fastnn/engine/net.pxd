@@ -58,6 +58,11 @@ cdef enum:
     TRANSPOSED = 2
 
 
+# Panels of biases that are updated together.
+cdef enum:
+    BIAS_PANELS = 4
+
+
 # Gradients of batches of STRIP_ROWS rows or more are computed strip by strip, if the instruction
 # set prefers that. A strip has up to STRIP_PANELS panels of z_prev. Measured on a Xeon (model 167)
 # in float64, relative to the time tile by tile: 784-256-128-10 with 256 rows 0.93, with 1,024 0.86;
@@ -371,6 +376,12 @@ cdef struct Update:               # state of a thread's update in one step
     real *pending_W
     Py_ssize_t pending_n          # number of its weights; 0: no update is deferred
     fastnn_pair *pending_operands  # or NULL
+    # ---- the update of neighbouring panels of biases, which is deferred
+    real *b
+    const real *bias_delta        # their gradients are the sums of the rows of delta
+    Py_ssize_t bias_jump          # reals from one panel of delta to the next
+    Py_ssize_t bias_rows
+    Py_ssize_t bias_panels        # number of panels; 0: no update is deferred
 
 
 cdef inline Py_ssize_t chunk_rows(const Net *net) noexcept nogil:

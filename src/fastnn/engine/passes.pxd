@@ -74,7 +74,7 @@ cdef inline void average_members(const Pass *work, real *y) noexcept nogil:
     for q in range(panels_of(net.n_out) if k > 1 else 0):
         panel = y + (q * work.buffers.stride + work.at) * PANEL
         for i in range(work.rows // k):
-            net.ops.column_sums(k, panel + i * k * PANEL, False, panel + i * PANEL)
+            net.ops.column_sums(k, 1, panel + i * k * PANEL, 0, False, panel + i * PANEL)
             for j in range(i * PANEL, (i + 1) * PANEL):
                 panel[j] = panel[j] / k
 

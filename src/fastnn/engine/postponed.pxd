@@ -192,7 +192,7 @@ cdef inline void update_used(const Net *net, const Stage *stage, const StageBuff
 cdef inline void update_all_biases(const Net *net, const Stage *stage,
                                    const StageBuffers *buffers, Py_ssize_t stride,
                                    Py_ssize_t first, Py_ssize_t stop, Py_ssize_t rows,
-                                   const Update *update) noexcept nogil:
+                                   Update *update) noexcept nogil:
     """Update panels first ... stop of the biases of a stage whose W is updated by rows."""
     cdef Py_ssize_t q
     for q in range(first, stop):

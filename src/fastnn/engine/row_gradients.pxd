@@ -85,5 +85,5 @@ cdef inline void add_row_gradient(const Net *net, const Buffers *buffers, Py_ssi
             tile.right += at * rows * PANEL
             stage.kind.add_gradient(net, &tile, rows, False, block + (tile.W - net.arena))
             if tile.b != NULL:
-                net.ops.column_sums(rows, tile.delta + at * rows * PANEL, False,
+                net.ops.column_sums(rows, 1, tile.delta + at * rows * PANEL, 0, False,
                                     block + (tile.b - net.arena))

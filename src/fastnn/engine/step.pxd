@@ -228,7 +228,7 @@ cdef inline void mark_all(const Run *run, int rank, int size, int64_t t) noexcep
 
 
 cdef inline void update_in_use(const Run *run, const ThreadState *thread, const Round *round,
-                               const Update *update, bint biases) noexcept nogil:
+                               Update *update, bint biases) noexcept nogil:
     """Make the update of this thread's part of the rows of the lowest W in use; with `biases`, of
     its part of b, too."""
     cdef const Stage *stage = lowest_with_parameters(run.net)

@@ -171,8 +171,10 @@ typedef void fastnn_outer_of_nonzeros_fn(ptrdiff_t rows, ptrdiff_t width, ptrdif
                                          ptrdiff_t before_jump, real *g);
 typedef fastnn_product_fn fastnn_product_of_nonzeros_fn;
 
-/* g = delta.sum(0): delta (rows, PANEL), g (PANEL,). With `more` the sums are added to g. */
-typedef void fastnn_column_sums_fn(ptrdiff_t rows, const real *delta, int more, real *g);
+/* g = delta.sum(0) for each of `panels` panels of delta (rows, PANEL), which are `jump` reals
+ * apart: g is (panels, PANEL). With `more` the sums are added to g. */
+typedef void fastnn_column_sums_fn(ptrdiff_t rows, ptrdiff_t panels, const real *delta,
+                                   ptrdiff_t jump, int more, real *g);
 
 /* gather: copy rows order[0], order[1], ... (0, 1, ... if order is NULL) of the row-major array
  * `source` (.., columns) to panels `jump` reals apart, with padding of zeros. scatter: copy all

@@ -507,12 +507,37 @@ static void outer_strip(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t panels, const
             outer(rows, width < PANEL ? width : PANEL, z, delta + q * jump, before != NULL, g);
 }
 
-static void column_sums(ptrdiff_t rows, const real *delta, int more, real *g) {
-    vec sum[PANEL_VECTORS];
-    for (int v = 0; v < PANEL_VECTORS; v++) sum[v] = more ? load(g + v * LANES) : (vec){0};
+/* Panels whose sums are computed side by side, since each sum is one chain of additions. */
+#define SUM_PANELS (FASTNN_VECTOR_BYTES == 16 ? 1 : 4)
+
+INLINE void sums_of_panels(int n, ptrdiff_t rows, const real *delta, ptrdiff_t jump, int more,
+                           real *g) {
+    vec sum[SUM_PANELS][PANEL_VECTORS];
+#pragma GCC unroll 4
+    for (int q = 0; q < n; q++)
+#pragma GCC unroll 4
+        for (int v = 0; v < PANEL_VECTORS; v++)
+            sum[q][v] = more ? load(g + q * PANEL + v * LANES) : (vec){0};
     for (ptrdiff_t r = 0; r < rows; r++)
-        for (int v = 0; v < PANEL_VECTORS; v++) sum[v] += load(delta + r * PANEL + v * LANES);
-    for (int v = 0; v < PANEL_VECTORS; v++) store(g + v * LANES, sum[v]);
+#pragma GCC unroll 4
+        for (int q = 0; q < n; q++)
+#pragma GCC unroll 4
+            for (int v = 0; v < PANEL_VECTORS; v++)
+                sum[q][v] += load(delta + q * jump + r * PANEL + v * LANES);
+#pragma GCC unroll 4
+    for (int q = 0; q < n; q++)
+#pragma GCC unroll 4
+        for (int v = 0; v < PANEL_VECTORS; v++) store(g + q * PANEL + v * LANES, sum[q][v]);
+}
+
+static void column_sums(ptrdiff_t rows, ptrdiff_t panels, const real *delta, ptrdiff_t jump,
+                        int more, real *g) {
+    for (; panels >= SUM_PANELS; panels -= SUM_PANELS, delta += SUM_PANELS * jump) {
+        sums_of_panels(SUM_PANELS, rows, delta, jump, more, g);
+        g += SUM_PANELS * PANEL;
+    }
+    for (; panels > 0; panels--, delta += jump, g += PANEL)
+        sums_of_panels(1, rows, delta, 0, more, g);
 }
 
 /* Rows are used in a random order, so CPUs prefetch none of them. A long row is prefetched here,
