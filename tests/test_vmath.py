@@ -266,6 +266,45 @@ def test_square_roots_are_rounded_correctly():
             np.testing.assert_array_equal(computed(_kernels_f32, "sqrt", x, isa), np.sqrt(x))
 
 
+def square_roots(r, bits):
+    """The square roots of r modulo 2^bits, where r is 1 modulo 8: each lifted bit by bit."""
+    found = {1, 3, 5, 7}
+    for k in range(4, bits + 1):
+        lifted = {c + d for c in found for d in (0, 1 << (k - 2), 1 << (k - 1))}
+        found = {c % (1 << k) for c in lifted if (c * c - r) % (1 << k) == 0}
+    return found
+
+
+def roots_near_middles(distances):
+    """float64 numbers X 2^k whose roots are nearly M, in the middle between two float64 numbers.
+
+    M has 54 bits and is odd, X has 53 bits, and M^2 = X 2^s + r for small r.
+    """
+    found = []
+    for s in (54, 55):
+        for r in distances:
+            for root in square_roots(r, s):
+                for M in (root, root + (1 << s)):
+                    X = (M * M - r) >> s
+                    if M >> 53 == 1 and X >> 52 == 1:
+                        found.append(np.ldexp(float(X), s % 2))
+    return np.array(found)
+
+
+def test_square_roots_are_rounded_correctly_in_float64():
+    """Roots that are nearest to the middle between two numbers, and others of every magnitude."""
+    hard = roots_near_middles(range(-4095, 4097, 8))
+    assert len(hard) > 1400
+    assert np.ldexp(1 + 2.0**-52, 52) in hard  # the only one that multiply-adds round wrongly
+    rng = np.random.default_rng(0)
+    every = np.concatenate([hard * 4.0**k for k in range(-480, 480, 37)])
+    random = rng.integers(0, 0x7FF0 << 48, 10**6).view(np.float64)
+    mixed = rng.permutation(np.concatenate([hard, random[:9999], np.zeros(999)]))
+    for isa in _kernels_f64.instruction_sets():
+        for x in (every, random, mixed):
+            np.testing.assert_array_equal(computed(_kernels_f64, "sqrt", x, isa), np.sqrt(x))
+
+
 @pytest.fixture(scope="module")
 def mpmath_values():
     """For each function arguments and their true values, as long doubles."""
