@@ -1,5 +1,5 @@
 /* check_rows.c - the leaves that rows pass on their way in and out: between row-major arrays and
- * panels (tile.h), dropout (dropout.h); and the probes of the machine (probe.h). */
+ * panels (rows.h), dropout (dropout.h); and the probes of the machine (probe.h). */
 #include "harness.h"
 
 #include <float.h>

@@ -11,6 +11,7 @@
 #include "penalties.h"
 #include "probe.h"
 #include "root.h"
+#include "rows.h"
 #include "sparse.h"
 #include "tile.h"
 #include "vmath.h"

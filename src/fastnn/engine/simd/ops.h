@@ -19,7 +19,7 @@
 
 #include "real.h"
 
-/* tile.h: products over panels, and conversions between panels and row-major arrays. */
+/* tile.h: products over panels. */
 
 /* c = bias + a @ b for `panels` panels of columns. a is (rows, depth) in panels `a_jump` reals
  * apart, b (depth, columns) `b_jump` apart, c (rows, columns) `c_jump` apart. bias is (columns,)
@@ -175,6 +175,8 @@ typedef fastnn_product_fn fastnn_product_of_nonzeros_fn;
  * apart: g is (panels, PANEL). With `more` the sums are added to g. */
 typedef void fastnn_column_sums_fn(ptrdiff_t rows, ptrdiff_t panels, const real *delta,
                                    ptrdiff_t jump, int more, real *g);
+
+/* rows.h: copies between panels and row-major arrays, and other loops. */
 
 /* gather: copy rows order[0], order[1], ... (0, 1, ... if order is NULL) of the row-major array
  * `source` (.., columns) to panels `jump` reals apart, with padding of zeros. scatter: copy all
