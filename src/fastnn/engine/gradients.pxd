@@ -217,7 +217,7 @@ cdef inline void update_biases_by_rows(const Net *net, Update *update, Py_ssize_
         finish_biases(net, update)
         n = 0
     if n == 0:
-        update.b, update.bias_delta, update.bias_rows = b, delta, rows
+        update.b, update.bias_delta, update.bias_rows, update.bias_jump = b, delta, rows, 0
     update.bias_panels = n + 1
 
 
